@@ -46,7 +46,7 @@ def deploy(cli: Cli, folder: Path, environment: str, *options: str) -> None:
 
 
 def shown(cli: Cli, *options: str, code: int = 0) -> Any:
-    ended = cli("status", "--all", "--matrix", "--env", "TEST", "--json", *options)
+    ended = cli("status", "--all", "--matrix", "--json", *options)
     assert ended.code == code, ended.err
     document = json.loads(ended.out)
     valid(document, "matrix.schema.json")
@@ -88,7 +88,7 @@ def test_where_it_was_never_applied_nothing_runs(cli: Cli, folder: Path) -> None
     deploy(cli, folder, "TEST")
 
     assert cells(shown(cli))["LIVE"]["version"] is None
-    assert " -" in cli("status", "--all", "--matrix", "--env", "TEST").out
+    assert " -" in cli("status", "--all", "--matrix").out
 
 
 def test_an_environment_that_refuses_the_token_says_so_and_hides_no_other(
@@ -104,7 +104,7 @@ def test_an_environment_that_refuses_the_token_says_so_and_hides_no_other(
     assert problems["TEST"] is None and problems["LIVE"]
     assert cells(document)["TEST"]["drift_code"] == "in-sync"
     assert cells(document)["LIVE"]["version"] == "1.0.0", "that was applied last"
-    assert "LIVE  not read: " in cli("status", "--all", "--matrix", "--env", "TEST").out
+    assert "LIVE  not read: " in cli("status", "--all", "--matrix").out
 
 
 def test_an_environment_without_a_login_says_what_to_set(
@@ -127,11 +127,11 @@ def test_an_environment_without_a_login_says_what_to_set(
 def test_a_page_is_written_and_only_with_the_matrix(cli: Cli, folder: Path) -> None:
     deploy(cli, folder, "TEST")
 
-    assert cli("status", "--all", "--matrix", "--env", "TEST", "--html", "matrix.html").code == 0
+    assert cli("status", "--all", "--matrix", "--html", "matrix.html").code == 0
     assert '<th scope="col">TEST' in (cli.folder / "matrix.html").read_text()
     assert cli("status", "--all", "--html", "matrix.html").code == 2
     assert cli("status", "--all", "--matrix", "--json", "--html", "-").code == 2
-    page = cli("status", "--all", "--matrix", "--env", "TEST", "--html", "-")
+    page = cli("status", "--all", "--matrix", "--html", "-")
     assert page.out.startswith("<!doctype html>") and APP in page.err
 
 

@@ -68,7 +68,7 @@ Done: 7 created.
 | + created input/dataset_cleanup/report_title
 | + created input/dataset_cleanup/sample_size
 
-$ reconciler status --all --matrix --env TEST
+$ reconciler status --all --matrix
 pipeline         TEST              LIVE
 dataset_cleanup  1.0.0             -
                  in sync
@@ -167,7 +167,7 @@ Done: 1 updated.
 |   tag test -> 1.1.0
 | ~ updated image/registry/examples/dataset_cleanup
 
-$ reconciler status --all --matrix --env TEST --html matrix.html
+$ reconciler status --all --matrix --html matrix.html
 pipeline         TEST              LIVE
 dataset_cleanup  1.1.0             1.0.0  2 behind
                  in sync           1 pending

@@ -86,7 +86,7 @@ def run(
                 read_options,
                 now=now,
                 emit=progress,
-                sign_in=None if offline else partial(_sign_in, where),
+                sign_in=None if offline else partial(_sign_in, where, matrix),
                 failed=failed,
                 open_workers=workers_of(executor, where),
             )
@@ -142,7 +142,9 @@ def _matrix_targets(where: options.TargetOptions) -> tuple[list[Target], list[Co
     if not workspace.environments:
         targets = list(_targets(where))
         return targets, [Column(target.environment.name, _scope(target)) for target in targets]
-    found = {(target.organization, target.environment.name): target for target in _logins(where)}
+    found = {
+        (target.organization, target.environment.name): target for target in _targets(where, matrix=True)
+    }
     columns = []
     for name, environment in workspace.environments.items():
         target = found.get((environment.organization, name))
@@ -151,22 +153,6 @@ def _matrix_targets(where: options.TargetOptions) -> tuple[list[Target], list[Co
         columns.append(Column(name, here, environment.promote_from or "", problem))
     targets = [found[key] for key in found if key[1] in workspace.environments]
     return targets, columns
-
-
-def _logins(where: options.TargetOptions) -> list[Target]:
-    """As `_targets`; without one in use, all others."""
-    try:
-        return list(_targets(where))
-    except UserError:
-        found = []
-        declared = options.workspace().declared()
-        for name, environment in declared.items():
-            token = environment.token.value if environment.token else ""
-            if os.environ.get(token):
-                found.append(resolve(None, name, {token: os.environ[token]}, declared))
-        logins = [login for login in saved.logins() if login.environment in declared]
-        found += [resolve(login.organization, login.environment, {}, declared) for login in logins]
-        return found
 
 
 def _no_login(environment: WorkspaceEnvironment) -> str:
@@ -181,28 +167,40 @@ def _scope(target: Target) -> str:
     return scope(target.organization, target.environment.name, target.host)
 
 
-def _sign_in(where: options.TargetOptions, target: Target) -> SignIn:
+def _sign_in(where: options.TargetOptions, matrix: bool, target: Target) -> SignIn:
     """Opens sessions of a target. Can be pickled without its token, which each process looks up."""
-    return partial(_session_of, where, target.organization, target.environment.name)
+    return partial(_session_of, where, matrix, target.organization, target.environment.name)
 
 
 def _session_of(
-    where: options.TargetOptions, organization: str, environment: str, emit: Emit, sessions: int
+    where: options.TargetOptions, matrix: bool, organization: str, environment: str, emit: Emit, sessions: int
 ) -> AbstractContextManager[Session]:
     wanted = organization, environment
-    target = next((t for t in _targets(where) if (t.organization, t.environment.name) == wanted), None)
+    targets = _targets(where, matrix=matrix)
+    target = next((t for t in targets if (t.organization, t.environment.name) == wanted), None)
     if target is None:
         detail = "Set the variable of its token on the workers, too."
         raise UserError(error(f"a worker has no login for {organization}@{environment}", detail))
     return session(target, stores.store(emit), emit, threading.Event(), stacks_below=stacks_below)
 
 
-def _targets(where: options.TargetOptions) -> Iterator[Target]:
+def _targets(where: options.TargetOptions, *, matrix: bool = False) -> Iterator[Target]:
     """The target in use, then the environments of reconciler.toml whose token variable is set, then all other
-    saved logins."""
-    first, declared = where.target(), options.workspace().declared()
-    yield first
-    yielded = {(first.organization, first.environment.name)}
+    saved logins.
+
+    Args:
+        matrix: a target in use is not needed, if reconciler.toml has environments.
+    """
+    declared = options.workspace().declared()
+    yielded = set()
+    try:
+        first = where.target()
+    except UserError:
+        if not (matrix and declared):
+            raise
+    else:
+        yield first
+        yielded.add((first.organization, first.environment.name))
     for name, environment in declared.items():
         # Without the other variables: PICSELLIA_TOKEN is for the target in use.
         token = environment.token.value if environment.token else ""
