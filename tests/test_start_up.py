@@ -71,6 +71,7 @@ CASES = [
     Case("promote dataset_cleanup --from STAGING --to PROD", 1, PLATFORM),
     Case("rollback dataset_cleanup", 1, PLATFORM),
     Case("status --all --offline", 1, PLATFORM | STATE),
+    Case("status --all --offline --matrix", 1, PLATFORM | STATE),
     Case("drift dataset_cleanup", 1, PLATFORM),
     Case("drift merge report.json", 1, FILES),
     Case("adopt dataset_cleanup", 1, PLATFORM),

@@ -4,16 +4,21 @@ Reads only the history of a pipeline whose environments run different versions: 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from semver import Version
 
+from reconciler.core.events import Emit, Note
 from reconciler.drift.findings import DriftState
 from reconciler.drift.status import Row
 from reconciler.engine.earlier_states import RunOutcome, recorded_runs
 from reconciler.pipeline.version import parse
 from state.stores.base import Store
+
+THREADS = 16
+"""Histories that are read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +84,11 @@ class Matrix:
         )
 
 
-def matrix(rows: Iterable[Row], columns: Sequence[Column], store: Store) -> Matrix:
+def matrix(rows: Iterable[Row], columns: Sequence[Column], store: Store, emit: Emit) -> Matrix:
     """The matrix of these rows. An environment that only rows have gets a column after the others.
+
+    Args:
+        emit: called for each history that is read, from several threads.
 
     Raises:
         StateError: a history cannot be read.
@@ -90,9 +98,13 @@ def matrix(rows: Iterable[Row], columns: Sequence[Column], store: Store) -> Matr
         by_line.setdefault((row.stack, row.folder), {})[row.where] = row
     known = {column.scope for column in columns}
     others = sorted({where for found in by_line.values() for where in found} - known)
-    lines = [
-        MatrixLine(stack, folder, _cells(found, store)) for (stack, folder), found in sorted(by_line.items())
-    ]
+    ordered = sorted(by_line.items())
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="history") as pool:
+        cells = pool.map(lambda item: _cells(item[1], store, emit), ordered)
+        lines = [
+            MatrixLine(stack, folder, found)
+            for ((stack, folder), _), found in zip(ordered, cells, strict=True)
+        ]
     every = (*in_promotion_order(columns), *(Column(where, where) for where in others))
     return Matrix(tuple(_with_problem(column, lines) for column in every), tuple(lines))
 
@@ -110,14 +122,17 @@ def in_promotion_order(columns: Sequence[Column]) -> list[Column]:
     return [by_name[name] for name in order]
 
 
-def _cells(rows: Mapping[str, Row], store: Store) -> dict[str, Cell]:
+def _cells(rows: Mapping[str, Row], store: Store, emit: Emit) -> dict[str, Cell]:
     found = {where: Cell(row, None) for where, row in rows.items()}
     versions = {where: version for where, cell in found.items() if (version := _parsed(cell.version))}
     if not versions:
         return found
     furthest = max(versions, key=lambda where: versions[where])
     lowest = min(versions.values())
-    newer = _applied_since(store, rows[furthest], lowest) | {versions[furthest]}
+    newer = {versions[furthest]}
+    if lowest < versions[furthest]:
+        emit(Note(f"reading the history of {rows[furthest].where}/{rows[furthest].stack}"))
+        newer |= _applied_since(store, rows[furthest], lowest)
     for where, version in versions.items():
         behind = sum(other > version for other in newer)
         found[where] = Cell(rows[where], behind)
@@ -127,8 +142,6 @@ def _cells(rows: Mapping[str, Row], store: Store) -> dict[str, Cell]:
 def _applied_since(store: Store, row: Row, lowest: Version) -> set[Version]:
     """The versions above the lowest one that an environment applied, and did not roll back from."""
     found: set[Version] = set()
-    if _parsed(row.running_version or row.version) == lowest:
-        return found
     for run in recorded_runs(store, f"{row.where}/{row.stack}"):
         version = _parsed(run.version)
         if run.outcome is not RunOutcome.APPLIED or version is None:

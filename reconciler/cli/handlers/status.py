@@ -98,7 +98,7 @@ def run(
             except (UserError, StateError) as problem:
                 failed(UserError(*diagnostics_of(problem)))
         rows += map(orphan_row, orphans) if not matrix else ()
-        beside = side_by_side(rows, columns, store) if matrix else None
+        beside = side_by_side(rows, columns, store, progress) if matrix else None
         for orphan in orphans:
             if orphan.problem is not None:
                 failed(UserError(*diagnostics_of(orphan.problem)))
