@@ -285,7 +285,9 @@ class ImageKind:
         report: Report,
     ) -> LiveObject:
         """Move tags if the live image is the desired one; build or copy that otherwise."""
-        if self.is_other_content(live, fields):
+        # A copy that was cut off may have left the image without its referrers, and without its version tag.
+        is_incomplete = self._promoted is not None and ImageOutputs.of(live.outputs).tag != fields["version"]
+        if is_incomplete or self.is_other_content(live, fields):
             written = self.create(live.name, fields, parent=parent, report=report)
         else:
             self._move_tags(live, fields, report)

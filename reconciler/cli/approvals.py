@@ -27,6 +27,12 @@ def other_plan(approved: str, actual: str) -> Diagnostic:
     return error(f"this is not the plan with the digest {approved[:SHORT]}", detail)
 
 
+def review_of(plan: Plan) -> str | None:
+    """What the environment of a plan requires a review of; None if it has no rule."""
+    shared = options.workspace().shared()
+    return shared.reviews.get(shared.names.get(plan.stack.scope, plan.stack.environment))
+
+
 def missing_review(
     plans: Iterable[Plan], consent: Consent, actual: str, *, is_attended: bool
 ) -> Diagnostic | None:
@@ -45,7 +51,7 @@ def missing_review(
         if plan.is_empty:
             continue
         environment = shared.names.get(plan.stack.scope, plan.stack.environment)
-        review = shared.reviews.get(environment)
+        review = review_of(plan)
         if review == "always" or (review == "destructive" and plan.is_destructive):
             approve = f"--approve {actual[:SHORT]}"
             what = "a plan" if review == "always" else "a plan that deletes or replaces resources"

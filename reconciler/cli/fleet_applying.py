@@ -155,8 +155,10 @@ def apply_pipelines(request: FleetRequest, where: options.TargetOptions, outputs
     Raises:
         UserError: a report could not be written.
     """
-    if request.fleet.executor and request.plan.bump:
-        raise click.UsageError("--bump writes config.toml, which workers may not share; run `bump` first")
+    final = request.plan.promote is not None and request.plan.promote.final
+    if request.fleet.executor and (request.plan.bump or final):
+        option = "--final" if final else "--bump"
+        raise click.UsageError(f"{option} writes config.toml, which workers may not share; run `bump` first")
     out, err = console(sys.stderr if outputs.on_stdout else sys.stdout), console(sys.stderr)
     run = _Run(request, where, out, err)
     with execution.interruptible() as stop, outputs.events() as write_event:

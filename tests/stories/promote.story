@@ -1,13 +1,77 @@
-# What is proven in TEST is what LIVE gets: the very image, without a build.
+# A candidate is tried in TEST, and LIVE gets its very image, without a build.
 $ example dataset_cleanup
 
-$ reconciler apply dataset_cleanup --env TEST --bump rc --force-bump --parallel 1 --yes
-my-test-org@test/dataset_cleanup  http://test
+$ reconciler apply dataset_cleanup --env LIVE --yes --parallel 1
+my-org@live/dataset_cleanup  http://live
 + image/registry/examples/dataset_cleanup  create  never-published
-    channel     test
+    channel     live
     platform    linux/amd64
     source_key  v2:…
-    version     1.0.1-rc
+    version     1.0.0
++ processing/dataset_cleanup  create  does not exist yet
+    default_cpu                         4
+    default_gpu                         0
+    default_parameters.data_tag         cleaned
+    default_parameters.datalake         default
+    default_parameters.drop_duplicates  true
+    default_parameters.least_sharpness  12.5
+    default_parameters.smallest_side    64
+    description                         Copies a dataset version without blurred and duplicated images.
+    docker_flags                        []
+    docker_image                        registry/examples/dataset_cleanup
+    docker_tag                          live
+    target                              DATASET_VERSION
+    type                                DATASET_VERSION_CREATION
+├── + input/dataset_cleanup/archive  create  does not exist yet
+│       framework_constraint       null
+│       inference_type_constraint  null
+│       input_type                 DATALAKE
+│       required                   false
+├── + input/dataset_cleanup/dataset  create  does not exist yet
+│       framework_constraint       null
+│       inference_type_constraint  OBJECT_DETECTION
+│       input_type                 DATASET_VERSION
+│       required                   true
+├── + input/dataset_cleanup/embedding_model  create  does not exist yet
+│       framework_constraint       ONNX
+│       inference_type_constraint  null
+│       input_type                 MODEL_VERSION
+│       required                   false
+├── + input/dataset_cleanup/report_title  create  does not exist yet
+│       framework_constraint       null
+│       inference_type_constraint  null
+│       input_type                 TEXT
+│       required                   false
+└── + input/dataset_cleanup/sample_size  create  does not exist yet
+        framework_constraint       null
+        inference_type_constraint  null
+        input_type                 NUMBER
+        required                   true
+Plan: 7 to create.
+Done: 7 created.
+| creating image/registry/examples/dataset_cleanup
+|   copy … mounted from registry/base/python
+|   copy … mounted from registry/base/python
+|   copy … mounted from registry/base/python
+|   push … sent
+|   push … sent
+|   tag live -> 1.0.0
+| + created image/registry/examples/dataset_cleanup
+| + created processing/dataset_cleanup
+| + created input/dataset_cleanup/archive
+| + created input/dataset_cleanup/dataset
+| + created input/dataset_cleanup/embedding_model
+| + created input/dataset_cleanup/report_title
+| + created input/dataset_cleanup/sample_size
+
+$ edit dataset_cleanup/pipeline.py "import argparse" "import argparse  # better"
+
+$ reconciler apply dataset_cleanup --env TEST --bump rc --yes --parallel 1
+my-test-org@test/dataset_cleanup  http://test
+> image/registry/examples/dataset_cleanup  adopt  source-changed: the state does not say which of its 10 files differ
+    channel     null -> test                                unrecorded: not in the state yet
+    source_key  v2:… -> v2:…  unrecorded: not in the state yet
+    version     1.0.0 -> 1.0.1-rc                           unrecorded: not in the state yet
 + processing/dataset_cleanup  create  does not exist yet
     default_cpu                         4
     default_gpu                         0
@@ -47,17 +111,17 @@ my-test-org@test/dataset_cleanup  http://test
         inference_type_constraint  null
         input_type                 NUMBER
         required                   true
-Plan: 7 to create.
-Done: 7 created.
+Plan: 6 to create, 1 to adopt, 1 of them with changes.
+Done: 6 created, 1 adopted.
   dataset_cleanup/config.toml now has version 1.0.1-rc and image_tag test  commit it
-| creating image/registry/examples/dataset_cleanup
-|   copy … mounted from registry/base/python
-|   copy … mounted from registry/base/python
-|   copy … mounted from registry/base/python
+| adopting image/registry/examples/dataset_cleanup
+|   copy … already there
+|   copy … already there
+|   copy … already there
 |   push … sent
 |   push … sent
 |   tag test -> 1.0.1-rc
-| + created image/registry/examples/dataset_cleanup
+| > adopted image/registry/examples/dataset_cleanup
 | + created processing/dataset_cleanup
 | + created input/dataset_cleanup/archive
 | + created input/dataset_cleanup/dataset
@@ -78,6 +142,23 @@ POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
 PATCH /v2/examples/dataset_cleanup/blobs/uploads/… 202
 PUT /v2/examples/dataset_cleanup/blobs/uploads/… 201
 PUT /v2/examples/dataset_cleanup/manifests/sha256:… 201
+PUT /v2/examples/dataset_cleanup/manifests/1.0.0 201
+PUT /v2/examples/dataset_cleanup/manifests/live 201
+POST /api/organization/…/processings 201
+POST /api/processing/…/inputs 201
+POST /api/processing/…/inputs 201
+POST /api/processing/…/inputs 201
+POST /api/processing/…/inputs 201
+POST /api/processing/…/inputs 201
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
+DELETE /v2/examples/dataset_cleanup/blobs/uploads/… 204
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
+PATCH /v2/examples/dataset_cleanup/blobs/uploads/… 202
+PUT /v2/examples/dataset_cleanup/blobs/uploads/… 201
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
+PATCH /v2/examples/dataset_cleanup/blobs/uploads/… 202
+PUT /v2/examples/dataset_cleanup/blobs/uploads/… 201
+PUT /v2/examples/dataset_cleanup/manifests/sha256:… 201
 PUT /v2/examples/dataset_cleanup/manifests/1.0.1-rc 201
 PUT /v2/examples/dataset_cleanup/manifests/test 201
 POST /api/organization/…/processings 201
@@ -87,57 +168,18 @@ POST /api/processing/…/inputs 201
 POST /api/processing/…/inputs 201
 POST /api/processing/…/inputs 201
 
-# Somebody changes the processing in TEST, so nothing shows that what LIVE would get works.
+# A value is changed in TEST by hand, so what was tried there is not what LIVE would get.
 $ platform edit-processing dataset_cleanup default_cpu=9
 
 $ reconciler promote dataset_cleanup --from TEST --to LIVE --final --yes
 my-org@live/dataset_cleanup  http://live
   from     TEST  1.0.1-rc  sha256:…  since … by somebody
-  to       LIVE  nothing
+  to       LIVE  1.0.0     sha256:…  since … by somebody
   becomes        1.0.1
-> image/registry/examples/dataset_cleanup  adopt  promoted: the image of TEST, tagged without a build  refused
-    channel  test -> live       unrecorded: not in the state yet
-    version  1.0.1-rc -> 1.0.1  unrecorded: not in the state yet
-+ processing/dataset_cleanup  create  does not exist yet
-    default_cpu                         4
-    default_gpu                         0
-    default_parameters.data_tag         cleaned
-    default_parameters.datalake         default
-    default_parameters.drop_duplicates  true
-    default_parameters.least_sharpness  12.5
-    default_parameters.smallest_side    64
-    description                         Copies a dataset version without blurred and duplicated images.
-    docker_flags                        []
-    docker_image                        registry/examples/dataset_cleanup
-    docker_tag                          live
-    target                              DATASET_VERSION
-    type                                DATASET_VERSION_CREATION
-├── + input/dataset_cleanup/archive  create  does not exist yet
-│       framework_constraint       null
-│       inference_type_constraint  null
-│       input_type                 DATALAKE
-│       required                   false
-├── + input/dataset_cleanup/dataset  create  does not exist yet
-│       framework_constraint       null
-│       inference_type_constraint  OBJECT_DETECTION
-│       input_type                 DATASET_VERSION
-│       required                   true
-├── + input/dataset_cleanup/embedding_model  create  does not exist yet
-│       framework_constraint       ONNX
-│       inference_type_constraint  null
-│       input_type                 MODEL_VERSION
-│       required                   false
-├── + input/dataset_cleanup/report_title  create  does not exist yet
-│       framework_constraint       null
-│       inference_type_constraint  null
-│       input_type                 TEXT
-│       required                   false
-└── + input/dataset_cleanup/sample_size  create  does not exist yet
-        framework_constraint       null
-        inference_type_constraint  null
-        input_type                 NUMBER
-        required                   true
-Plan: 6 to create, 1 to adopt, 1 of them with changes.
+~ image/registry/examples/dataset_cleanup  update  promoted: the image of TEST, tagged without a build  refused
+    channel  test -> live       pending: the files changed
+    version  1.0.1-rc -> 1.0.1  pending: the files changed
+Plan: 1 to update, 6 unchanged.
 | refused: image/registry/examples/dataset_cleanup
 |   TEST is not as its last apply left it: processing/dataset_cleanup#default_cpu 4 -> 9
 |     bring it in sync first:  reconciler apply dataset_cleanup --organization my-test-org --env TEST
@@ -146,7 +188,7 @@ Plan: 6 to create, 1 to adopt, 1 of them with changes.
 $ writes
 none
 
-$ reconciler apply dataset_cleanup --env TEST --parallel 1 --yes
+$ reconciler apply dataset_cleanup --env TEST --yes
 my-test-org@test/dataset_cleanup  http://test
 ~ processing/dataset_cleanup  update  changed outside
     default_cpu  9 -> 4  drift: changed outside
@@ -157,78 +199,28 @@ Done: 1 updated.
 $ writes
 PATCH /api/processing/… 200
 
-$ reconciler promote dataset_cleanup --from TEST --to LIVE --final --parallel 1 --yes
+# No blob is sent: the image gets two tags, and the platform the values of the files.
+$ reconciler promote dataset_cleanup --from TEST --to LIVE --final --yes --parallel 1
 my-org@live/dataset_cleanup  http://live
   from     TEST  1.0.1-rc  sha256:…  since … by somebody
-  to       LIVE  nothing
+  to       LIVE  1.0.0     sha256:…  since … by somebody
   becomes        1.0.1
-> image/registry/examples/dataset_cleanup  adopt  promoted: the image of TEST, tagged without a build
-    channel  test -> live       unrecorded: not in the state yet
-    version  1.0.1-rc -> 1.0.1  unrecorded: not in the state yet
-+ processing/dataset_cleanup  create  does not exist yet
-    default_cpu                         4
-    default_gpu                         0
-    default_parameters.data_tag         cleaned
-    default_parameters.datalake         default
-    default_parameters.drop_duplicates  true
-    default_parameters.least_sharpness  12.5
-    default_parameters.smallest_side    64
-    description                         Copies a dataset version without blurred and duplicated images.
-    docker_flags                        []
-    docker_image                        registry/examples/dataset_cleanup
-    docker_tag                          live
-    target                              DATASET_VERSION
-    type                                DATASET_VERSION_CREATION
-├── + input/dataset_cleanup/archive  create  does not exist yet
-│       framework_constraint       null
-│       inference_type_constraint  null
-│       input_type                 DATALAKE
-│       required                   false
-├── + input/dataset_cleanup/dataset  create  does not exist yet
-│       framework_constraint       null
-│       inference_type_constraint  OBJECT_DETECTION
-│       input_type                 DATASET_VERSION
-│       required                   true
-├── + input/dataset_cleanup/embedding_model  create  does not exist yet
-│       framework_constraint       ONNX
-│       inference_type_constraint  null
-│       input_type                 MODEL_VERSION
-│       required                   false
-├── + input/dataset_cleanup/report_title  create  does not exist yet
-│       framework_constraint       null
-│       inference_type_constraint  null
-│       input_type                 TEXT
-│       required                   false
-└── + input/dataset_cleanup/sample_size  create  does not exist yet
-        framework_constraint       null
-        inference_type_constraint  null
-        input_type                 NUMBER
-        required                   true
-Plan: 6 to create, 1 to adopt, 1 of them with changes.
-Done: 6 created, 1 adopted.
+~ image/registry/examples/dataset_cleanup  update  promoted: the image of TEST, tagged without a build
+    channel  test -> live       pending: the files changed
+    version  1.0.1-rc -> 1.0.1  pending: the files changed
+Plan: 1 to update, 6 unchanged.
+Done: 1 updated.
   dataset_cleanup/config.toml now has version 1.0.1 and image_tag latest  commit it
-| adopting image/registry/examples/dataset_cleanup
+| updating image/registry/examples/dataset_cleanup
 |   tag 1.0.1 -> sha256:…
 |   tag live -> 1.0.1
-| > adopted image/registry/examples/dataset_cleanup
-| + created processing/dataset_cleanup
-| + created input/dataset_cleanup/archive
-| + created input/dataset_cleanup/dataset
-| + created input/dataset_cleanup/embedding_model
-| + created input/dataset_cleanup/report_title
-| + created input/dataset_cleanup/sample_size
+| ~ updated image/registry/examples/dataset_cleanup
 
 $ writes
 POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
 DELETE /v2/examples/dataset_cleanup/blobs/uploads/… 204
 PUT /v2/examples/dataset_cleanup/manifests/1.0.1 201
 PUT /v2/examples/dataset_cleanup/manifests/live 201
-POST /api/organization/…/processings 201
-POST /api/processing/…/inputs 201
-POST /api/processing/…/inputs 201
-POST /api/processing/…/inputs 201
-POST /api/processing/…/inputs 201
-POST /api/processing/…/inputs 201
 
 $ show dataset_cleanup/config.toml ^version|^image_tag
 version = "1.0.1"
@@ -245,12 +237,7 @@ pipeline         environment                  runs      applied   files  image  
 dataset_cleanup  my-org@live       1.0.1     1.0.1     1.0.1  sha256:…  in sync                                just now by somebody
                  my-test-org@test  1.0.1-rc  1.0.1-rc  1.0.1  sha256:…  as in the files, but not in the state  just now by somebody
 
-$ reconciler status dataset_cleanup --env TEST
-pipeline         environment                  runs      applied   files  image                drift                                  last apply
-dataset_cleanup  my-org@live       1.0.1     1.0.1     1.0.1  sha256:…  in sync                                just now by somebody
-                 my-test-org@test  1.0.1-rc  1.0.1-rc  1.0.1  sha256:…  as in the files, but not in the state  just now by somebody
-
-$ reconciler promote dataset_cleanup --from TEST --to LIVE --final --parallel 1 --yes
+$ reconciler promote dataset_cleanup --from TEST --to LIVE --final --yes
 my-org@live/dataset_cleanup  http://live
   from     TEST  1.0.1-rc  sha256:…  since … by somebody
   to       LIVE  1.0.1     sha256:…  since … by somebody
@@ -259,3 +246,90 @@ Nothing to do: 7 resources unchanged.
 
 $ writes
 none
+
+# A rollback of LIVE leaves TEST alone.
+$ reconciler rollback dataset_cleanup --env LIVE --yes --parallel 1
+my-org@live/dataset_cleanup  http://live
+~ image/registry/examples/dataset_cleanup  update  tag-moved: live points at sha256:…; re-tagged, no build
+    channel  null -> live  pending: differs from that state version
+Plan: 1 to update, 6 unchanged.
+Done: 1 updated.
+| rolling back to version 1.0.0, applied … by somebody (serial …)
+| updating image/registry/examples/dataset_cleanup
+|   tag live -> 1.0.0
+| ~ updated image/registry/examples/dataset_cleanup
+|   your files are unchanged: the next apply brings their values back
+
+$ writes
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
+DELETE /v2/examples/dataset_cleanup/blobs/uploads/… 204
+PUT /v2/examples/dataset_cleanup/manifests/live 201
+
+$ reconciler drift dataset_cleanup --env TEST
+No drift. 1 pipeline in sync.
+
+# From now on, LIVE gets nothing else than what TEST runs, and nothing unseen.
+$ edit reconciler.toml 'channel = "live"' 'channel = "live"\npromote_from = "TEST"\nreview = "always"'
+
+$ edit dataset_cleanup/pipeline.py "import argparse" "import argparse  # untried"
+
+$ reconciler apply dataset_cleanup --env LIVE --bump patch --yes
+my-org@live/dataset_cleanup  http://live
+~ image/registry/examples/dataset_cleanup  update  source-changed: pipeline.py changed  refused
+    source_key  v2:… -> v2:…  pending: the files changed
+    version     1.0.0 -> 1.0.2                              pending: the files changed
+Plan: 1 to update, 6 unchanged.
+| refused: image/registry/examples/dataset_cleanup
+|   LIVE only gets images that TEST runs in sync (promote_from), and TEST runs 1.0.1-rc (sha256:…)
+|     take over the image that it runs:  reconciler promote dataset_cleanup --organization my-org --to LIVE --from TEST
+|     in an emergency, state why, which the history keeps:  reconciler apply dataset_cleanup --organization my-org --env LIVE --bump patch --override REASON
+[12]
+
+$ edit dataset_cleanup/pipeline.py "  # untried" ""
+
+$ reconciler promote dataset_cleanup --to LIVE --final --yes
+my-org@live/dataset_cleanup  http://live
+  from     TEST  1.0.1-rc  sha256:…  since … by somebody
+  to       LIVE  1.0.0     sha256:…  since … by somebody
+  becomes        1.0.1
+~ image/registry/examples/dataset_cleanup  update  promoted: the image of TEST, tagged without a build
+    channel  test -> live  pending: the files changed
+Plan: 1 to update, 6 unchanged.
+| error: LIVE requires a review of a plan
+|   at reconciler.toml:12
+|   Nothing was changed. Look at the plan above; to apply it, use --approve …. --yes is not enough. In an emergency, state why with --override REASON, which the history keeps.
+[12]
+
+$ reconciler apply dataset_cleanup --env LIVE --yes --override "the camera driver crashes" --parallel 1
+my-org@live/dataset_cleanup  http://live
+~ image/registry/examples/dataset_cleanup  update  tag-moved: live points at sha256:…; re-tagged, no build
+    channel  test -> live  pending: the files changed
+Plan: 1 to update, 6 unchanged.
+Done: 1 updated.
+| warning: promote_from and review of reconciler.toml are overridden
+|   the camera driver crashes.
+| updating image/registry/examples/dataset_cleanup
+|   tag live -> 1.0.1
+| ~ updated image/registry/examples/dataset_cleanup
+
+$ reconciler state history my-org@live/dataset_cleanup
+14-16  …  somebody  reconciler apply dataset_cleanup --env LIVE --yes --override the camera driver crashes --parallel 1
+    1.0.1  applied
+    ~ image/registry/examples/dataset_cleanup  9 fields
+    overridden: the camera driver crashes
+11-13  …  somebody  reconciler rollback dataset_cleanup --env LIVE --yes --parallel 1 --to 7
+    1.0.0  applied, back to serial 7
+    ~ image/registry/examples/dataset_cleanup  9 fields
+8-10   …  somebody  reconciler promote dataset_cleanup --from TEST --to LIVE --final --yes --parallel 1
+    1.0.1  rolled back
+    ~ image/registry/examples/dataset_cleanup  9 fields
+    promoted from TEST
+1-7    …  somebody  reconciler apply dataset_cleanup --env LIVE --yes --parallel 1
+    1.0.0  applied
+    + image/registry/examples/dataset_cleanup
+    + input/dataset_cleanup/archive
+    + input/dataset_cleanup/dataset
+    + input/dataset_cleanup/embedding_model
+    + input/dataset_cleanup/report_title
+    + input/dataset_cleanup/sample_size
+    + processing/dataset_cleanup

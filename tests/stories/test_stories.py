@@ -91,6 +91,8 @@ class Player:
             case ["reconciler", *arguments]:
                 registry = f"{self._sandbox.registry}/"
                 arguments = [re.sub("^registry/", registry, argument) for argument in arguments]
+                for host, name in self._hosts.items():
+                    arguments = [argument.replace(f"@{name}/", f"@{host}/") for argument in arguments]
                 scope = f"sandbox@127.0.0.1:{self._sandbox.port}/"
                 ended = self._cli(*(re.sub("^sandbox@sandbox/", scope, argument) for argument in arguments))
                 lines = [self._settled(line) for line in ended.out.splitlines() if line]
@@ -161,6 +163,7 @@ class Player:
         line = re.sub(r"sha256:[0-9a-f]+", "sha256:…", line)
         line = re.sub(r"\bv2:[0-9a-f]+", "v2:…", line)
         line = re.sub(r"\b[0-9a-f]{12}\b", "…", line)
+        line = re.sub(r"--approve [0-9a-f]{16}\b", "--approve …", line)
         line = re.sub(r"\d{4}-\d\d-\d\dT[\d:.+]+", "…", line)
         line = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "…", line)
         line = re.sub(r" by (\S+@\S+|(?<=just now by )\S+)", " by somebody", line)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from reconciler.cli import execution, options
+from reconciler.cli.approvals import review_of
 from reconciler.cli.cluster import workers_of
 from reconciler.cli.documents import print_document
 from reconciler.cli.orphans import folders_beside_orphans, orphans_of
@@ -92,7 +93,8 @@ def run(
     if out is not None and plans:
         save_plan(text, out)
         err.print(f"saved to {out}; apply it with:  reconciler apply --plan {out}")
-    if not only_one and not all(plan.is_empty for plan in plans):
+    needs_digest = not only_one or any(review_of(plan) in ("always", "destructive") for plan in plans)
+    if needs_digest and not all(plan.is_empty for plan in plans):
         err.print(f"approve exactly this with --approve {digest(plans)[:SHORT]}", style="dim")
     if result.sign_in_error is None:
         try:
