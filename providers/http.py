@@ -13,6 +13,7 @@ refuses a redirected write: clients that follow it send a GET, whose response lo
 import base64
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,6 +55,7 @@ class RedirectError(requests.RequestException):
     """A read was redirected from https to another scheme."""
 
 
+@lru_cache(maxsize=10_000)  # a request and its credentials are compared several times
 def origin(address: str) -> Origin | None:
     """The origin of a URL; None if it is not http(s), or if parsers may disagree on its host.
 

@@ -4,10 +4,14 @@ Used by the engine for the calls of a step, and by the registry client for its r
 """
 
 from collections.abc import Callable
-
-from tenacity import RetryCallState, Retrying, retry_if_exception
+from typing import TYPE_CHECKING, TypeVar
 
 from providers.errors import TransientError
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState, Retrying
+
+T = TypeVar("T")
 
 ATTEMPTS = 4
 """Maximum number of attempts, except while the rate limiter waits for a server."""
@@ -34,7 +38,7 @@ def delay(problem: BaseException | None, attempt: int) -> float:
     return min(backoff if pause is None else pause, LONGEST_DELAY)
 
 
-def problem_of(state: RetryCallState) -> BaseException | None:
+def problem_of(state: "RetryCallState") -> BaseException | None:
     """The error of the last attempt."""
     return state.outcome.exception() if state.outcome else None
 
@@ -42,9 +46,9 @@ def problem_of(state: RetryCallState) -> BaseException | None:
 def retrying(
     *,
     sleep: Callable[[float], None],
-    before_sleep: Callable[[RetryCallState], None],
+    before_sleep: "Callable[[RetryCallState], None]",
     may_retry: Callable[[BaseException], bool] = is_transient,
-) -> Retrying:
+) -> "Retrying":
     """Calls a function until it succeeds, or until a retry is not permitted. Raises its last error.
 
     Args:
@@ -52,6 +56,8 @@ def retrying(
         before_sleep: announces the next attempt.
         may_retry: whether a retry after this error is permitted.
     """
+    from tenacity import Retrying, retry_if_exception  # almost nothing fails, and it imports asyncio
+
     return Retrying(
         retry=retry_if_exception(may_retry),
         wait=lambda state: delay(problem_of(state), state.attempt_number),
@@ -60,3 +66,27 @@ def retrying(
         sleep=sleep,
         reraise=True,
     )
+
+
+def attempt(call: Callable[[], T], retrying: "Callable[[], Retrying]") -> T:
+    """Call a function, and again as often as the policy permits. Raises its last error.
+
+    The first attempt goes without the policy, which takes longer than a query of the state: almost all calls
+    succeed.
+
+    Args:
+        retrying: makes the policy, after a failure only; that failure is its first attempt.
+    """
+    try:
+        return call()
+    except Exception as problem:  # noqa: BLE001 - the policy decides
+        failed: Exception | None = problem
+
+    def again() -> T:
+        nonlocal failed
+        if failed is not None:
+            first, failed = failed, None
+            raise first
+        return call()
+
+    return retrying()(again)

@@ -37,6 +37,7 @@ _SECRET = re.compile(
 )
 
 _PLAIN = frozenset([str, int, bool])
+_TEXT = frozenset([str])
 
 
 def verify(snapshot: Snapshot, *, since: Snapshot | None = None) -> list[str]:
@@ -46,7 +47,10 @@ def verify(snapshot: Snapshot, *, since: Snapshot | None = None) -> list[str]:
         since: an earlier snapshot known to be valid. Only the changes since are checked then; the result is
             the same and the cost grows with the number of changes.
     """
-    changed = difference(since or Snapshot.new(snapshot.stack, snapshot.lineage), snapshot)
+    if since is not None:
+        changed = difference(since, snapshot)
+    else:
+        changed = Difference(snapshot.resources, snapshot.intents, (), ())
     problems = list(_header(snapshot))
     for key, resource in changed.resources.items():
         problems += _key(key, resource)
@@ -124,7 +128,9 @@ def _is_secret(name: str) -> bool:
 def _is_plain(value: JSON) -> bool:
     """Whether `_foreign` finds nothing, computed many times faster."""
     if type(value) is dict:
-        return all(type(key) is str and _is_plain(item) for key, item in value.items())
+        if set(map(type, value)) - _TEXT:
+            return False
+        return set(map(type, value.values())) <= _PLAIN or all(map(_is_plain, value.values()))
     if type(value) is list:
         return all(map(_is_plain, value))
     return value is None or type(value) in _PLAIN or (type(value) is float and math.isfinite(value))

@@ -5,6 +5,7 @@ here a change copies one bucket of 256, and comparing two copies skips shared bu
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, TypeVar
 
 V = TypeVar("V")
@@ -29,13 +30,13 @@ class PersistentMap(Mapping[str, V]):
                 buckets[place] = {}
             buckets[place][key] = value
         self._buckets = tuple(buckets)
-        self._size = sum(map(len, buckets))
+        self._size = len(entries or ())
 
     def __getitem__(self, key: str) -> V:
         return self._buckets[hash(key) % _BUCKETS][key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(key for bucket in self._buckets for key in bucket))
+        return iter(sorted(chain.from_iterable(self._buckets)))
 
     def __len__(self) -> int:
         return self._size

@@ -216,8 +216,8 @@ def _copied(value: JSON) -> JSON:
     """A deep copy in plain dicts and lists; values that are not JSON are left for `verify` to report."""
     if isinstance(value, str | int | None):  # the common case; the check for a Mapping is slow
         return value
-    if isinstance(value, Mapping):
-        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, Mapping):  # most values of a table are text
+        return {key: item if type(item) is str else _copied(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_copied(item) for item in value]
     return value

@@ -46,11 +46,11 @@ DECLARATIONS = ("commands", "baseline_options", "options", "outputs")
 
 TERMINAL = {"rich"}
 FILES = {*TERMINAL, "tomlkit", "semver"}
-STATE = {*TERMINAL, "sqlite3", "tenacity"}
+STATE = {*TERMINAL, "sqlite3"}
 LOGINS = {*TERMINAL, "dotenv"}
 PLATFORM = {
     *(FILES | LOGINS),
-    *("requests", "urllib3", "ssl", "tenacity", "tarfile"),
+    *("requests", "urllib3", "ssl", "tarfile"),
 }
 """Up to the first request; `picsellia` writes only, `docker` builds only."""
 

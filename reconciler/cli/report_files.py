@@ -35,6 +35,7 @@ def terminal(outputs: Outputs) -> Console:
 def in_images(outputs: Outputs, folders: Iterable[Path], shared: SharedSettings) -> list[Diagnostic]:
     """A warning for each output file that is in the build context of one of these pipelines."""
     places = [place for place in outputs.places.values() if place != STDOUT]
+    above = {place: frozenset(real_path(place).parents) for place in places}
     return [
         warning(
             f"{place} is in the build context of a pipeline",
@@ -43,7 +44,7 @@ def in_images(outputs: Outputs, folders: Iterable[Path], shared: SharedSettings)
         )
         for folder in (folders if places else ())
         for place in places
-        if real_path(place).is_relative_to(real_path(folder)) and is_in_image(folder, place, shared)
+        if real_path(folder) in above[place] and is_in_image(folder, place, shared)
     ]
 
 

@@ -8,6 +8,7 @@ make no difference. Another scheme, host, port or path does.
 import re
 import socket
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv6Address
 from urllib.parse import quote, urlsplit
 
@@ -75,6 +76,7 @@ def place(environment: str, address: str) -> str:
     return ("" if scheme == usual else f"{scheme}:") + host + (quote(slash + path, safe="") if slash else "")
 
 
+@lru_cache(maxsize=100)  # each name of a stack contains it
 def scope(organization: str, environment: str, address: str) -> str:
     """The first part of the name of a stack: `my-org@STAGING`."""
     organization = organization.replace("%", "%25").replace("/", "%2F")

@@ -170,9 +170,10 @@ class _Process(Generic[A, T]):
 
     def _run_job(self, chunk: Chunk[A], outcomes: dict[Path, T | Problem], job: tuple[Path, A]) -> None:
         folder, argument = job
+        name = display_path(folder)
 
         def emit(event: Event) -> None:
-            self._emit(PipelineEvent(display_path(folder), event))
+            self._emit(PipelineEvent(name, event))
 
         try:
             with self._computing:

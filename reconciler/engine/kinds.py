@@ -14,7 +14,7 @@ from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
 from providers.docker.registry.logins import login_beside
 from providers.docker.registry.reference import parse_repository
-from providers.docker.source.key import Announce, SourceKey, announce_nothing
+from providers.docker.source.key import Announce, ImageSource, SourceKey, announce_nothing
 from providers.json_value import JSON
 from providers.picsellia.kinds import kinds
 from providers.picsellia.platform import Platform
@@ -38,6 +38,7 @@ def image_kind(
     key: SourceKey,
     pool: ConnectionPool,
     *,
+    source: ImageSource | None = None,
     new_version: WayOut,
     accept: WayOut | None = None,
     accept_foreign: bool = False,
@@ -51,12 +52,13 @@ def image_kind(
     Args:
         key: key of the source in the folder.
         pool: connections to the registry.
+        source: the source in the folder, if it is known.
         new_version, accept, accept_foreign, bumped_from, leaves_channel: see `ImageKind`.
         promoted: the image of another environment to publish instead of one that is built; None to build.
         announce: as for `image_labels`, for an image that may be built.
     """
     name = pipeline.config.docker.image_name
-    source, builder = image_source(pipeline), pipeline.config.reconciler.image.builder
+    source, builder = source or image_source(pipeline), pipeline.config.reconciler.image.builder
     return ImageKind(
         name,
         source,

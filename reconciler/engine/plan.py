@@ -129,7 +129,9 @@ def make_plan(
         detail = f"{OTHER_STORE} Otherwise add its resources to the state first: {stack.command('apply')}"
         raise UserError(error(f"{stack} has no state, so there is nothing to destroy", detail))
     bumped, remarks = _with_bump(session, pipeline, request, key, stored)
-    kinds = _kinds(session, pipeline, bumped, key, request)
+    source = validated.source if bumped is pipeline else None
+    source = source or image_source(bumped)
+    kinds = _kinds(session, stack, pipeline, bumped, source, key, request)
     planned = plan_for(
         session,
         bumped,
@@ -137,6 +139,7 @@ def make_plan(
         kinds,
         stored,
         request,
+        stack=stack,
         remarks=(*validated.diagnostics, *remarks),
         partial=partial,
     )
@@ -144,7 +147,7 @@ def make_plan(
         return planned
     planned = with_demands(session, planned)
     _refuse_time(planned)
-    return _refuse_secrets(planned, image_source(bumped), key, session.emit)
+    return _refuse_secrets(planned, source, key, session.emit)
 
 
 def with_demands(session: Session, planned: PlanResult) -> PlanResult:
@@ -174,6 +177,7 @@ def plan_for(
     stored: Snapshot,
     request: PlanRequest,
     *,
+    stack: Stack | None = None,
     remarks: Sequence[Diagnostic] = (),
     partial: bool = False,
     identities: Mapping[Address, RecordedResource] | None = None,
@@ -182,13 +186,14 @@ def plan_for(
 
     Args:
         stored: the present state.
+        stack: that of the pipeline, if it is known.
         remarks: other diagnostics for the plan.
         partial: see `make_plan`.
         identities: recorded resources whose ids find the live objects; None for those of `stored`.
 
     Raises: as `make_plan`.
     """
-    stack = session.stack(pipeline)
+    stack = stack or session.stack(pipeline)
     desired = Graph() if request.options.destroy else target
     facts = {name: kind.facts for name, kind in kinds.items()}
     register, remote_state = read_live(session, stack, desired, kinds, stored, request.options, identities)
@@ -345,15 +350,22 @@ def _with_bump(
 
 
 def _kinds(
-    session: Session, pipeline: Pipeline, bumped: Pipeline, key: SourceKey, request: PlanRequest
+    session: Session,
+    stack: Stack,
+    pipeline: Pipeline,
+    bumped: Pipeline,
+    source: ImageSource,
+    key: SourceKey,
+    request: PlanRequest,
 ) -> dict[str, ResourceKind]:
     """Every kind by its name: the platform's kinds, and the image of the pipeline's folder."""
-    command = partial(session.stack(bumped).command, session.verb)
+    command = partial(stack.command, session.verb)
     before, after = pipeline.config.metadata.version, bumped.config.metadata.version
     image = image_kind(
         bumped,
         key,
         session.pool,
+        source=source,
         new_version=WayOut(ImageWay.NEW_VERSION, command("--bump", "patch")),
         accept=WayOut(ImageWay.ACCEPT_FOREIGN, command("--accept-foreign")),
         accept_foreign=request.accept_foreign,

@@ -11,9 +11,7 @@ from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
-
-from tenacity import RetryCallState
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from providers.errors import ExistsError, GoneError, PermanentError, ProviderError
 from providers.json_value import JSON
@@ -28,6 +26,9 @@ from reconciler.core.remote import parent_of
 from reconciler.core.values import MISSING, Address, NoValue
 from state.snapshot import Intent, RecordedResource, Snapshot, Verb
 from state.state_writer import StateWriter
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 T = TypeVar("T")
 
@@ -296,7 +297,7 @@ class Steps:
     def attempt(self, step: Step, call: Callable[[], T]) -> T:
         """Make a provider call; retry after transient errors."""
 
-        def announce(state: RetryCallState) -> None:
+        def announce(state: "RetryCallState") -> None:
             problem = problem_of(state)
             is_announced = is_rate_limited(problem)  # by the rate limiter
             if isinstance(problem, ProviderError) and state.next_action and not is_announced:

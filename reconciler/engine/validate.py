@@ -32,12 +32,14 @@ class ValidatedPipeline:
     Attributes:
         pipeline: None if config.toml has errors.
         key: key of the image's source; None if the source cannot be read.
+        source: the source that has this key; None without a pipeline.
         diagnostics: all errors, warnings and remarks.
     """
 
     pipeline: Pipeline | None
     key: SourceKey | None
     diagnostics: tuple[Diagnostic, ...]
+    source: ImageSource | None = None
 
     def require_valid(self) -> tuple[Pipeline, SourceKey]:
         """The pipeline and its source key. Raises UserError with all diagnostics if there are errors."""
@@ -70,7 +72,7 @@ def validate(
     if not pipeline.config.docker.image_name:
         problems.append(unnamed_image(pipeline.loaded))
     problems += [*missing_files(pipeline), *unused_inputs_classes(pipeline)]
-    key = None
+    key = source = None
     try:
         source = image_source(pipeline)
         problems += _state_problems(source, read_options.state_files)
@@ -86,7 +88,7 @@ def validate(
     for name, why in unneeded_folders(key.files if key is not None else ()):
         detail = f"{why}, so the image needs a new version. Add {name} to .dockerignore."
         problems.append(warning(f"the image would contain the folder {name}", detail, file=folder))
-    return ValidatedPipeline(pipeline, key, tuple(problems))
+    return ValidatedPipeline(pipeline, key, tuple(problems), source)
 
 
 def _state_problems(source: ImageSource, state_files: Collection[Path]) -> list[Diagnostic]:

@@ -48,7 +48,7 @@ def image_source(pipeline: Pipeline) -> ImageSource:
     config, document = _context_path(folder, pipeline.loaded.path), pipeline.loaded.document
     full_key = keyed_document(document)
     key = full_key if options.config == "source" else keyed_tables(document)
-    others = _other_names(folder, pipeline.loaded.path)
+    others = _other_names(folder, pipeline.loaded.path, config)
     return ImageSource(
         folder=Path(folder),
         dockerfile=_context_path(folder, pipeline.folder / options.dockerfile),
@@ -75,10 +75,10 @@ def image_source(pipeline: Pipeline) -> ImageSource:
 
 def _context_path(folder: str, path: Path) -> str:
     """`path` relative to the build context, like the names of its entries; with ".." if it is outside."""
-    return Path(os.path.relpath(path.absolute(), folder)).as_posix()
+    return os.path.relpath(path, folder).replace(os.sep, "/")
 
 
-def _other_names(folder: str, config: Path) -> dict[str, bytes]:
+def _other_names(folder: str, config: Path, own_name: str) -> dict[str, bytes]:
     """Other names of config.toml in the build context (symbolic or hard links), with its bytes.
 
     A new version changes the file under these names too, so they count as source no more than config.toml
@@ -95,7 +95,7 @@ def _other_names(folder: str, config: Path) -> dict[str, bytes]:
             names.update(
                 _context_path(folder, path) for path in paths if os.path.samestat(path.lstat(), status)
             )
-        names = {name for name in names if not name.startswith("../")} - {_context_path(folder, config)}
+        names = {name for name in names if not name.startswith("../")} - {own_name}
         return dict.fromkeys(sorted(names), read_regular(config)) if names else {}
     except OSError:
         return {}

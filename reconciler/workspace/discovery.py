@@ -5,11 +5,13 @@ matches are an error that lists both.
 """
 
 import os
+import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,39 @@ from reconciler.workspace.schema import Workspace
 
 _NEVER_SEARCHED = frozenset({"node_modules", "site-packages", "__pycache__"})
 _SECTIONS = frozenset({"metadata", "execution", "docker"})
+_HEADER = re.compile(rb"(?m)^[ \t]*\[[ \t]*(?:metadata|execution|docker)[ \t]*\]")
 _Document = dict[str, Any] | None
+
+
+class _File:
+    """A config.toml, read once, and parsed only if its content matters: a run reads each one again.
+
+    Attributes:
+        content: its bytes; None if it cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            self.content: bytes | None = read_regular(folder / FILE_NAME)
+        except OSError:
+            self.content = None
+
+    @cached_property
+    def document(self) -> _Document:
+        """The content; None if it cannot be read or is not TOML."""
+        try:
+            return None if self.content is None else tomllib.loads(self.content.decode("utf-8-sig"))
+        except (ValueError, RecursionError):
+            return None
+
+    @property
+    def is_of_pipeline(self) -> bool:
+        """Whether it has a table of a pipeline. One with errors counts, so that they are reported."""
+        content = self.content or b""
+        # Without strings of several lines, a line that looks like a header is one.
+        if _HEADER.search(content) and not (b'"""' in content or b"'''" in content):
+            return True
+        return self.document is None or not _SECTIONS.isdisjoint(self.document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +86,7 @@ class PipelineSummary:
 
 def summarize(folder: Path, environment: str | None) -> PipelineSummary:
     """The summary of a pipeline in this environment; with None, of the values that all share."""
-    document = _document(folder)
+    document = _File(folder).document
     tables = overlaid(document or {}, environment).document
     docker = tables.get("docker")
     gpu = docker.get("gpu") if isinstance(docker, dict) else None
@@ -86,7 +120,7 @@ class PipelineIndex:
     @cached_property
     def folders(self) -> list[Path]:
         """The folders of the pipelines, sorted by path. Raises UserError: the root is not a folder."""
-        return _within(list(self._documents), self._workspace)
+        return _within(list(self._files), self._workspace)
 
     def find(self, name_or_path: str) -> Path:
         """The folder of one pipeline.
@@ -125,7 +159,7 @@ class PipelineIndex:
             for folder in self.folders
             if glob.matches(real_path(folder).relative_to(top).as_posix())
             or any(
-                map(glob.matches, _names(folder, content := self._documents[folder]) | _stack_names(content))
+                map(glob.matches, _names(folder, found := self._files[folder].document) | _stack_names(found))
             )
         ]
 
@@ -134,15 +168,15 @@ class PipelineIndex:
         return _within(self._called(name), self._workspace)
 
     @cached_property
-    def _documents(self) -> dict[Path, _Document]:
-        """The content of each config.toml, whatever the workspace excludes."""
-        return dict(sorted(_search(self._root)))
+    def _files(self) -> dict[Path, _File]:
+        """Each config.toml, whatever the workspace excludes."""
+        return dict(sorted(_search(self._root), key=itemgetter(0)))
 
     @cached_property
     def _by_name(self) -> Mapping[str, set[Path]]:
         found = defaultdict[str, set[Path]](set)
-        for folder, document in self._documents.items():
-            for name in _names(folder, document) | _stack_names(document):
+        for folder, file in self._files.items():
+            for name in _names(folder, file.document) | _stack_names(file.document):
                 found[name].add(folder)
         return found
 
@@ -151,7 +185,7 @@ class PipelineIndex:
         as_stack = {
             folder
             for folder in self._by_name.get(normal_name(name), ())
-            if normal_name(name) in _stack_names(self._documents[folder])
+            if normal_name(name) in _stack_names(self._files[folder].document)
         }
         return sorted(as_stack | self._by_name.get(name, set()))
 
@@ -169,7 +203,9 @@ class PipelineIndex:
                 "A pipeline is a folder with a config.toml. Give such a folder, the name of a pipeline, or "
                 "the name of its stack.",
             )
-        names = sorted({name for folder in self.folders for name in _names(folder, self._documents[folder])})
+        names = sorted(
+            {name for folder in self.folders for name in _names(folder, self._files[folder].document)}
+        )
         summary = f"It contains {', '.join(names)}." if names else "It contains no pipeline."
         return error(
             f"no pipeline is called {name_or_path}",
@@ -217,16 +253,16 @@ def find_all(root: Path, workspace: Workspace | None = None) -> list[Path]:
     return PipelineIndex(root, workspace).folders
 
 
-def _search(root: Path) -> Iterator[tuple[Path, _Document]]:
+def _search(root: Path) -> Iterator[tuple[Path, _File]]:
     """Each pipeline folder below `root` with its config.toml. Raises UserError: `root` is not a folder."""
     if not root.is_dir():
         raise UserError(error(f"{root} is not a folder", "Give a folder that exists."))
     for parent, folders, files in os.walk(root):
         folder = Path(parent)
         if FILE_NAME in files:
-            document = _document(folder)
-            if document is None or not _SECTIONS.isdisjoint(document):  # one with errors gets them reported
-                yield folder, document
+            file = _File(folder)
+            if file.is_of_pipeline:
+                yield folder, file
         folders[:] = [name for name in folders if is_searched(folder / name)]
 
 
@@ -246,12 +282,12 @@ def is_searched(folder: Path) -> bool:
 
 def stacks_in(folder: Path) -> set[str]:
     """The name of the pipeline's stack in each environment, also if its config.toml has errors."""
-    return _stack_names(_document(folder))
+    return _stack_names(_File(folder).document)
 
 
 def stacks_below(root: Path) -> dict[Path, set[str]]:
     """Each pipeline folder below `root` with its stacks, whatever the workspace excludes."""
-    return {folder: _stack_names(document) for folder, document in sorted(_search(root))}
+    return {folder: _stack_names(file.document) for folder, file in sorted(_search(root), key=itemgetter(0))}
 
 
 def _stack_names(document: _Document) -> set[str]:
@@ -288,11 +324,3 @@ def _text(tables: Mapping[str, Any], table: str, key: str) -> str:
     section = tables.get(table)
     value = section.get(key) if isinstance(section, dict) else None
     return value if isinstance(value, str) else ""
-
-
-def _document(folder: Path) -> _Document:
-    """The content of its config.toml; None if it cannot be read."""
-    try:
-        return tomllib.loads(read_regular(folder / FILE_NAME).decode("utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
-        return None

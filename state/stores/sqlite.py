@@ -18,11 +18,10 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import astuple, dataclass, replace
+from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
-
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from state.document import bodies, dumps, from_document, header, loads, to_json, with_change
 from state.errors import (
@@ -54,6 +53,9 @@ from state.register import Register
 from state.register import to_document as register_document
 from state.snapshot import Snapshot, UncheckedJSON, difference
 from state.stores.base import HistoryEntry, check_head, no_announcement, parse_register
+
+if TYPE_CHECKING:
+    from tenacity import Retrying
 
 _SCHEMA_VERSION = 6
 _REGISTERS: Final = """
@@ -199,6 +201,18 @@ class SqliteStore:
 
     def load(self, stack: str) -> Snapshot | None:
         rows = self._read(
+            """SELECT serial, body, (SELECT max(serial) FROM saves WHERE stack = ?1) FROM contents
+               WHERE stack = ?1 AND serial >= (SELECT max(serial) FROM contents WHERE stack = ?1 AND whole)
+               ORDER BY serial""",
+            stack,
+        )
+        if rows and rows[-1][0] == rows[-1][2]:
+            return self._assembled(stack, rows[-1][0], [(serial, body) for serial, body, _ in rows])
+        return self._load_incomplete(stack)
+
+    def _load_incomplete(self, stack: str) -> Snapshot | None:
+        """The state of a stack that has none, or a damaged one. Raises CorruptStateError."""
+        rows = self._read(
             "SELECT (SELECT max(serial) FROM saves WHERE stack = ?1),"
             " (SELECT max(serial) FROM contents WHERE stack = ?1)",
             stack,
@@ -223,6 +237,10 @@ class SqliteStore:
         )
         if not rows or rows[-1][0] != serial:
             return None
+        return self._assembled(stack, serial, rows)
+
+    def _assembled(self, stack: str, serial: int, rows: Sequence[tuple[int, bytes]]) -> Snapshot:
+        """The state at a serial, from the last whole document before it and all changes since."""
         if len(rows) != serial - rows[0][0] + 1:
             raise self._damage_error(stack, serial, "an earlier change is missing")
         before = self._loaded.get(stack)
@@ -284,7 +302,7 @@ class SqliteStore:
         """Raises CorruptStateError. SQLite itself checks neither the columns of a file nor their types."""
         try:
             entry = HistoryEntry(*row)
-            serial, *texts = astuple(entry)
+            serial, *texts = row
         except TypeError:
             texts = [None]
         if not all(isinstance(text, str) for text in texts) or not isinstance(serial, int):
@@ -683,19 +701,28 @@ def retry_while_busy(call: Callable[[], T]) -> T:
     That timeout covers other transactions, but neither another process's switch to WAL nor the clean-up when
     the last connection closes (https://sqlite.org/wal.html, "Sometimes Queries Return SQLITE_BUSY").
     """
-    return _BUSY_RETRY(call)
+    try:
+        return call()  # without the policy, which takes longer than most queries
+    except sqlite3.Error as problem:
+        if not _is_busy(problem):
+            raise
+    return _busy_retry()(call)
 
 
 def _is_busy(problem: BaseException) -> bool:
     return _code(problem) == sqlite3.SQLITE_BUSY
 
 
-_BUSY_RETRY = Retrying(
-    retry=retry_if_exception(_is_busy),
-    wait=wait_random(0.002, 0.02),
-    stop=stop_after_delay(_BUSY_TIMEOUT),
-    reraise=True,
-)
+@cache
+def _busy_retry() -> "Retrying":
+    from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random  # few files are busy
+
+    return Retrying(
+        retry=retry_if_exception(_is_busy),
+        wait=wait_random(0.002, 0.02),
+        stop=stop_after_delay(_BUSY_TIMEOUT),
+        reraise=True,
+    )
 
 
 def _content(saved: Snapshot, last: _LastSave | None) -> tuple[bool, bytes]:

@@ -6,11 +6,10 @@ or a new token; 403 and all other refusals are final.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import requests
-import tenacity
 
 from providers.bodies import read_body
 from providers.bounded import BoundedAdapter
@@ -20,9 +19,12 @@ from providers.docker.registry.reference import Repository, is_loopback
 from providers.errors import PermanentError, ProviderError, TransientError
 from providers.http import EnvironmentSettings, Session, origin, same_origin
 from providers.rate_limit import REFUSAL_STATUSES, RateLimiter, retry_after
-from providers.retries import ATTEMPTS, delay, is_transient, problem_of, retrying
+from providers.retries import ATTEMPTS, attempt, delay, is_transient, problem_of, retrying
 from providers.timeouts import answer_timeout
 from providers.waits import Repeat
+
+if TYPE_CHECKING:
+    import tenacity
 
 _WRITE_TIMEOUT = 300.0  # seconds; a registry may take minutes to store a large upload
 _THREADS = 32
@@ -165,7 +167,7 @@ class Connection:
                 raise self.error(response, doing)
             return response
 
-        return self._retrying(is_transient)(send)
+        return attempt(send, lambda: self._retrying(is_transient))
 
     def write(
         self,
@@ -202,7 +204,7 @@ class Connection:
                 raise self.error(response, doing)
             return response
 
-        return self._retrying(_is_transient_and_fast)(send) if repeatable else send()
+        return attempt(send, lambda: self._retrying(_is_transient_and_fast)) if repeatable else send()
 
     def location(self, response: requests.Response) -> str:
         """The URL for the next request of an upload.
@@ -242,10 +244,10 @@ class Connection:
         """Wait after the failure of attempt number `attempt`, counted from 1."""
         self._pause(delay(error, attempt))
 
-    def _retrying(self, may_retry: Callable[[BaseException], bool]) -> tenacity.Retrying:
+    def _retrying(self, may_retry: Callable[[BaseException], bool]) -> "tenacity.Retrying":
         return retrying(sleep=self._pause, before_sleep=self._announce, may_retry=may_retry)
 
-    def _announce(self, state: tenacity.RetryCallState) -> None:
+    def _announce(self, state: "tenacity.RetryCallState") -> None:
         """Announce a repetition after a timeout."""
         error = problem_of(state)
         cause = error.__cause__ if error else None

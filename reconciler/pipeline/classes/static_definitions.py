@@ -4,6 +4,8 @@ import ast
 import builtins
 import enum
 import errno
+import functools
+import os
 import sys
 from pathlib import Path
 from typing import Any, Final, cast
@@ -40,7 +42,9 @@ RESERVED: Final = frozenset(
     {"define_input", "inputs", "to_list", "extract_parameter", "to_dict", "validate_log_data"}
     | {"parameters_data", "defaulted_keys"}
 )
-_COMPILED: Final = (".so", ".pyd", ".pyc")
+_SUFFIXES: Final = (".py", ".so", ".pyd", ".pyc")
+_KEPT: Final = 1 << 16
+"""Maximum size in bytes of a file whose tree is kept for other pipelines with the same file."""
 _DEEPEST: Final = 5  # levels of imports between files of the pipeline
 
 
@@ -75,12 +79,18 @@ def read_module(
     return module
 
 
+@functools.lru_cache(maxsize=64)  # pipelines share modules, and many have the same inputs
+def _tree(source: bytes) -> ast.Module:
+    with parsing():
+        tree = ast.parse(source)
+        compile(tree, "<class>", "exec", dont_inherit=True)  # finds errors that parsing does not
+    return tree
+
+
 def _parsed(file: Path) -> ast.Module:
     try:
         source = read_regular(file)
-        with parsing():
-            tree = ast.parse(source, str(file))
-            compile(tree, str(file), "exec", dont_inherit=True)  # finds errors that parsing does not
+        tree = _tree(source) if len(source) <= _KEPT else _tree.__wrapped__(source)
     except SyntaxError as problem:
         raise NotUnderstood(
             f"this Python cannot parse it ({problem.msg})", ast.Constant(None, lineno=problem.lineno or 1)
@@ -129,16 +139,16 @@ def own_names(reference: ClassReference) -> frozenset[str]:
     return frozenset(map(_module_name, _entries(reference.folder)))
 
 
-def _entries(folder: Path) -> list[Path]:
+def _entries(folder: Path) -> list[str]:
     try:
-        return list(folder.iterdir())
+        return os.listdir(folder)  # noqa: PTH208 - names only
     except OSError as problem:
         raise NotUnderstood(f"{folder} cannot be read: {problem.strerror}") from None
 
 
-def _module_name(path: Path) -> str:
+def _module_name(entry: str) -> str:
     """The name by which Python imports this file or folder: `a` for a.py and a.cpython-311-darwin.so."""
-    return path.name.partition(".")[0] if path.suffix in (".py", *_COMPILED) else path.name
+    return entry.partition(".")[0] if entry.endswith(_SUFFIXES) and entry not in _SUFFIXES else entry
 
 
 def _refuse_own(module: Module, name: str, node: ast.AST) -> None:
@@ -170,7 +180,7 @@ def _import(module: Module, node: ast.ImportFrom, depth: int) -> None:
 def _is_submodule(package: Module, name: str) -> bool:
     """Whether a package has a module of this name, which its first import binds in place of a value."""
     file = package.reference.file
-    return file.name == "__init__.py" and any(_module_name(path) == name for path in _entries(file.parent))
+    return file.name == "__init__.py" and name in map(_module_name, _entries(file.parent))
 
 
 def _imported(module: Module, source: str, name: str, node: ast.AST) -> Any:
@@ -202,7 +212,7 @@ def _own_module(module: Module, source: str, node: ast.AST, depth: int) -> Modul
         place /= package
         if (place / "__init__.py").is_file():
             _other_file(module, place / "__init__.py", source, node, depth)
-    if any(_module_name(path) == last and path.suffix in (".so", ".pyd") for path in _entries(place)):
+    if any(_module_name(entry) == last and entry.endswith((".so", ".pyd")) for entry in _entries(place)):
         raise NotUnderstood(f"{source} is compiled", node)  # Python prefers it to a .py file
     for file in (place / last / "__init__.py", place / f"{last}.py"):  # Python's order
         if file.is_file() and found is None:
