@@ -27,9 +27,6 @@ from providers.errors import PermanentError
 
 _PLAIN_OPTIONS = {"headers", "auth", "timeout", "stream", "allow_redirects"}
 
-EnvironmentSettings = dict[tuple[str, str], Mapping[str, Any]]
-"""Scheme and host -> the proxies and certificates that the environment sets for it."""
-
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -100,15 +97,12 @@ def _bytes(body: str | bytes) -> bytes:
 
 
 class Session(requests.Session):
-    """A session of `requests` that reads the environment once per host.
+    """A session of `requests` that reads the environment once per host."""
 
-    Args:
-        settings: cache of the settings, shared with other sessions of the same `trust_env`.
-    """
-
-    def __init__(self, settings: EnvironmentSettings | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._settings: EnvironmentSettings = {} if settings is None else settings
+        # Scheme and host -> the proxies and certificates that the environment sets for it.
+        self._settings: dict[tuple[str, str], Mapping[str, Any]] = {}
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))  # no service needs cookies
 
     def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]

@@ -249,11 +249,13 @@ def _by_address(entries: list[Entry], where: str) -> dict[str, Entry]:
 def _check_shape(body: UncheckedJSON, where: str, shape: Mapping[str, tuple[type, ...]]) -> None:
     if not isinstance(body, dict):
         raise _ShapeError(f"{where} is not an object")
-    unknown, missing = sorted(body.keys() - shape.keys()), sorted(shape.keys() - body.keys())
-    if unknown:
-        raise _ShapeError(f"{where} has the unknown key {unknown[0]!r}")
-    if missing:
-        raise _ShapeError(f"{where} lacks the key {missing[0]!r}")
+    if body.keys() != shape.keys():
+        unknown, missing = sorted(body.keys() - shape.keys()), sorted(shape.keys() - body.keys())
+        raise _ShapeError(
+            f"{where} has the unknown key {unknown[0]!r}"
+            if unknown
+            else f"{where} lacks the key {missing[0]!r}"
+        )
     for name, types in shape.items():
         if type(body[name]) not in types:
             raise _ShapeError(f"{where}.{name} has the wrong type")

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import lru_cache
 from typing import Self
 
 from providers.json_value import JSON
@@ -95,7 +96,10 @@ def command_for(stacks: Sequence[Stack], verb: str, *more: str) -> str:
     """A command line for exactly these stacks of one organization and environment. Quoted for shells."""
     environment = "--to" if verb == "promote" else "--env"
     where = ("--organization", stacks[0].organization, environment, stacks[0].environment)
-    return shlex.join(("reconciler", verb, *(stack.name for stack in stacks), *where, *more))
+    return " ".join(map(_quoted, ("reconciler", verb, *(stack.name for stack in stacks), *where, *more)))
+
+
+_quoted = lru_cache(maxsize=1000)(shlex.quote)  # each plan has several of almost the same words
 
 
 def with_folder(text: str, name: str, folder: str) -> str:

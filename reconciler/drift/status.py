@@ -19,7 +19,7 @@ from reconciler.credentials.target import Target
 from reconciler.drift.check import last_apply, report_of
 from reconciler.drift.findings import DriftState, LastApply, Report, StackReport
 from reconciler.drift.orphans import Orphan
-from reconciler.engine.chunks import SignIn
+from reconciler.engine.chunks import Problem, SignIn
 from reconciler.engine.inspection import read_each
 from reconciler.engine.plan import make_plan
 from reconciler.engine.recorded import image_in, pipeline_at
@@ -129,27 +129,41 @@ def status(
     stored = store.stacks()  # raises before the first row
     failed_once = _once_per_folder(failed)
     listed: set[str] = set()
-    trainings: dict[tuple[str, str], Stack] = {}  # (metadata.name, address of the image) -> its stack
+    used: list[Target] = []
     for number, target in enumerate(targets):
-        pipelines = [*_pipelines(folders, target, read_options.shared, failed_once)]
-        for pipeline in pipelines:
-            if pipeline.is_training:
-                image = str(image_address(pipeline.config.docker.image_name))
-                trainings[pipeline.name, image] = stack_of(target, pipeline)
-        here: dict[Path, Row] = {}
-        for pipeline, row, has_state in _stored_rows(
-            target, pipelines, store, listed, live=sign_in is not None, emit=emit_once, failed=failed
-        ):
+        used.append(target)
+        reads = replace(read_options, environment=target.environment.name)
+        outcomes: Mapping[Path, _LiveRow | Problem | None] = {}
+        if sign_in is not None and folders and number == 0:  # elsewhere, only those with state are read
+            outcomes = _read_live(folders, reads, sign_in(target), now, emit_once, open_workers)
+        complete = {folder: live for folder, live in outcomes.items() if isinstance(live, _LiveRow)}
+        listed |= {live.stored_name for live in complete.values()}
+        rest = [folder for folder in folders if folder not in complete]
+        here = {folder: live.row for folder, live in complete.items()}
+        stored_rows = _stored_rows(
+            target,
+            [*_pipelines(rest, target, read_options.shared, failed_once)],
+            store,
+            listed,
+            live=sign_in is not None,
+            emit=emit_once,
+            failed=failed,
+        )
+        for pipeline, row, has_state in stored_rows:
             if not row.state_is_readable:
                 yield row
             elif has_state or number == 0:
                 here[pipeline.folder] = row
-        if sign_in is None:
-            yield from here.values()
-        elif here:
-            reads = replace(read_options, environment=target.environment.name)
-            yield from _live_rows(here, reads, sign_in(target), now, emit_once, open_workers)
-    yield from _rows_without_login(folders, [s for s in stored if s not in listed], trainings, store, failed)
+        unread = [folder for folder in here if folder not in complete]
+        if sign_in is not None and unread and number > 0:
+            outcomes = _read_live(unread, reads, sign_in(target), now, emit_once, open_workers)
+        for folder in folders:
+            if folder in here:
+                yield _with_outcome(here[folder], outcomes.get(folder))
+    without_login = [stack for stack in stored if stack not in listed]
+    if without_login:
+        trainings = _trainings(folders, used, read_options.shared)
+        yield from _rows_without_login(folders, without_login, trainings, store, failed)
 
 
 def orphan_row(orphan: Orphan) -> Row:
@@ -178,6 +192,18 @@ def _pipelines(
             yield pipeline
 
 
+def _trainings(
+    folders: Iterable[Path], targets: Iterable[Target], shared: SharedSettings
+) -> dict[tuple[str, str], Stack]:
+    """(metadata.name, address of the image) -> the stack of the training."""
+    return {
+        (pipeline.name, str(image_address(pipeline.config.docker.image_name))): stack_of(target, pipeline)
+        for target in targets
+        for pipeline in _pipelines(folders, target, shared, lambda *_: None)
+        if pipeline.is_training
+    }
+
+
 def _stored_rows(
     target: Target,
     pipelines: Sequence[Pipeline],
@@ -201,14 +227,7 @@ def _stored_rows(
         older: Store = renaming
         for pipeline in pipelines:
             stack, reads = stack_of(target, pipeline), older
-            row = Row(
-                stack.pipeline,
-                stack.name,
-                stack.folder,
-                stack.scope,
-                files_version=str(pipeline.config.metadata.version),
-                follows=followed_environment(pipeline) or "",
-            )
+            row = _row_of(stack, pipeline)
             try:
                 state = _load(reads, str(stack), row, failed)
             except (UserError, AmbiguousStateError) as problem:
@@ -297,33 +316,67 @@ def _once(emit: Emit) -> Emit:
     return emit_once
 
 
-def _live_rows(
-    rows: Mapping[Path, Row],
+@dataclass(frozen=True, slots=True)
+class _LiveRow:
+    """The row of a pipeline whose live objects were read.
+
+    Attributes:
+        stored_name: the name of its state in the store.
+    """
+
+    row: Row
+    stored_name: str
+
+
+def _read_live(
+    folders: Sequence[Path],
     read_options: ReadOptions,
     sign_in: SignIn,
     now: datetime,
     emit: Emit,
     open_workers: OpenWorkers,
-) -> Iterator[Row]:
-    """The rows of one environment, with the running image and the drift, in the same order."""
-    found, sign_in_error = read_each(rows, read_options, sign_in, partial(_live_row, now), emit, open_workers)
-    for folder, row in rows.items():
-        outcome = found.get(folder, sign_in_error)
-        match outcome:
-            case Row():
-                yield outcome
-            case UserError():
-                yield replace(row, drift=_unreadable(outcome.diagnostics[0].summary))
-            case StateError():
-                yield replace(row, drift=_unreadable(outcome.message))
+) -> dict[Path, _LiveRow | Problem | None]:
+    """The rows of one environment from files, state and live objects, or why they cannot be read."""
+    jobs = dict.fromkeys(folders)
+    found, sign_in_error = read_each(jobs, read_options, sign_in, partial(_live_row, now), emit, open_workers)
+    return {folder: found.get(folder, sign_in_error) for folder in folders}
 
 
-def _live_row(now: datetime, opened: Session, validated: ValidatedPipeline, row: Row) -> Row:
+def _live_row(now: datetime, opened: Session, validated: ValidatedPipeline, _: None) -> _LiveRow:
+    pipeline, _key = validated.require_valid()
     planned = make_plan(opened, validated, PlanRequest(), partial=True)
+    stack, store = planned.plan.stack, opened.store
+    report = report_of(opened, planned, first_seen={}, now=now)
+    row = _with_state(_row_of(stack, pipeline), planned.stored, report.last_apply)
     for image in sorted(planned.running, key=lambda image: image.is_moved):  # a moved one is shown
         row = replace(row, running_version=image.version, running_digest=image.digest or "")
-    report = report_of(opened, planned, first_seen={}, now=now)
-    return replace(row, drift=_drift(report, row, now))
+    stored_name = store.stored_name(str(stack)) if isinstance(store, RenamingStore) else str(stack)
+    return _LiveRow(replace(row, drift=_drift(report, row, now)), stored_name)
+
+
+def _with_outcome(row: Row, outcome: _LiveRow | Problem | None) -> Row:
+    """The row from state alone, with the outcome of reading the live objects; None if they were not read."""
+    match outcome:
+        case _LiveRow():
+            return outcome.row
+        case UserError():
+            return replace(row, drift=_unreadable(outcome.diagnostics[0].summary))
+        case StateError():
+            return replace(row, drift=_unreadable(outcome.message))
+        case None:
+            return row
+
+
+def _row_of(stack: Stack, pipeline: Pipeline) -> Row:
+    """The row of a stack from its files alone."""
+    return Row(
+        stack.pipeline,
+        stack.name,
+        stack.folder,
+        stack.scope,
+        files_version=str(pipeline.config.metadata.version),
+        follows=followed_environment(pipeline) or "",
+    )
 
 
 def _drift(report: StackReport, row: Row, now: datetime) -> Reason:

@@ -17,7 +17,7 @@ from providers.docker.registry import error_mapping
 from providers.docker.registry.auth import CONNECT_TIMEOUT, READ_TIMEOUT, Authorization, Login, fixed_header
 from providers.docker.registry.reference import Repository, is_loopback
 from providers.errors import PermanentError, ProviderError, TransientError
-from providers.http import EnvironmentSettings, Session, origin, same_origin
+from providers.http import Session, origin, same_origin
 from providers.rate_limit import REFUSAL_STATUSES, RateLimiter, retry_after
 from providers.retries import ATTEMPTS, attempt, delay, is_transient, problem_of, retrying
 from providers.timeouts import answer_timeout
@@ -52,14 +52,24 @@ class ConnectionPool(BoundedAdapter):
 
     Attributes:
         configurations: image configurations by digest, as several pipelines may use one image.
-        settings: environment settings per host, separate for loopback hosts, which bypass proxies.
     """
 
     def __init__(self, limiter: RateLimiter) -> None:
         super().__init__(limiter.announce, pool_connections=_THREADS, pool_maxsize=_THREADS)
         self.limiter = limiter
         self.configurations: dict[str, bytes] = {}
-        self.settings: dict[bool, EnvironmentSettings] = {True: {}, False: {}}
+        self._sessions = {True: self._session(trust_env=False), False: self._session(trust_env=True)}
+
+    def _session(self, *, trust_env: bool) -> Session:
+        session = Session()
+        session.trust_env = trust_env
+        session.mount("https://", self)
+        session.mount("http://", self)
+        return session
+
+    def session(self, repository: Repository) -> Session:
+        """The session for the registry of a repository. On this machine, it uses no proxy."""
+        return self._sessions[repository.loopback]
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         """Send the request when the rate limit permits. A refusal gets `waits`, as in TransientError."""
@@ -112,16 +122,12 @@ class Connection:
         self.repository = repository
         self.pool = pool or ConnectionPool(RateLimiter())
         self._owns_pool = pool is None
-        self._session = Session(self.pool.settings[repository.loopback])
-        self._session.trust_env = not repository.loopback  # no proxy for this machine
-        self._session.mount("https://", self.pool)
-        self._session.mount("http://", self.pool)
+        self._session = self.pool.session(repository)
         self._authorization = Authorization(repository, self._session, lambda: look_up(repository.registry))
         self._pause = pause
 
     def close(self) -> None:
-        """Close the session, and the pool unless it is shared."""
-        self._session.close()
+        """Close the pool unless it is shared."""
         if self._owns_pool:
             self.pool.end()
 
