@@ -11,9 +11,10 @@ from graphlib import CycleError, TopologicalSorter
 from semver import Version
 
 from reconciler.core.events import Emit, Note
+from reconciler.core.recorded_runs import RunOutcome
 from reconciler.drift.findings import DriftState
 from reconciler.drift.status import Row
-from reconciler.engine.earlier_states import RunOutcome, recorded_runs
+from reconciler.engine.earlier_states import recorded_runs
 from reconciler.pipeline.version import parse
 from state.stores.base import Store
 

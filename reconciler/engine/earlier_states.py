@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 from semver import Version
 
 from reconciler.core.diff import same
+from reconciler.core.recorded_runs import RecordedRun, RunOutcome
 from reconciler.engine.recorded import image_in
 from reconciler.pipeline.version import parse
 from state.errors import CorruptStateError
@@ -45,38 +45,6 @@ class EarlierState:
             return bool(self.version) and parse(to) == Version.parse(self.version)
         except ValueError:
             return False
-
-
-class RunOutcome(Enum):
-    """How a run ended, as the history shows it."""
-
-    APPLIED = "applied"
-    FAILED = "failed"
-    INTERRUPTED = "interrupted"
-    ROLLED_BACK = "rolled back"  # it was applied, and a later rollback went back to before it
-    UNKNOWN = "unknown"  # of a version that saved no outcome, or its content is not kept any more
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedRun:
-    """One run in the history.
-
-    Attributes:
-        saves: its entries, latest first.
-        outcome: how it ended.
-        version: the version of the image after it; "" if there is none, or it is unknown.
-        restored: the serial that it restored, if it was a rollback; 0 otherwise.
-    """
-
-    saves: tuple[HistoryEntry, ...]
-    outcome: RunOutcome
-    version: str
-    restored: int
-
-    @property
-    def serial(self) -> int:
-        """The serial to roll back to."""
-        return self.saves[0].serial
 
 
 def recorded_runs(store: Store, stack: str) -> Iterator[RecordedRun]:

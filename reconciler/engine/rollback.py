@@ -15,12 +15,11 @@ from reconciler.core.diff import same
 from reconciler.core.events import Notice
 from reconciler.core.plan import Basis, Stack
 from reconciler.core.plan_options import PlanOptions
+from reconciler.core.recorded_runs import RecordedRun, RunOutcome
 from reconciler.core.values import Address
 from reconciler.engine.apply import ApplyRequest, ApplyResult, carry_out
 from reconciler.engine.earlier_states import (
     EarlierState,
-    RecordedRun,
-    RunOutcome,
     finished_states,
     recorded_runs,
     state_at,

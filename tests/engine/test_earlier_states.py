@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from reconciler.core.diagnostics import UserError
 from reconciler.core.plan import Stack
-from reconciler.engine.earlier_states import EarlierState, RunOutcome, recorded_runs, that_ran
+from reconciler.core.recorded_runs import RunOutcome
+from reconciler.engine.earlier_states import EarlierState, recorded_runs, that_ran
 from reconciler.engine.rollback import find_earlier
 from state.lock_info import LockInfo
 from state.snapshot import APPLIED, FAILED, RecordedResource, Snapshot

@@ -49,6 +49,7 @@ from reconciler.core.events import (
 )
 from reconciler.core.plan import Action, Plan, Stack, Step
 from reconciler.core.reasons import ReasonCode, Way
+from reconciler.core.recorded_runs import RecordedRun, RunOutcome
 from reconciler.core.runs import (
     PipelineFinished,
     PipelineRun,
@@ -61,7 +62,6 @@ from reconciler.core.stale import StaleField, StaleStep
 from reconciler.core.values import MISSING, Address
 from reconciler.drift.findings import DriftState, LastApply, Report
 from reconciler.drift.status import Row
-from reconciler.engine.earlier_states import RecordedRun, RunOutcome
 from reconciler.engine.executor import ExecutionResult
 from reconciler.views.reports.document_parts import unstated
 from reconciler.views.reports.drawing import Drawing, Node

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from rich.text import Text
 
 from providers.json_value import JSON
-from reconciler.engine.earlier_states import RecordedRun, RunOutcome
+from reconciler.core.recorded_runs import RecordedRun, RunOutcome
 from reconciler.views.counting import plural, short_commit
 from reconciler.views.shown_values import format_value
 from reconciler.views.terminal.console import columns, indented

@@ -1,0 +1,38 @@
+"""The runs in the history of a state, with how they ended. Pure."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from state.stores.base import HistoryEntry
+
+
+class RunOutcome(Enum):
+    """How a run ended, as the history shows it."""
+
+    APPLIED = "applied"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    ROLLED_BACK = "rolled back"  # it was applied, and a later rollback went back to before it
+    UNKNOWN = "unknown"  # of a version that saved no outcome, or its content is not kept any more
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRun:
+    """One run in the history.
+
+    Attributes:
+        saves: its entries, latest first.
+        outcome: how it ended.
+        version: the version of the image after it; "" if there is none, or it is unknown.
+        restored: the serial that it restored, if it was a rollback; 0 otherwise.
+    """
+
+    saves: tuple[HistoryEntry, ...]
+    outcome: RunOutcome
+    version: str
+    restored: int
+
+    @property
+    def serial(self) -> int:
+        """The serial to roll back to."""
+        return self.saves[0].serial
