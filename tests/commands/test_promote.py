@@ -268,6 +268,28 @@ def test_rollback_goes_back_to_what_the_environment_ran_before_the_promotion(
     assert digests(environments)["live"] == tags["1.0.1-rc"]
 
 
+def test_rollback_in_another_repository_leaves_that_of_the_source_alone(
+    cli: Cli, environments: Sandbox
+) -> None:
+    pipeline = copy_example(NAME, cli.folder, environments.registry)
+    config = pipeline / "config.toml"
+    name = f'"{environments.registry}/live/cleanup"'
+    config.write_text(f"{config.read_text()}\n[reconciler.env.LIVE.docker]\nimage_name = {name}\n")
+    succeed(cli("apply", NAME, "--env", "TEST", "--yes"))
+    succeed(promote(cli, "--yes"))
+    first = digests(environments, "live/cleanup")["live"]
+    edit(pipeline / "pipeline.py", "import argparse", "import argparse  # better")
+    succeed(cli("apply", NAME, "--env", "TEST", "--bump", "rc", "--yes"))
+    succeed(promote(cli, "--final", "--yes"))
+    there = digests(environments)
+    assert digests(environments, "live/cleanup")["live"] == there["test"] != first
+
+    succeed(cli("rollback", NAME, "--env", "LIVE", "--yes"))
+
+    assert digests(environments, "live/cleanup")["live"] == first
+    assert digests(environments) == there
+
+
 def test_the_history_says_that_a_run_was_a_promotion(cli: Cli, environments: Sandbox, pipeline: Path) -> None:
     succeed(promote(cli, "--final", "--yes"))
 
