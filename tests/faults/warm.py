@@ -177,11 +177,10 @@ def _run(asked: Mapping[str, Any]) -> None:
 
 def _die(at: str, number: int, after: bool) -> None:
     """Let this process kill itself at a request to a far end, or at a save of the record."""
-    from requests.adapters import HTTPAdapter
-
+    from providers.bounded import BoundedAdapter
     from state.stores.sqlite import SqliteStore
 
-    owner: Any = HTTPAdapter if at == "request" else SqliteStore
+    owner: Any = BoundedAdapter if at == "request" else SqliteStore
     name = "send" if at == "request" else "save"
     work: Callable[..., Any] = getattr(owner, name)
     counting = threading.Lock()
