@@ -91,9 +91,8 @@ class Dialogue:
             print_diagnostics([self.refusal], self.err)
             return Approval.UNATTENDED
         is_attended = ask and not self.consent.yes and prompts.is_interactive()
-        if writes and (
-            refusal := missing_review([planned.plan], self.consent, actual, is_attended=is_attended)
-        ):
+        refusal = missing_review([planned.plan], self.consent, actual, is_attended=is_attended)
+        if refusal is not None:
             self.refusal = refusal
             print_diagnostics([self.refusal], self.err)
             return Approval.UNATTENDED

@@ -48,8 +48,8 @@ def missing_review(
         return None
     shared = options.workspace().shared()
     for plan in plans:
-        if plan.is_empty:
-            continue
+        if not (any(step.writes for step in plan.steps) or plan.request.get("destroy")):
+            continue  # at most the state changes
         environment = shared.names.get(plan.stack.scope, plan.stack.environment)
         review = review_of(plan)
         if review == "always" or (review == "destructive" and plan.is_destructive):

@@ -580,6 +580,19 @@ def test_several_pipelines_need_the_digest_of_all(cli: Cli, environments: Sandbo
     succeed(cli("promote", "--all", "--from", "TEST", "--to", "LIVE", *approve))
 
 
+def test_a_plan_that_only_fills_the_state_needs_no_review(
+    cli: Cli, environments: Sandbox, pipeline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training(cli.folder / "clip" / "training", "clip", environments.registry)
+    succeed(cli("apply", "clip/training", NAME, "--env", "LIVE", "--yes"))
+    review(cli, "always")
+    environments.clear_requests()
+    for names, state in (((NAME,), "one.db"), ((NAME, "clip/training"), "both.db")):
+        monkeypatch.setenv("RECONCILER_STATE", str(cli.folder / ".." / state))
+        succeed(cli("apply", *names, "--env", "LIVE", "--yes"))
+    assert environments.writes() == []
+
+
 def test_other_environments_need_no_review(cli: Cli, environments: Sandbox, pipeline: Path) -> None:
     review(cli, "always")
     edit(pipeline / "config.toml", 'cpu = "4"', 'cpu = "8"')
