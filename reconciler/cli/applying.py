@@ -140,12 +140,14 @@ def apply_one(
     dialogue: type[Dialogue] = Dialogue,
     saved: Plan | None = None,
     skip_moved: bool = False,
+    again: tuple[str, ...] = (),
 ) -> int:
     """Apply one pipeline and return the exit code.
 
     Args:
         find: returns the pipeline, whose files have no errors. Raises UserError.
         folder: the pipeline's folder, for reports.
+        again: as for `run_one`.
     """
 
     def prepare(emit: Emit) -> Task:
@@ -159,7 +161,7 @@ def apply_one(
             may_bump=dialogue.may_bump,
         )
 
-    return run_one(prepare, folder, where, consent=consent, outputs=outputs, dialogue=dialogue)
+    return run_one(prepare, folder, where, consent=consent, outputs=outputs, dialogue=dialogue, again=again)
 
 
 def run_one(
@@ -177,13 +179,14 @@ def run_one(
     Args:
         prepare: returns the task. Raises UserError.
         folder: the pipeline's folder, for reports.
-        again: options of a command that repeats the run, apart from those of its plan.
+        again: options of a command that repeats the run, apart from those of its plan; with `--plan` or
+            `--stack` all of them.
 
     Raises:
         UserError: a report could not be written.
     """
     out, err = console(sys.stderr if outputs.on_stdout else sys.stdout), console(sys.stderr)
-    started_at, started = utc_now(), time.monotonic()
+    started_at, started, waited = utc_now(), time.monotonic(), prompts.waited()
     with execution.interruptible() as stop, ProgressView(err) as progress, outputs.events() as follow:
 
         def emit(event: Event) -> None:
@@ -212,7 +215,8 @@ def run_one(
         else:
             progress.pause()
             _print_result(applied, talk)
-            run = applied_run(applied, folder, time.monotonic() - started)
+            asked = prompts.waited() - waited
+            run = applied_run(applied, folder, time.monotonic() - started - asked)
         report = RunReport(
             dialogue.verb,
             started_at,
@@ -223,6 +227,7 @@ def run_one(
             interrupted=stop.is_set(),
             declined=run.result is RunResult.NOT_STARTED and talk.refusal is None,
             options=again,
+            waited=round(prompts.waited() - waited),
         )
         follow(RunEnded(report))
     write_run(report, outputs, err)

@@ -186,7 +186,7 @@ class _Run:
         self._where = where.explicit() if request.fleet.executor else where  # workers have other variables
         self._out = out
         self._err = err
-        self._started = utc_now()
+        self._started, self._waited = utc_now(), prompts.waited()
         self.broken: OSError | None = None
         self._reads = self._where.reads(request.read, search=True)
 
@@ -364,6 +364,7 @@ class _Run:
             stopped_by_failures,
             declined,
             self._request.command.options,
+            round(prompts.waited() - self._waited),
         )
 
 

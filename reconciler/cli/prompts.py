@@ -1,8 +1,9 @@
 """Questions at a terminal. Each shows its text, the default with a reason, and a line for the answer."""
 
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,23 @@ class Default:
 
     value: "Value"
     reason: str
+
+
+_waits: list[float] = []
+
+
+def waited() -> float:
+    """Seconds that this process has waited for answers."""
+    return sum(_waits)
+
+
+@contextmanager
+def _waiting() -> Iterator[None]:
+    start = time.monotonic()
+    try:
+        yield
+    finally:
+        _waits.append(time.monotonic() - start)
 
 
 def is_interactive() -> bool:
@@ -56,7 +74,8 @@ def confirm(question: str, *, default: bool) -> bool:
 
         with suppress(termios.error):
             termios.tcflush(sys.stdin, termios.TCIFLUSH)
-    return click.confirm(f"\n{one_line(question)}", default=default, err=True)
+    with _waiting():
+        return click.confirm(f"\n{one_line(question)}", default=default, err=True)
 
 
 def choose(text: str, choices: Mapping[str, str], default: Default | None, err: Console) -> str:
@@ -84,15 +103,16 @@ def _prompt(
     if default is not None:
         err.print(Text.assemble("  Enter for ", (str(default.value), "bold"), (f", {default.reason}", "dim")))
     while True:
-        typed = click.prompt(
-            " ",
-            default=default.value if default else None,
-            value_proc=str,
-            prompt_suffix="> ",
-            show_default=False,
-            hide_input=hidden,
-            err=True,
-        )
+        with _waiting():
+            typed = click.prompt(
+                " ",
+                default=default.value if default else None,
+                value_proc=str,
+                prompt_suffix="> ",
+                show_default=False,
+                hide_input=hidden,
+                err=True,
+            )
         try:
             return convert(typed)
         except click.UsageError as problem:  # click's own loop breaks lines within words

@@ -122,6 +122,7 @@ class RunReport:
         stopped_by_failures: whether the run started nothing new because too many pipelines failed.
         declined: whether the user did not approve the plan.
         options: options of a command that repeats the run, apart from those of its plans: `--to 3`.
+        waited: whole seconds that the run waited for answers of the user.
     """
 
     command: str
@@ -135,6 +136,7 @@ class RunReport:
     stopped_by_failures: bool = False
     declined: bool = False
     options: tuple[str, ...] = ()
+    waited: int = 0
 
     @property
     def counts(self) -> dict[RunResult, int]:
@@ -153,8 +155,8 @@ class RunReport:
 
     @property
     def seconds(self) -> float:
-        """The duration of the run."""
-        return (self.ended - self.started).total_seconds()
+        """The duration of the run, without waiting for answers."""
+        return max(0.0, (self.ended - self.started).total_seconds() - self.waited)
 
     @property
     def versions(self) -> dict[str, str]:
@@ -182,10 +184,6 @@ class RunReport:
             problems=tuple(problem.with_relative_paths(folder) for problem in self.problems),
             refusal=self.refusal and self.refusal.with_relative_paths(folder),
         )
-
-    def command_for(self, run: PipelineRun) -> str:
-        """The command that repeats this run for one of its pipelines."""
-        return run.command(self.command, self.options)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,5 @@
 """Converts how an apply ended to the result of a pipeline in a run."""
 
-from dataclasses import replace
-
 from reconciler.core.diagnostics import UserError
 from reconciler.core.events import Status
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED, INTERRUPTED, code_of
@@ -80,8 +78,3 @@ def planned_run(plan: Plan, folder: str) -> PipelineRun:
     else:
         result, code = RunResult.NOT_STARTED, FAILED
     return PipelineRun(folder, plan.stack, result, code, plan=plan)
-
-
-def with_wave(run: PipelineRun, number: int) -> PipelineRun:
-    """The result, in the wave with this number."""
-    return replace(run, wave=number)

@@ -1,6 +1,7 @@
 """Why pipelines of a run did not succeed: reasons as diagnostics, grouped, and the commands to run next."""
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,10 @@ WORST_FIRST = (
     RunResult.UNCHANGED,
 )
 SUCCEEDED = frozenset({RunResult.APPLIED, RunResult.UNCHANGED})
+_BEGUN = frozenset({RunResult.FAILED, RunResult.INTERRUPTED})
+"""The results of runs whose steps may have made a saved plan stale."""
+_SELECTING = frozenset({"--plan", "--stack"})
+"""Options that select what a run is about, so that its command names no pipelines."""
 MANY = 50
 """Pipelines in one command line."""
 
@@ -91,6 +96,7 @@ def run_reasons(report: RunReport) -> list[Diagnostic]:
 def commands(report: RunReport, runs: Sequence[PipelineRun]) -> list[str]:
     """The commands to run next for these pipelines: the ways out of a refusal, or the same run again."""
     found: list[str] = []
+    can_repeat = "--plan" not in report.options or "--skip-moved" in report.options
     stale: list[PipelineRun] = []
     again: list[PipelineRun] = []
     for run in runs:
@@ -99,7 +105,8 @@ def commands(report: RunReport, runs: Sequence[PipelineRun]) -> list[str]:
         ways = [*_ways_out(run)] if run.result is RunResult.REFUSED else []
         found += ways
         if not ways:
-            (stale if run.stale_steps or run.mismatch else again).append(run)
+            is_stale = run.stale_steps or run.mismatch or (run.result in _BEGUN and not can_repeat)
+            (stale if is_stale else again).append(run)
     return [*found, *_together("plan", report, stale), *_together(report.command, report, again)]
 
 
@@ -116,13 +123,17 @@ def _ways_out(run: PipelineRun) -> Iterator[str]:
 
 def _together(verb: str, report: RunReport, runs: Iterable[PipelineRun]) -> list[str]:
     """Command lines that name several pipelines each, where all else in them is equal."""
+    runs = list(runs)
+    if verb == report.command and _SELECTING.intersection(report.options):
+        return [shlex.join(("reconciler", verb, *report.options))] if runs else []
+    options_of_run = () if _SELECTING.intersection(report.options) else report.options
     several: dict[tuple[str, ...], list[Stack]] = {}
     single = []
     for run in runs:
         if run.stack is None:
-            single.append(run.command(verb, report.options))
+            single.append(run.command(verb, options_of_run))
         else:
-            options = (*report.options, *(run.plan.options if run.plan else ()))
+            options = (*options_of_run, *(run.plan.options if run.plan else ()))
             several.setdefault((run.stack.organization, run.stack.environment, *options), []).append(
                 run.stack
             )

@@ -41,6 +41,13 @@ def run(
     saved = plan_json.read_saved(plan_file) if plan_file is not None else None
     if saved is not None:
         _refuse_other_options(selection.request, request, one=isinstance(saved, Plan))
+    again: tuple[str, ...] = ()
+    if plan_file is not None:
+        again = ("--plan", str(plan_file))
+        if not isinstance(saved, Plan):
+            again += ("--skip-moved",)  # the steps that this run carries out
+        again += ("--skip-stale",) if skip_stale else ()
+        again += ("--shard", str(shard)) if shard is not None else ()
     if isinstance(saved, Plan):
         where = _where_of(saved.stack, where)
         request = PlanRequest.from_document(saved.request)
@@ -48,7 +55,16 @@ def run(
             selection = replace(selection, request=SelectionRequest((saved.stack.name,)), where=where)
     if not isinstance(saved, plan_json.SavedPlans) and selection.request.is_of_one:
         return _apply_one(
-            selection, where, request, saved, skip_moved, consent, apply_options, outputs, read_options
+            selection,
+            where,
+            request,
+            saved,
+            skip_moved,
+            consent,
+            apply_options,
+            outputs,
+            read_options,
+            again,
         )
     from reconciler.cli.fleet_applying import FleetCommand, FleetRequest, SavedPlans, apply_pipelines
     from reconciler.engine.fleet_apply import ApplyFiles
@@ -64,7 +80,7 @@ def run(
         folders = sorted(plans.plans)
     return apply_pipelines(
         FleetRequest(
-            FleetCommand(ApplyFiles()),
+            FleetCommand(ApplyFiles(), options=again),
             part_of(folders, Path.cwd(), shard),
             problems,
             request,
@@ -89,6 +105,7 @@ def _apply_one(
     apply_options: ApplyOptions,
     outputs: Outputs,
     read_options: ReadOptions,
+    again: tuple[str, ...],
 ) -> int:
     folder = selection.folder()
     return apply_one(
@@ -101,6 +118,7 @@ def _apply_one(
         outputs=outputs,
         saved=saved,
         skip_moved=skip_moved,
+        again=again,
     )
 
 

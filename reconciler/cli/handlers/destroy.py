@@ -90,7 +90,16 @@ def _destroy_stack(
     def task(opened: Session, dialogue: Dialogue) -> ApplyResult:
         return destroy_stack(opened, stack, request, ApplyRequest(apply_options, dialogue.approve))
 
-    return run_one(lambda _: task, source.folder, where, consent=consent, outputs=outputs, dialogue=_Destroy)
+    again = ("--stack", own_name, "--organization", stack.organization, "--env", stack.environment)
+    return run_one(
+        lambda _: task,
+        source.folder,
+        where,
+        consent=consent,
+        outputs=outputs,
+        dialogue=_Destroy,
+        again=(*again, *(["--prune"] if request.options.prune else [])),
+    )
 
 
 class _Destroy(Dialogue):

@@ -164,10 +164,11 @@ def run_from_document(document: Document) -> RunReport:
 def head_from_document(document: Document) -> RunReport:
     """The report in a document of `head_to_document`, without pipelines. Raises as `run_from_document`."""
     only_keys(document, _HEAD_KEYS, "the report")
+    started, ended = (datetime.fromisoformat(document[key]) for key in ("started", "ended"))
     return RunReport(
         command=document["command"],
-        started=datetime.fromisoformat(document["started"]),
-        ended=datetime.fromisoformat(document["ended"]),
+        started=started,
+        ended=ended,
         digest=document["digest"],
         runs=(),
         problems=tuple(map(diagnostic_from_document, document["problems"])),
@@ -176,6 +177,7 @@ def head_from_document(document: Document) -> RunReport:
         stopped_by_failures=document["stopped_by_failures"],
         declined=document["declined"],
         options=tuple(document["options"]),
+        waited=round((ended - started).total_seconds() - document["seconds"]),
     )
 
 

@@ -54,7 +54,8 @@ def print_recap(report: RunReport, out: Console, err: Console) -> None:
     if not is_done:
         left = sum(run.result not in SUCCEEDED for run in report.runs)
         what = f"{plural(left, 'pipeline')} left. " if left else ""
-        err.print(f"{what}Run the same command again: it does only what is left.")
+        again = "" if "--plan" in report.options else "Run the same command again: it does only what is left."
+        err.print(f"{what}{again}".rstrip())
 
 
 def _is_refused(run: PipelineRun, plan: Plan) -> bool:
