@@ -6,7 +6,7 @@ Reads the registry, and state if there is any. Sends nothing to the platform and
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from providers.docker.builders.select import Builder, select
+from providers.docker.builders.select import Builder, Probes, select
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
 from providers.docker.registry.layers import layers
@@ -75,6 +75,7 @@ def inspect_image(
     new_version: WayOut,
     accept: WayOut,
     pool: ConnectionPool,
+    probes: Probes | None = None,
 ) -> ImageReport:
     """Compare a pipeline's source with what its registry has.
 
@@ -83,6 +84,7 @@ def inspect_image(
         new_version: the way out that publishes the source as a new version.
         accept: the way out that accepts a version of another tool as this source.
         pool: connections to the registry.
+        probes: as for `select`.
 
     Raises:
         UserError: the files have errors.
@@ -101,6 +103,7 @@ def inspect_image(
         new_version=new_version,
         accept=accept,
         leaves_channel=leaves_channel(pipeline),
+        probes=probes,
     )
     try:
         id, outputs = (recorded.id, recorded.outputs) if recorded else (None, {})
@@ -121,7 +124,7 @@ def inspect_image(
     assessment = assess(resource.fields, recorded.inputs if recorded else None, outputs, live, ())
     builder = kind.builder_for(live, resource.fields)
     if assessment.refusal:  # show the builder that a new version would use
-        builder = select(pipeline.config.reconciler.image.builder, source, pool)
+        builder = select(pipeline.config.reconciler.image.builder, source, pool, probes)
     differing = kind.source_differences(outputs, live) if live is not None else None
     return ImageReport(
         pipeline,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache, partial
 
-from providers.docker.builders.select import Builder, select
+from providers.docker.builders.select import Builder, Probes, select
 from providers.docker.image import ImageKind, PromotedImage
 from providers.docker.outputs import ImageOutputs
 from providers.docker.registry.client import RegistryClient
@@ -46,6 +46,7 @@ def image_kind(
     leaves_channel: bool = False,
     promoted: RunningVersion | None = None,
     announce: Announce = announce_nothing,
+    probes: Probes | None = None,
 ) -> ImageKind:
     """The kind of the image in a pipeline's folder.
 
@@ -56,6 +57,7 @@ def image_kind(
         new_version, accept, accept_foreign, bumped_from, leaves_channel: see `ImageKind`.
         promoted: the image of another environment to publish instead of one that is built; None to build.
         announce: as for `image_labels`, for an image that may be built.
+        probes: as for `select`.
     """
     name = pipeline.config.docker.image_name
     source, builder = source or image_source(pipeline), pipeline.config.reconciler.image.builder
@@ -63,7 +65,7 @@ def image_kind(
         name,
         source,
         key,
-        builder=cache(lambda: select(builder, source, pool)),
+        builder=cache(lambda: select(builder, source, pool, probes)),
         labels=lambda: image_labels(pipeline, announce),
         new_version=new_version,
         accept=accept,

@@ -372,6 +372,7 @@ def _kinds(
         bumped_from="" if before == after else str(before),
         leaves_channel=leaves_channel(bumped),
         announce=session.emit,
+        probes=session.probes,
     )
     return kinds_of(session.platform, image)
 

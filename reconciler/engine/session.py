@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 
+from providers.docker.builders.select import Probes
 from providers.docker.registry.connection import ConnectionPool
 from providers.errors import ExistsError, ProviderError, RefusedError, TransientError, UnexpectedError
 from providers.picsellia.platform import Platform
@@ -54,6 +55,8 @@ class Session:
     """The command that hints suggest."""
     pool: ConnectionPool = field(default_factory=lambda: ConnectionPool(RateLimiter()))
     """Connections to registries, shared by all pipelines."""
+    probes: Probes = field(default_factory=Probes)
+    """The builders of this machine, for all pipelines."""
     threads: int = refresh.THREADS
     """Most reads at once for one pipeline."""
     names: "StateNames" = field(default_factory=lambda: StateNames(Register, None))

@@ -7,11 +7,12 @@ that never existed. The tests of the builders use the real commands.
 import gc
 import shlex
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from providers.docker.builders.select import BuilderName, select
+from providers.docker.builders.select import BuilderName, Probes, select
 from providers.docker.source.key import ImageSource
 from providers.errors import PermanentError, RefusedError, SettingError, TransientError
 
@@ -198,3 +199,35 @@ def test_a_secret_that_is_not_set(folder: Path, name: BuilderName, monkeypatch: 
     with pytest.raises(SettingError, match="the environment variable PIP_TOKEN, which is not set") as caught:
         select(name, ImageSource(folder=folder, secrets={"pip": "PIP_TOKEN"})).check()
     assert caught.value.setting == "secrets"
+
+
+class TestOneLookForManyPipelines:
+    """Each program is started once, however many pipelines a run has."""
+
+    @pytest.fixture
+    def started(self, docker: Callable[..., None], tmp_path: Path) -> Callable[[], list[str]]:
+        """The `docker` commands so far."""
+        docker("28.2.2", buildx="0.13.1")
+        script, log = tmp_path / "bin" / "docker", tmp_path / "log"
+        script.write_text(
+            script.read_text().replace("#!/bin/sh", f'#!/bin/sh\n            echo "$*" >> {log}', 1)
+        )
+        return lambda: log.read_text().splitlines() if log.exists() else []
+
+    @pytest.mark.parametrize("name", ["auto", "buildx"])
+    def test_with_threads(self, started: Callable[[], list[str]], folder: Path, name: BuilderName) -> None:
+        probes = Probes()
+
+        def build(_: int) -> str:
+            builder = select(name, ImageSource(folder=folder), probes=probes)
+            builder.check()
+            return builder.name
+
+        with ThreadPoolExecutor(8) as pool:
+            assert {*pool.map(build, range(20))} == {"buildx"}
+        assert started() == ["buildx version", "buildx inspect"]
+
+    def test_each_run_looks_anew(self, started: Callable[[], list[str]], folder: Path) -> None:
+        for _ in range(2):
+            select("auto", ImageSource(folder=folder))
+        assert started().count("buildx version") == 2

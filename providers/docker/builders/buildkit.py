@@ -5,7 +5,7 @@ legacy builder. This builder therefore never uses such a version. The Engine pus
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from providers.docker.builders import engine
 from providers.docker.builders.build_log import MAX_ITEM_LENGTH, BuildLog, build_log
@@ -31,9 +31,10 @@ class BuildKitBuilder:
 
     name = "buildkit"
 
-    def __init__(self, source: ImageSource, reason: str) -> None:
+    def __init__(self, source: ImageSource, reason: str, look: Callable[[], Probe] | None = None) -> None:
         self.reason = reason
         self._source = source
+        self._look = look or probe
 
     def check(self) -> None:
         """Check the command, the Engine and the settings.
@@ -43,7 +44,7 @@ class BuildKitBuilder:
             PermanentError: the command line is missing or cannot reach an Engine.
         """
         _check_source(self._source)
-        result = probe()
+        result = self._look()
         if not result.available:
             raise PermanentError(f"cannot build with BuildKit: {result.reason}", hint='set builder to "auto"')
 

@@ -7,7 +7,7 @@ selects.
 import base64
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,17 @@ class BuildxBuilder:
 
     name = "buildx"
 
-    def __init__(self, source: ImageSource, reason: str, pool: ConnectionPool | None = None) -> None:
+    def __init__(
+        self,
+        source: ImageSource,
+        reason: str,
+        pool: ConnectionPool | None = None,
+        look: Callable[[], Probe] | None = None,
+    ) -> None:
         self.reason = reason
         self._source = source
         self._pool = pool
+        self._look = look or probe
 
     def check(self) -> None:
         """Check buildx, its builder instance and the secrets.
@@ -53,7 +60,7 @@ class BuildxBuilder:
         """
         require_dockerfile(self._source, "docker buildx")
         secret_values(self._source)
-        result = probe()
+        result = self._look()
         if not result.available:
             raise PermanentError(f"cannot build with buildx: {result.reason}", hint='set builder to "auto"')
         _check_attestations(self._source)

@@ -5,10 +5,12 @@ its push may take minutes, and whether a version is free must be checked when th
 are written in the registry afterwards, so an incomplete push moves neither.
 """
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Literal, Protocol
 
+from providers.docker.builders.command_line import Probe
 from providers.docker.registry.connection import ConnectionPool
 from providers.docker.source.key import ImageSource
 from providers.protocol import Report
@@ -50,40 +52,59 @@ class Builder(Protocol):
         """
 
 
-def select(name: BuilderName, source: ImageSource, pool: ConnectionPool | None = None) -> Builder:
+class Probes:
+    """The builders of this machine. Each is looked for once, for any number of pipelines. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._found: dict[Callable[[], Probe], Probe] = {}
+        self._lock = threading.Lock()
+
+    def of(self, probe: Callable[[], Probe]) -> Probe:
+        """The result of this function, called at most once."""
+        with self._lock:
+            if probe not in self._found:
+                self._found[probe] = probe()
+            return self._found[probe]
+
+
+def select(
+    name: BuilderName, source: ImageSource, pool: ConnectionPool | None = None, probes: Probes | None = None
+) -> Builder:
     """The builder of this name; for "auto" the first available one of buildx, buildkit, engine and append.
 
     "auto" never fails: if none is available it returns the engine builder, whose `check` has the problem.
 
     Args:
         pool: registry connections to share; None for new ones.
+        probes: what is known of this machine; None to look anew.
     """
     from providers.docker.builders import append, buildkit, buildx, engine  # late: most runs do not build
 
-    configured = "set in the settings"
+    configured, probes = "set in the settings", probes or Probes()
     match name:
         case "buildx":
-            return buildx.BuildxBuilder(source, configured, pool)
+            return buildx.BuildxBuilder(source, configured, pool, partial(probes.of, buildx.probe))
         case "buildkit":
-            return buildkit.BuildKitBuilder(source, configured)
+            return buildkit.BuildKitBuilder(source, configured, partial(probes.of, buildkit.probe))
         case "engine":
             return engine.EngineBuilder(source, configured)
         case "append":
             return append.AppendBuilder(source, configured, pool)
         case "auto":
-            return _first_available(source, pool)
+            return _first_available(source, pool, probes)
 
 
-def _first_available(source: ImageSource, pool: ConnectionPool | None) -> Builder:
+def _first_available(source: ImageSource, pool: ConnectionPool | None, probes: Probes) -> Builder:
     from providers.docker.builders import append, buildkit, buildx, engine
 
     if source.base is not None and not (source.folder / source.dockerfile).exists():
         return append.AppendBuilder(source, "there is no Dockerfile, and a base image is set", pool)
     skipped: list[str] = []
+    of_buildx, of_buildkit = partial(probes.of, buildx.probe), partial(probes.of, buildkit.probe)
     for probe, builder in (
-        (buildx.probe, partial(buildx.BuildxBuilder, pool=pool)),
-        (buildkit.probe, buildkit.BuildKitBuilder),
-        (engine.probe, engine.EngineBuilder),
+        (of_buildx, partial(buildx.BuildxBuilder, pool=pool, look=of_buildx)),
+        (of_buildkit, partial(buildkit.BuildKitBuilder, look=of_buildkit)),
+        (partial(probes.of, engine.probe), engine.EngineBuilder),
     ):
         result = probe()
         if result.available:

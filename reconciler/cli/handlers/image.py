@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from providers.docker.builders.select import Probes
 from providers.docker.verdicts import ImageWay
 from providers.json_value import JSON
 from providers.reasons import WayOut
@@ -83,9 +84,10 @@ def run(
         print_diagnostics(diagnostics_of(problem), err)
 
     documents: list[JSON] = []
+    probes = Probes()
     for folder in selection.folders(failed, stores.store):
         try:
-            inspected = _inspect(folder, where, secrets, verify, read_options, err)
+            inspected = _inspect(folder, where, secrets, verify, read_options, probes, err)
         except (UserError, StateError) as problem:
             failed(problem)
             continue
@@ -115,6 +117,7 @@ def _inspect(
     secrets: bool,
     verify: bool,
     read_options: ReadOptions,
+    probes: Probes,
     err: Console,
 ) -> _Inspected:
     """Compare the published image of one pipeline with its source. Raises UserError or StateError."""
@@ -146,7 +149,7 @@ def _inspect(
                 no_state_reason = f"not read: {problem.diagnostics[0].summary}"
         progress(Note(f"reading {pipeline.config.docker.image_name}"))
         with registries(progress) as pool:
-            report = inspect_image(validated, stored, bump, accept, pool)
+            report = inspect_image(validated, stored, bump, accept, pool, probes)
             found = find_published_secrets(report, pool, progress) if secrets else None
             verified = verify_image(report, _settings_of, pool, progress) if verify else None
     return _Inspected(report, found, verified, no_state_reason, validated.diagnostics)
