@@ -29,9 +29,7 @@ class _DriftCommand(click.Command):
 @baseline_options
 @options.fleet
 @options.executor
-@click.option(
-    "--shard", type=options.ShardType(), help="Check only part K of N of the pipelines, for CI matrices."
-)
+@click.option("--shard", type=options.SHARD, help="Check only part K of N of the pipelines, for CI matrices.")
 @click.option(
     "--unmanaged",
     is_flag=True,

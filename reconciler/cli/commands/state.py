@@ -81,7 +81,7 @@ def diff(**arguments: Any) -> int:
 
 @command.command("forget")
 @click.argument("name", metavar="[STACK]", required=False)
-@click.argument("address", metavar="[ADDR]", required=False, type=options.AddressType())
+@click.argument("address", metavar="[ADDR]", required=False, type=options.ADDRESS)
 @click.option(
     "--stack",
     metavar="STACK",

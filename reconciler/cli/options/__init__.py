@@ -1,0 +1,68 @@
+"""Options that several commands share. Each decorator passes its options to the command as one value."""
+
+from reconciler.cli.options.applying import (
+    applying,
+    approval,
+    command_line,
+    executor,
+    fleet,
+    lock_timeout,
+    side_by_side,
+)
+from reconciler.cli.options.command import Command
+from reconciler.cli.options.param_types import ADDRESS
+from reconciler.cli.options.planning import planning, resolving, take, versions
+from reconciler.cli.options.reading import classes
+from reconciler.cli.options.selecting import (
+    SHARD,
+    Selection,
+    pipeline,
+    pipeline_folder,
+    pipelines,
+    pipelines_to_deploy,
+    shard,
+)
+from reconciler.cli.options.targets import (
+    STATE,
+    EnvironmentType,
+    TargetOptions,
+    destination,
+    environment_names,
+    login_filter_options,
+    state_url,
+    where,
+    workspace,
+)
+
+__all__ = [
+    "ADDRESS",
+    "SHARD",
+    "STATE",
+    "Command",
+    "EnvironmentType",
+    "Selection",
+    "TargetOptions",
+    "applying",
+    "approval",
+    "classes",
+    "command_line",
+    "destination",
+    "environment_names",
+    "executor",
+    "fleet",
+    "lock_timeout",
+    "login_filter_options",
+    "pipeline",
+    "pipeline_folder",
+    "pipelines",
+    "pipelines_to_deploy",
+    "planning",
+    "resolving",
+    "shard",
+    "side_by_side",
+    "state_url",
+    "take",
+    "versions",
+    "where",
+    "workspace",
+]

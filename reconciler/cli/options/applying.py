@@ -1,0 +1,172 @@
+"""The options for applying plans, of one pipeline and of many side by side."""
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli.options.command import Command
+from reconciler.cli.options.param_types import ClusterType, ParsedType
+from reconciler.engine.requests import BUILDS, JOBS, ApplyOptions, Consent, FleetOptions
+
+if TYPE_CHECKING:
+    from reconciler.core.waves import FailureLimit, Waves
+
+
+def _waves(text: str) -> "Waves":
+    from reconciler.core.waves import Waves  # late: few commands have waves
+
+    return Waves.parse(text)
+
+
+def _failure_limit(text: str) -> "FailureLimit":
+    from reconciler.core.waves import FailureLimit
+
+    return FailureLimit.parse(text)
+
+
+def approval(yes: str) -> Callable[[Command], Command]:
+    """`--yes`, `--approve` and `--override`, passed as `consent`.
+
+    Args:
+        yes: the help of `--yes`.
+    """
+
+    def decorated(command: Command) -> Command:
+        @click.option("--yes", "-y", is_flag=True, help=yes)
+        @click.option(
+            "--approve",
+            "digest",
+            metavar="DIGEST",
+            help="Apply without a question if the plan has this digest, which plan shows; else refuse it.",
+        )
+        @click.option(
+            "--override",
+            metavar="REASON",
+            default="",
+            help="Apply although promote_from or review of reconciler.toml forbids it. The history keeps "
+            "the reason.",
+        )
+        @functools.wraps(command)
+        def with_approval(yes: bool, digest: str | None, override: str, **rest: Any) -> int:
+            return command(consent=Consent(yes, digest, _one_line(override)), **rest)
+
+        return with_approval
+
+    return decorated
+
+
+def _one_line(reason: str) -> str:
+    """The reason on one line. Raises UsageError for a blank one."""
+    text = " ".join(reason.split())
+    if reason and not text:
+        raise click.UsageError("--override needs a reason")
+    return text
+
+
+def fleet(command: Command) -> Command:
+    """`--rps`, passed as `rps`."""
+
+    @click.option(
+        "--rps",
+        type=click.FloatRange(0, min_open=True),
+        metavar="N",
+        help="Maximum number of requests per second.",
+    )
+    @functools.wraps(command)
+    def unchanged(**rest: Any) -> int:
+        return command(**rest)
+
+    return unchanged
+
+
+executor = click.option(
+    "--executor",
+    type=ClusterType(),
+    metavar="dask://HOST:PORT",
+    help="Spread the pipelines over the workers of this Dask cluster.",
+)
+
+
+def side_by_side(command: Command) -> Command:
+    """The options for applying many pipelines, passed as `fleet_options`."""
+
+    @click.option(
+        "--jobs",
+        type=click.IntRange(1, 256),
+        metavar="N",
+        default=JOBS,
+        show_default=True,
+        help="Maximum number of pipelines at once.",
+    )
+    @click.option(
+        "--builds",
+        type=click.IntRange(1, 256),
+        metavar="N",
+        default=BUILDS,
+        show_default=True,
+        help="Maximum number of pipelines at once that publish an image.",
+    )
+    @click.option(
+        "--waves",
+        type=ParsedType("SIZES", _waves),
+        help="Sizes of consecutive waves, such as 1,10%,100%. The last one is repeated. A wave "
+        "starts when the one before has ended without more failures than --max-failures (default: none).",
+    )
+    @click.option(
+        "--max-failures",
+        type=ParsedType("N|P%", _failure_limit),
+        help="After more failures than this, start nothing new: a number for the run, or a percentage "
+        "of each wave.",
+    )
+    @fleet
+    @executor
+    @functools.wraps(command)
+    def with_fleet_options(
+        jobs: int,
+        builds: int,
+        waves: "Waves | None",
+        max_failures: "FailureLimit | None",
+        rps: float | None,
+        executor: str | None,
+        **rest: Any,
+    ) -> int:
+        how = FleetOptions(jobs, builds, waves, max_failures, rps, executor)
+        return command(fleet_options=how, **rest)
+
+    return with_fleet_options
+
+
+lock_timeout = click.option(
+    "--lock-timeout",
+    type=click.FloatRange(0),
+    default=0.0,
+    metavar="SECONDS",
+    show_default=True,
+    help="Seconds to wait for another run's lock.",
+)
+
+
+def applying(command: Command) -> Command:
+    """The options for applying a plan, passed as `apply_options`."""
+
+    @click.option(
+        "--parallel",
+        type=click.IntRange(1, 64),
+        default=8,
+        show_default=True,
+        help="Maximum number of concurrent steps.",
+    )
+    @lock_timeout
+    @functools.wraps(command)
+    def with_apply_options(parallel: int, lock_timeout: float, **rest: Any) -> int:
+        return command(apply_options=ApplyOptions(parallel, lock_timeout, command_line()), **rest)
+
+    return with_apply_options
+
+
+def command_line() -> list[str]:
+    """The command and its arguments, for the history. No option takes a secret."""
+    return ["reconciler", *sys.argv[1:]]

@@ -1,0 +1,75 @@
+"""Types of parameters: what a value on the command line stands for."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from reconciler.core.values import Address
+
+EVERYWHERE = "*"
+T = TypeVar("T")
+
+
+class ParsedType(click.ParamType[T]):
+    """A value that `parse` returns for a text. Its ValueError is the message for a wrong one.
+
+    Args:
+        name: the form of the text, for the help.
+    """
+
+    def __init__(self, name: str, parse: Callable[[str], T]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> T:
+        if not isinstance(value, str):
+            return value  # type: ignore[no-any-return]  # a default
+        try:
+            return self._parse(value)
+        except ValueError as problem:
+            self.fail(str(problem), param, ctx)
+
+
+ADDRESS = ParsedType("ADDR", Address.parse)
+
+
+class WinnerType(click.ParamType[Address | None]):
+    """An address, or nothing for every resource. A pipeline's name here gets an error of its own."""
+
+    name = "ADDR"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address | None:
+        if value == EVERYWHERE:
+            return None
+        try:
+            return Address.parse(value)
+        except ValueError:
+            self.fail(f"{value!r} is not an address; name pipelines before this option", param, ctx)
+
+
+class PipelineTypeType(click.ParamType[str]):
+    """The type of a pipeline, converted to upper case."""
+
+    name = "TYPE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from providers.enums import PROCESSING_TYPES, TRAINING
+
+        name: str = value.upper()
+        if name not in (TRAINING, *PROCESSING_TYPES):
+            self.fail(f"{value!r} is not one of {', '.join((TRAINING, *PROCESSING_TYPES))}", param, ctx)
+        return name
+
+
+class ClusterType(click.ParamType[str]):
+    """The address of a cluster, converted to `HOST:PORT`."""
+
+    name = "URL"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        address: str = value.removeprefix("dask://")
+        host, _, port = address.rpartition(":")
+        if value == address or not host or "/" in address or not port.isdecimal():
+            self.fail(f"{value!r} is not an address such as dask://localhost:8786", param, ctx)
+        return address

@@ -1,0 +1,147 @@
+"""The options that select an organization and an environment, and the workspace around the current folder."""
+
+import functools
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli.options.command import Command
+from reconciler.core.platforms import ENVIRONMENTS
+from reconciler.engine.requests import ReadOptions
+
+if TYPE_CHECKING:
+    from reconciler.credentials.target import Target, TargetSettings
+    from reconciler.workspace.schema import Workspace
+
+STATE = "RECONCILER_STATE"
+_WORKSPACE = "reconciler.workspace"  # in the meta of click's context
+
+
+def workspace() -> "Workspace":
+    """The workspace around the current folder, read once per command. Raises UserError."""
+    from reconciler.workspace.reader import find_workspace
+
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return find_workspace(Path.cwd())
+    if _WORKSPACE not in context.meta:
+        context.meta[_WORKSPACE] = find_workspace(Path.cwd())
+    found: Workspace = context.meta[_WORKSPACE]
+    return found
+
+
+def state_url() -> str | None:
+    """RECONCILER_STATE, else the state of reconciler.toml; None for the default. Raises UserError."""
+    return os.environ.get(STATE) or workspace().state
+
+
+def environment_names() -> list[str]:
+    """The valid values of --env in the current folder. Raises UserError."""
+    from reconciler.credentials.target import known_environments
+
+    return known_environments(workspace().declared())
+
+
+class EnvironmentType(click.ParamType[str]):
+    """The name of an environment, converted to upper case."""
+
+    name = "ENV"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        name: str = value.upper()
+        if name not in ENVIRONMENTS and name not in (names := environment_names()):
+            self.fail(f"{value!r} is not one of {', '.join(names)}", param, ctx)
+        return name
+
+
+@dataclass(frozen=True, slots=True)
+class TargetOptions:
+    """The options that select a target. `target` adds variables and files."""
+
+    organization: str | None
+    environment: str | None
+
+    def target(self) -> "Target":
+        """The target with all its values. Raises UserError."""
+        from reconciler.credentials.target import resolve
+
+        return resolve(self.organization, self.environment, declared=workspace().declared())
+
+    @staticmethod
+    def beside(environment: str) -> "Target":
+        """The target of another environment of the same command. Raises UserError."""
+        from reconciler.credentials.target import resolve_beside
+
+        return resolve_beside(environment, declared=workspace().declared())
+
+    def explicit(self) -> "TargetOptions":
+        """The same target by its names, for other machines with other variables. Raises UserError."""
+        settings = self.settings()
+        return TargetOptions(settings.organization.value, settings.environment.value)
+
+    def scopes(self) -> list[str]:
+        """The scope of the target, such as `my-org@STAGING`. Raises UserError."""
+        return [self.target().scope]
+
+    def reads(self, read_options: ReadOptions, *, search: bool = False) -> ReadOptions:
+        """The options for reading files, with the environment of this target. Raises UserError."""
+        return replace(read_options, environment=self.environment_name(), search=search)
+
+    def environment_name(self) -> str:
+        """The environment. Needs neither a token nor an organization. Raises UserError."""
+        return self.settings().environment.value
+
+    def settings(self) -> "TargetSettings":
+        """Each value of the target, with its source. Raises UserError."""
+        from reconciler.credentials.target import TargetSettings
+
+        return TargetSettings(self.organization, self.environment, declared=workspace().declared())
+
+
+def where(command: Command) -> Command:
+    """`--organization` and `--env`, passed as `where`."""
+
+    @click.option("--organization", metavar="ORG", help="Organization on the platform.")
+    @click.option(
+        "--env",
+        "environment",
+        type=EnvironmentType(),
+        metavar="[" + "|".join(ENVIRONMENTS) + "|NAME]",
+        help="Environment. Default: PICSELLIA_ENV, else the login in use, else PROD.",
+    )
+    @functools.wraps(command)
+    def with_where(organization: str | None, environment: str | None, **rest: Any) -> int:
+        return command(where=TargetOptions(organization, environment), **rest)
+
+    return with_where
+
+
+def destination(command: Command) -> Command:
+    """`--organization` and `--to`, passed as `where`."""
+
+    @click.option("--organization", metavar="ORG", help="Organization of the environment of --to.")
+    @click.option(
+        "--to",
+        "environment",
+        type=EnvironmentType(),
+        metavar="ENV",
+        required=True,
+        help="Environment that gets the images.",
+    )
+    @functools.wraps(command)
+    def with_where(organization: str | None, environment: str | None, **rest: Any) -> int:
+        return command(where=TargetOptions(organization, environment), **rest)
+
+    return with_where
+
+
+def login_filter_options(command: Command) -> Command:
+    """`--organization` and `--env` without defaults, to select saved logins."""
+    environment = click.option(
+        "--env", "environment", type=EnvironmentType(), help="Environment of the saved login."
+    )
+    organization = click.option("--organization", metavar="ORG", help="Organization of the saved login.")
+    return organization(environment(command))
