@@ -92,6 +92,7 @@ _DETAILS: dict[StrEnum, list[dict[str, Any]]] = {
         {**_GATE, "why": "source-unfinished"},
         {**_GATE, **_DRIFTED, "why": "source-drifted"},
     ],
+    PromotionRefusal.OPENS_GATE: [_GATE],
     ImageVerdict.PROMOTED: [
         {"environment": "STAGING", "copied": True},
         {"environment": "STAGING", "copied": False},

@@ -52,6 +52,7 @@ class PromotionRefusal(StrEnum):
     OTHER_FILES = "other-files"  # `version`, `differing` and `more`, or None if unknown; `commit`, `dirty`
     OTHER_VERSION = "other-version"  # it `runs` one, and config.toml has `version`
     GATED = "gate-closed"  # `environment`, and `why`: one of those above or RUNS_ANOTHER, with its details
+    OPENS_GATE = "opens-gate"  # moving a tag changes what `environment` runs, which has a gate for `source`
     RUNS_ANOTHER = "source-runs-another"  # only in `why`; `runs` and its `digest`
 
 

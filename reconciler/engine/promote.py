@@ -45,9 +45,12 @@ def plan_pipeline(session: Session, validated: ValidatedPipeline, request: PlanR
     Raises: as `make_plan`, for both environments.
     """
     if request.promote is not None:
-        return _plan_promotion(session, validated, request, request.promote)
+        planned = _plan_promotion(session, validated, request, request.promote)
+        return _with_gates_of_others(session, planned, request.promote.source)
     planned = make_plan(session, validated, request)
-    return planned if request.options.destroy else _with_gate(session, planned)
+    if request.options.destroy:
+        return planned
+    return _with_gates_of_others(session, _with_gate(session, planned), _leader(planned))
 
 
 def _plan_promotion(
@@ -144,7 +147,7 @@ def _with_gate(session: Session, planned: PlanResult) -> PlanResult:
     pipeline, plan = planned.pipeline, planned.plan
     shared = pipeline.loaded.shared
     environment = shared.names.get(plan.stack.scope, plan.stack.environment)
-    leader = shared.promotes_from.get(environment)
+    leader = _leader(planned)
     if leader is None or session.override:
         return planned
     for step in plan.steps:
@@ -170,6 +173,31 @@ def _with_gate(session: Session, planned: PlanResult) -> PlanResult:
         ways = (*source.ways, WayOut(PromotionWay.PROMOTE, promote), WayOut(PromotionWay.OVERRIDE, override))
         plan = _refused(plan, Refusal(reason, ways))
     return replace(planned, plan=plan)
+
+
+def _leader(planned: PlanResult) -> str | None:
+    """The environment of `promote_from`; None without a gate."""
+    shared, stack = planned.pipeline.loaded.shared, planned.plan.stack
+    return shared.promotes_from.get(shared.names.get(stack.scope, stack.environment))
+
+
+def _with_gates_of_others(session: Session, planned: PlanResult, source: str | None) -> PlanResult:
+    """The plan, refused if it moves a tag that an environment with a gate runs, too.
+
+    Args:
+        source: the environment that proved the image: a gate that asks for this one lets it in.
+    """
+    gates = planned.pipeline.loaded.shared.promotes_from
+    for name in planned.also_changes:
+        leader = gates.get(name)
+        if leader is None or leader == source or session.override:
+            continue
+        plan = planned.plan
+        reason = Reason(PromotionRefusal.OPENS_GATE, {"source": leader, "environment": name})
+        override = plan.stack.command(session.verb, *plan.options, "--override", "REASON")
+        refusal = Refusal(reason, (WayOut(PromotionWay.OVERRIDE, override),))
+        return replace(planned, plan=_refused(plan, refusal))
+    return planned
 
 
 def _refused(plan: Plan, refusal: Refusal) -> Plan:

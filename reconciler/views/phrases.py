@@ -405,6 +405,13 @@ def _gated(details: Details) -> str:
     )
 
 
+def _opens_gate(details: Details) -> str:
+    return (
+        f"it also changes what {details['environment']} runs, which only gets images that "
+        f"{details['source']} runs in sync (promote_from)"
+    )
+
+
 def _other_files(details: Details) -> str:
     if details.get("differing"):
         files = f": {_differing(details)}"
@@ -485,6 +492,7 @@ _WORDS: Mapping[StrEnum, _Words] = {
         f"config.toml has version {it['version']}, and {it['source']} runs {it['runs']}"
     ),
     PromotionRefusal.GATED: _gated,
+    PromotionRefusal.OPENS_GATE: _opens_gate,
     ImageRefusal.OTHER_IMAGE: lambda it: (
         f"{it['version']} is published as another image ({it['published'][:SHORT_DIGEST]}) than the one that "
         f"{it['environment']} runs, and is never overwritten"

@@ -159,6 +159,7 @@ def _environments(reader: TomlReader, tables: Mapping[str, Any]) -> dict[str, Wo
         elif isinstance(tables[name], dict):
             found[name] = _environment(reader, name, table)
     _check_links(reader, tables, found)
+    _check_gates(reader, found)
     _check_twins(reader, found)
     return found
 
@@ -289,6 +290,21 @@ def _check_links(
                     *("environments", circle[0], key),
                 )
             settled.update(path)
+
+
+def _check_gates(reader: TomlReader, found: Mapping[str, WorkspaceEnvironment]) -> None:
+    """Report gates that keep nothing out: who follows another environment runs what is published there."""
+    for name, environment in found.items():
+        leader = found.get(environment.follows or "")
+        if leader is None or environment.promote_from is None or environment.pin == "version":
+            continue
+        if environment.channel in (None, leader.channel):
+            reader.error(
+                f"{name} follows {leader.name}, so promote_from keeps nothing out of it",
+                f"Each apply in {leader.name} changes what {name} runs. Replace follows by a channel, or "
+                "remove promote_from.",
+                *("environments", name, "follows"),
+            )
 
 
 def _check_twins(reader: TomlReader, found: Mapping[str, WorkspaceEnvironment]) -> None:

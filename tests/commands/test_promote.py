@@ -473,6 +473,44 @@ def test_rollback_passes_the_gate(cli: Cli, environments: Sandbox) -> None:
     assert digests(environments)["live"] == digests(environments)["1.0.0"]
 
 
+@pytest.mark.parametrize("declared", ["in the files", "in the state only"])
+def test_no_other_environment_moves_a_tag_that_is_behind_a_gate(
+    cli: Cli, environments: Sandbox, pipeline: Path, declared: str
+) -> None:
+    """TEST and LIVE share a tag, so what is applied in TEST would run in LIVE before anybody tried it."""
+    file = cli.folder / "reconciler.toml"
+    edit(file, 'channel = "live"', 'channel = "test"')
+    protect(cli, 'promote_from = "TEST"')
+    succeed(promote(cli, "--yes"))
+    if declared == "in the state only":
+        edit(file, 'channel = "test"\ntoken = "LIVE_TOKEN"', 'channel = "live"\ntoken = "LIVE_TOKEN"')
+    edit(pipeline / "pipeline.py", "import argparse", "import argparse  # not tried")
+    for verb in ("apply", "deploy"):
+        environments.clear_requests()
+        ended = cli(verb, NAME, "--env", "TEST", "--bump", "rc", "--yes")
+        assert ended.code == 12
+        assert "it also changes what LIVE runs, which only gets images that TEST runs in sync" in ended.err
+        assert environments.writes() == []
+
+    apply = ("apply", NAME, "--env", "TEST", "--bump", "rc", "--yes")
+    succeed(cli(*apply, "--override", "LIVE is not in use yet"))
+
+
+def test_a_promotion_moves_the_tag_of_others_with_the_same_gate(
+    cli: Cli, environments: Sandbox, pipeline: Path
+) -> None:
+    protect(cli, 'promote_from = "TEST"')
+    protect(cli, "[environments.EU]", 'host = "https://eu.example.com"', 'organization = "my-eu-org"')
+    protect(cli, 'channel = "live"', 'promote_from = "TEST"')
+    succeed(promote(cli, "--yes"))
+    edit(pipeline / "pipeline.py", "import argparse", "import argparse  # better")
+    succeed(cli("apply", NAME, "--env", "TEST", "--bump", "rc", "--yes"))
+
+    ended = succeed(promote(cli, "--yes"))
+
+    assert "this also changes what EU runs" in ended.err
+
+
 def test_a_plan_exits_with_12_where_the_gate_is_closed(
     cli: Cli, environments: Sandbox, pipeline: Path
 ) -> None:

@@ -263,6 +263,13 @@ MISTAKES = {
         "follows leads in a circle: STAGING -> STAGING",
         "Remove follows",
     ),
+    "an environment that follows what its gate should keep out": (
+        ENVIRONMENT
+        + '[environments.PROD]\norganization = "o"\nfollows = "STAGING"\npromote_from = "STAGING"',
+        5,
+        "PROD follows STAGING, so promote_from keeps nothing out of it",
+        "Replace follows by a channel",
+    ),
     "the same environment twice": (
         '[environments.PROD]\norganization = "o"\n'
         '[environments.LIVE]\norganization = "o"\nhost = "https://APP.picsellia.com"',
