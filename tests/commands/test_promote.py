@@ -543,6 +543,26 @@ def test_an_override_opens_the_gate_and_is_kept(
     assert {save["override"] for save in saves} == {"the site is down"}
 
 
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("see hf_" + "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zZ12", "token"),
+        ("the token is {token}", "the value of LIVE_TOKEN"),
+    ],
+)
+def test_a_reason_with_a_secret_is_refused_and_not_shown(
+    cli: Cli, environments: Sandbox, pipeline: Path, reason: str, kind: str
+) -> None:
+    reason = reason.format(token=environments.account("LIVE").token)
+
+    ended = cli("apply", NAME, "--env", "LIVE", "--yes", "--override", reason)
+
+    assert ended.code == 2
+    assert "the reason of --override contains" in ended.err and kind in ended.err
+    assert reason not in ended.out + ended.err
+    assert environments.writes() == []
+
+
 # Reviews
 
 
@@ -569,6 +589,18 @@ def test_a_plan_needs_its_digest_where_a_review_is_always_required(
     succeed(promote(cli, "--final", "--approve", approval(ended)))
 
     succeed(promote(cli, "--final", "--yes"))  # there is nothing to review
+
+
+def test_a_plan_of_one_pipeline_shows_the_digest_that_the_review_approves(
+    cli: Cli, environments: Sandbox, pipeline: Path
+) -> None:
+    alone = ("plan", NAME, "--env", "LIVE")
+    assert "--approve" not in cli(*alone).err  # nobody asks for it there
+    review(cli, "always")
+
+    succeed(cli("apply", NAME, "--env", "LIVE", "--approve", approval(cli(*alone))))
+
+    assert "--approve" not in cli(*alone).err  # there is nothing to review
 
 
 def test_the_digest_of_another_plan_is_no_review(cli: Cli, environments: Sandbox, pipeline: Path) -> None:

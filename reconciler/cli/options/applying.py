@@ -1,6 +1,7 @@
 """The options for applying plans, of one pipeline and of many side by side."""
 
 import functools
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -59,11 +60,23 @@ def approval(yes: str) -> Callable[[Command], Command]:
 
 
 def _one_line(reason: str) -> str:
-    """The reason on one line. Raises UsageError for a blank one."""
+    """The reason on one line. Raises UsageError for a blank one, and for a secret, which would be kept."""
     text = " ".join(reason.split())
     if reason and not text:
         raise click.UsageError("--override needs a reason")
+    if text and (kind := _secret_in(text)):
+        raise click.UsageError(f"the reason of --override contains {kind}, and the history would keep it")
     return text
+
+
+def _secret_in(text: str) -> str | None:
+    """What the first secret in a text is: by its shape, or as the value of a variable for secrets."""
+    from providers.secret_rules import find, is_secret_value  # late: its expressions take a while
+
+    if found := next(find((text.encode("utf-8", "surrogateescape"),)), None):
+        return found.kind
+    held = (name for name, value in os.environ.items() if is_secret_value(name, value) and value in text)
+    return next((f"the value of {name}" for name in held), None)
 
 
 def fleet(command: Command) -> Command:
