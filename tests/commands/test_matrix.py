@@ -107,6 +107,19 @@ def test_an_environment_that_refuses_the_token_says_so_and_hides_no_other(
     assert "LIVE  not read: " in cli("status", "--all", "--matrix").out
 
 
+def test_all_environments_with_a_token_are_read_without_one_in_use(cli: Cli, folder: Path) -> None:
+    deploy(cli, folder, "TEST")
+    assert cli("apply", APP, "--env", "LIVE", "--yes").code == 0
+
+    ended = cli("status", "--all", "--matrix", "--json")
+
+    assert ended.code == 0, ended.out + ended.err
+    assert {name: cell["drift_code"] for name, cell in cells(json.loads(ended.out)).items()} == {
+        "TEST": "in-sync",
+        "LIVE": "in-sync",
+    }
+
+
 def test_an_environment_without_a_login_says_what_to_set(
     cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -359,6 +359,19 @@ def test_one_pipeline_that_drifted_does_not_stop_the_others(
     assert "1 applied" in ended.err
 
 
+def test_a_pipeline_that_cannot_be_read_is_repeated_in_the_environment_of_the_others(
+    cli: Cli, environments: Sandbox, pipeline: Path
+) -> None:
+    training(cli.folder / "clip" / "training", "clip", environments.registry)
+    (cli.folder / "clip" / "training" / "config.toml").write_text("no = [")
+
+    for verb, *options in (("promote", "--to", "LIVE", "--from", "TEST"), ("apply", "--env", "LIVE")):
+        ended = cli(verb, "--all", *options, "--yes")
+        assert ended.code == 1
+        again = f"reconciler {verb} clip/training --organization my-org {' '.join(options)}"
+        assert again in ended.err
+
+
 def test_the_source_defaults_to_promote_from(cli: Cli, environments: Sandbox, pipeline: Path) -> None:
     assert "add --from ENV" in cli("promote", NAME, "--to", "LIVE").err
     protect(cli, 'promote_from = "TEST"')

@@ -51,7 +51,7 @@ def test_each_failure_has_its_reason_and_a_command_that_repeats_it() -> None:
         assert block.endswith(f"    reconciler apply {pipeline} {WHERE}\n")
     [block] = re.findall(r"failed: metadata.version cannot be read\n((?:  .*\n)+)", text)
     assert block.startswith("  in broken\n  at broken/config.toml:3\n")
-    assert block.endswith("    reconciler apply broken\n")
+    assert block.endswith(f"    reconciler apply broken {WHERE}\n")
     for way in ("--theirs", "--take processing/pipeline_041", "--accept-foreign"):
         assert f" {way}\n" in text
 
