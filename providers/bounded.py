@@ -60,9 +60,8 @@ class BoundedAdapter(HTTPAdapter):
     def __init__(self, announce: Announce | None = None, **options: Any) -> None:
         self._announce = announce
         self._silent: set[str] = set()
-        self._pools: dict[
-            tuple[Any, ...], Any
-        ] = {}  # scheme, host and certificates -> connections without a proxy
+        # By scheme, host and certificates: the connections without a proxy.
+        self._pools: dict[tuple[Any, ...], Any] = {}
         super().__init__(**options)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
@@ -86,6 +85,11 @@ class BoundedAdapter(HTTPAdapter):
             _, _, verify, cert = origin
             pool = self._pools[origin] = self.get_connection_with_tls_context(request, verify, cert=cert)
         return pool
+
+    def close(self) -> None:
+        """Close the connections: urllib3 does so when nothing refers to their pools any more."""
+        self._pools.clear()
+        super().close()
 
     def announce(self, event: Silence | Repeat) -> None:
         """Announce that a server does not respond; `end_silence` follows with its next byte."""

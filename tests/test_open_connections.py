@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from providers.bounded import BoundedAdapter, _Pool
 from providers.http import Session
 from providers.open_connections import request_head, response_head
+from tests.waits import PATIENCE
 
 FIRST = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst"
 CLOSE = b""
@@ -142,3 +144,25 @@ def test_only_a_complete_head_is_read() -> None:
         assert response_head(whole[:end], "GET") is None
     head = response_head(whole, "GET")
     assert head is not None and (head.start, head.length, head.headers["a"]) == (start, 3, "b")
+
+
+def test_a_closed_session_leaves_no_connection_open() -> None:
+    """Also while somebody holds the session: a long process has only so many file descriptors."""
+    session = Session()
+    session.mount("http://", BoundedAdapter())
+    session.auth = lambda request: request
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor() as pool:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        first = pool.submit(session.request, "GET", url, timeout=PATIENCE)
+        far, _ = listening.accept()
+        with far:
+            far.settimeout(PATIENCE)
+            far.recv(1000)
+            far.sendall(FIRST)
+            assert first.result().content == b"first"
+            second = pool.submit(session.request, "GET", url, timeout=PATIENCE)
+            far.recv(1000)
+            far.sendall(FIRST)
+            assert second.result().content == b"first"
+            session.close()
+            assert far.recv(1000) == b"", "the connection is open"
