@@ -87,7 +87,9 @@ class BoundedAdapter(HTTPAdapter):
         return pool
 
     def close(self) -> None:
-        """Close the connections: urllib3 does so when nothing refers to their pools any more."""
+        """Close the connections, also while a response refers to their pool."""
+        for pool in self._pools.values():
+            pool.close()
         self._pools.clear()
         super().close()
 
