@@ -23,6 +23,7 @@ from reconciler.pipeline.stack_name import stack_name
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.overlays import overlaid, overlays
 from reconciler.workspace.globs import Glob
+from reconciler.workspace.schema import FILE_NAME as WORKSPACE_FILE
 from reconciler.workspace.schema import Workspace
 
 _NEVER_SEARCHED = frozenset({"node_modules", "site-packages", "__pycache__"})
@@ -141,7 +142,7 @@ class PipelineIndex:
         everywhere = self._called(name_or_path)
         matches = _within(everywhere, self._workspace)
         if len(matches) == 1:
-            return matches[0]
+            return checked_folder(matches[0], self._workspace)
         if matches:
             reason = "\n".join(
                 [*map(_with_stacks, matches), "Give the path or the stack of the one you mean."]
@@ -230,12 +231,26 @@ def stacks_called(name_or_path: str, root: Path, workspace: Workspace | None = N
 
 
 def checked_folder(folder: Path, workspace: Workspace | None) -> Path:
-    """The folder. Raises UserError if the workspace excludes it."""
+    """The folder. Raises UserError if the workspace excludes it, or it belongs to another workspace."""
     if workspace is not None and (reason := workspace.excludes(folder)):
         raise UserError(
             error(f"{folder} is not a pipeline of the workspace", f"{reason} Change that, or name another.")
         )
+    if workspace is not None:
+        require_own(folder, workspace)
     return folder
+
+
+def require_own(folder: Path, workspace: Workspace) -> None:
+    """Raise UserError if another reconciler.toml is closer to the folder: its rules would be left out."""
+    absolute = folder.absolute()
+    for parent in (absolute, *absolute.parents):
+        if os.path.lexists(file := parent / WORKSPACE_FILE):
+            if workspace.file is None or real_path(file) != real_path(workspace.file):
+                summary = f"{folder} belongs to the workspace of {file}"
+                detail = f"Its environments and rules are those of that file. Run the command in {parent}."
+                raise UserError(error(summary, detail))
+            return
 
 
 def find_all(root: Path, workspace: Workspace | None = None) -> list[Path]:

@@ -18,6 +18,7 @@ from reconciler.workspace.discovery import (
     checked_folder,
     find_all,
     is_folder_of_pipeline,
+    require_own,
     summarize,
 )
 from reconciler.workspace.globs import Glob, glob_problem
@@ -73,7 +74,7 @@ def select(
 
     Raises:
         NoPipelineError: there is no pipeline to select from.
-        UserError: no pipeline is selected, or there is no such group.
+        UserError: no pipeline is selected, one belongs to another workspace, or there is no such group.
     """
     complaints = 0
 
@@ -88,6 +89,8 @@ def select(
         first = found.setdefault(place, candidate)
         found[place] = replace(first, why=tuple(dict.fromkeys((*first.why, *candidate.why))))
     candidates = list(found.values())
+    for one in candidates:
+        require_own(one.folder, workspace)
     if not (candidates or complaints or request.allow_empty):
         raise NoPipelineError(_no_pipeline(here, workspace))
     selected = (

@@ -1,5 +1,6 @@
 """`pipelines` and `exclude` limit the pipelines that commands find: by `--all`, by name and by path."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -218,3 +219,31 @@ def test_each_file_is_read_once_however_many_names_select(
     assert {one.folder.name for one in selected} == {"sam", "sharp", "training"}
     assert missing == ["no-such-pipeline"] * count
     assert sorted(reads) == sorted(root.rglob("config.toml"))
+
+
+@pytest.mark.parametrize("names", [("pipelines/sam/",), ("sam-1",), ("w*/pipelines/sam",), ()])
+@pytest.mark.parametrize("above", ["", '[workspace]\nname = "above"\n'])
+def test_no_way_leads_past_the_closest_workspace(
+    root: Path, tmp_path_factory: pytest.TempPathFactory, names: tuple[str, ...], above: str
+) -> None:
+    """From a folder above, its gates, channels and organizations would be left out."""
+    top = tmp_path_factory.mktemp("top")
+    shutil.copytree(root, top / "ws")
+    if above:
+        (top / "reconciler.toml").write_text(above)
+    names = tuple(f"ws/{name}" if name.endswith("/") else name for name in names)
+    problems: list[UserError] = []
+    with pytest.raises(UserError) as caught:
+        select(
+            SelectionRequest(names=names, everything=not names),
+            top,
+            find_workspace(top),
+            lambda: None,
+            lambda *_: {},
+            lambda *_: {},
+            lambda _, problem: problems.append(problem),
+        )
+        raise problems[0]
+    (problem,) = caught.value.diagnostics
+    assert f"belongs to the workspace of {top / 'ws' / 'reconciler.toml'}" in problem.summary
+    assert f"Run the command in {top / 'ws'}." in problem.detail
