@@ -9,7 +9,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from benchmarks.runs import user
 from providers.sandbox import Sandbox
 from reconciler.engine import cluster
 from reconciler.engine.requests import ReadOptions
+from reconciler.engine.workers import THREADS
 from tests.conftest import Cli, Ended
 from tests.fleet import made
 from tests.fleet.clusters import Cluster
@@ -173,29 +177,67 @@ def fleet_of_any_size(
         yield Fleet(fleet.cli, fleet.cluster, sandbox, tmp_path / "many", tmp_path)
 
 
+@contextmanager
+def killed(fleet: Fleet, workers: Sequence["subprocess.Popen[bytes]"], every: int) -> Iterator[None]:
+    """Kill these workers one by one, each after so many further requests."""
+    sent = max((request["number"] for request in fleet.sandbox.requests()), default=0)
+
+    def kill() -> None:
+        for number, worker in enumerate(workers, 1):
+            last = sent + number * every
+            until(partial(_has_request_after, fleet.sandbox, last), patience=12 * PATIENCE)
+            worker.kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    yield
+    killer.join()
+
+
+def _has_request_after(sandbox: Sandbox, number: int) -> bool:
+    return bool(sandbox.requests(since=number))
+
+
 def test_two_of_four_workers_are_killed_at_random(fleet_of_any_size: Fleet) -> None:
     """Nothing is left out, and nothing is wrong in the rest."""
     fleet = fleet_of_any_size
     names = sorted(folder.name for folder in fleet.folder.iterdir())
     doomed = random.sample([fleet.cluster.worker(fleet.folder) for _ in range(4)], 2)
     fleet.sandbox.switch(latency=0.05)
-    sent = max((request["number"] for request in fleet.sandbox.requests()), default=0)
 
-    def kill() -> None:
-        for number, worker in enumerate(doomed, 1):
-            last = sent + number * len(names) // 2
-            until(lambda last=last: bool(fleet.sandbox.requests(since=last)), patience=12 * PATIENCE)
-            worker.kill()
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    ended, report = fleet.on_cluster()
-    killer.join()
+    with killed(fleet, doomed, every=len(names) // 2):
+        ended, report = fleet.on_cluster()
 
     assert (ended.code, report["failed"]) == (0, {}), ended
     assert sorted(stack["stack"]["folder"] for stack in report["stacks"]) == names
     assert not [stack for stack in report["stacks"] if stack["findings"] or stack["unchecked"]]
     assert fleet.sandbox.writes() == []
+
+
+def test_two_of_four_workers_are_killed_at_random_while_they_apply(fleet_of_any_size: Fleet) -> None:
+    """Their pipelines are applied by the others, each of them by one at a time."""
+    fleet = fleet_of_any_size
+    for config in fleet.folder.glob("*/config.toml"):
+        config.write_text(re.sub("description = .*", 'description = "Better."', config.read_text()))
+    count = len(list(fleet.folder.iterdir()))
+    doomed = random.sample([fleet.cluster.worker(fleet.folder) for _ in range(4)], 2)
+    fleet.sandbox.switch(latency=0.05)
+
+    with killed(fleet, doomed, every=4 * count):  # 3 requests of each for the plan, and 6 to apply it
+        ended = fleet.cli("apply", "--all", "--yes", "--executor", fleet.cluster.url, "--json", "-")
+
+    assert ended.code == 0, ended.err
+    results = Counter(run["result"] for run in json.loads(ended.out)["pipelines"])
+    assert results.total() == count
+    assert results.keys() <= {"applied", "unchanged"}, "unchanged: its worker was killed after the last write"
+    writes = Counter(request["path"] for request in fleet.sandbox.writes(service="platform"))
+    descriptions = [one["description"] for one in fleet.sandbox.platform.processings()]
+    assert descriptions == ["Better."] * count
+    assert len(writes) == count
+    assert max(writes.values()) <= 2, "written again only if its worker was killed before it noted the answer"
+    assert sum(writes.values()) - count <= 2 * THREADS, "each worker had so many in hand"
+    fleet.sandbox.switch(latency=0)
+    assert fleet.cli("plan", "--all", "--exit-code").code == 0
 
 
 def test_a_cluster_that_is_lost_leaves_nothing_out(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,31 +405,6 @@ def test_the_commands_of_the_page(fleet: Fleet) -> None:
     assert len(commands) == 4
     for command in commands:
         assert fleet.cli(*command[1:]).code == 0, command
-
-
-def test_a_worker_that_is_killed_while_it_applies_leaves_nothing_out(fleet: Fleet) -> None:
-    """Its pipelines are applied by another worker, each of them by one at a time."""
-    first, _ = (fleet.cluster.worker(fleet.folder) for _ in range(2))
-    for config in fleet.folder.glob("*/config.toml"):
-        config.write_text(re.sub("description = .*", 'description = "Better."', config.read_text()))
-    fleet.sandbox.switch(latency=0.2)
-
-    def kill() -> None:
-        until(lambda: len(fleet.sandbox.writes(service="platform")) >= 2)
-        first.kill()
-
-    fleet.sandbox.clear_requests()
-    killer = threading.Thread(target=kill)
-    killer.start()
-    ended = fleet.cli("apply", "--all", "--yes", "--executor", fleet.cluster.url, "--json", "-")
-    killer.join()
-
-    assert ended.code == 0, ended.err
-    assert [run["result"] for run in json.loads(ended.out)["pipelines"]] == ["applied"] * COUNT
-    descriptions = [one["description"] for one in fleet.sandbox.platform.processings()]
-    assert descriptions == ["Better."] * COUNT
-    fleet.sandbox.switch(latency=0)
-    assert fleet.cli("plan", "--all", "--exit-code").code == 0
 
 
 def test_a_bump_is_no_work_for_a_cluster(fleet: Fleet) -> None:
