@@ -158,7 +158,7 @@ def _look(image: Any) -> None:
     layers(image)
     " ".join([*image.labels, *image.labels.values(), image.platform, str(image.size)])
     if (image.config.get("rootfs") or {}).get("diff_ids") is not None:
-        source = ImageSource(folder=None, env={"A": "2"}, platform="linux/amd64")  # type: ignore[arg-type]
+        source = ImageSource(folder=None, env={"A": "2"}, platform="linux/amd64", base="team/base:1")  # type: ignore[arg-type]
         appended_config(source, image, "/app", f"sha256:{'2' * 64}", {})
 
 

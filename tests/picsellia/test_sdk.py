@@ -3,11 +3,13 @@
 import subprocess
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 import requests.adapters
 from picsellia import Client
 
+from providers.bounded import BoundedAdapter
 from providers.errors import PermanentError
 from providers.picsellia.platform import Platform
 from providers.sandbox import Sandbox
@@ -21,13 +23,18 @@ Headers = Mapping[str, str]
 def sent(monkeypatch: pytest.MonkeyPatch) -> dict[str, Headers]:
     """The headers of the last request of each method and path."""
     seen: dict[str, Headers] = {}
-    send = requests.adapters.HTTPAdapter.send
 
-    def noted(self: object, request: requests.PreparedRequest, *args: object, **rest: object) -> object:
-        seen[f"{request.method} {request.path_url}"] = dict(request.headers)
-        return send(self, request, *args, **rest)  # type: ignore[arg-type]
+    def note(adapter: type[Any]) -> None:
+        send = adapter.send
 
-    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", noted)
+        def noted(self: object, request: requests.PreparedRequest, *args: object, **rest: object) -> object:
+            seen[f"{request.method} {request.path_url}"] = dict(request.headers)
+            return send(self, request, *args, **rest)
+
+        monkeypatch.setattr(adapter, "send", noted)
+
+    note(requests.adapters.HTTPAdapter)  # the SDK's
+    note(BoundedAdapter)  # ours
     return seen
 
 
