@@ -190,5 +190,5 @@ def test_the_login_of_variables_is_sent_to_the_target_only(
 
         assert bench.promote() == 0
 
-        assert len(source.seen) > 5 and {seen.authorization for seen in source.seen} == {""}
+        assert {seen.authorization for seen in source.seen} == {""}
     bench.assert_complete(1)
