@@ -26,7 +26,7 @@ from providers.docker.registry.reference import parse_image
 from providers.docker.source.key import ImageSource, SourceKey, file_paths, fingerprint
 from providers.docker.source.source_diff import differences
 from providers.errors import ProviderError
-from providers.regular_files import real_path
+from providers.regular_files import read_regular, real_path
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit, Note
 from reconciler.core.exit_codes import CONFLICT, DONE, UNCHECKED
@@ -278,7 +278,7 @@ def _matching_key(source: ImageSource, checkout: Checkout, wanted: str, emit: Em
 
     A checkout with Git LFS has the one, and one without it the other. Both are the commit.
     """
-    pointers = {path: (checkout.folder / path).read_bytes() for path in checkout.pointers}
+    pointers = {path: read_regular(checkout.folder / path) for path in checkout.pointers}
     for path, content in checkout.pointers.items():
         if content.is_file():
             copyfile(content, checkout.folder / path)
