@@ -1,6 +1,7 @@
 """`status --matrix` shows what runs where, and an environment that cannot be read hides no other one."""
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from io import StringIO
@@ -198,6 +199,16 @@ def test_a_wide_terminal_has_all_environments_side_by_side() -> None:
 
     assert lines[0].split() == ["pipeline", "A", "B", "C", "D", "E", "F"]
     assert lines[1].count("1.2.0-rc.3  2 behind") == 6
+
+
+@pytest.mark.parametrize("length", [1, 40, 41, 90])
+def test_versions_stand_below_their_environment_however_long_a_name_is(length: int) -> None:
+    head, first, *_ = printed(made(("TEST", "LIVE"), "x" * length), 200 + 2 * length)
+
+    assert [found.start() for found in re.finditer("1.2.0-rc.3", first)] == [
+        head.index("TEST"),
+        head.index("LIVE"),
+    ]
 
 
 def test_no_name_adds_markup_to_the_page() -> None:

@@ -112,11 +112,11 @@ def wrapped(line: Text, width: int) -> Text:
     return Text("\n").join([first, *(Text.assemble((below, "dim"), other) for other in others)])
 
 
-def columns(rows: Iterable[Sequence[Text]], gap: int = 2) -> list[Text]:
-    """Rows as lines with aligned columns, without trailing blanks."""
+def columns(rows: Iterable[Sequence[Text]], gap: int = 2, widest: int = WIDEST) -> list[Text]:
+    """Rows as lines with aligned columns, without trailing blanks. A cell wider than `widest` sticks out."""
     rows = list(rows)
     widths = [
-        max((cell.cell_len for cell in column if cell.cell_len <= WIDEST), default=0)
+        max((cell.cell_len for cell in column if cell.cell_len <= widest), default=0)
         for column in zip(*rows, strict=True)
     ]
     lines = []

@@ -1,5 +1,6 @@
 """Prints pipelines x environments: side by side if the terminal is wide enough, otherwise in blocks."""
 
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -35,7 +36,7 @@ def _side_by_side(found: Matrix, now: datetime) -> Iterator[Text]:
         for index in range(3):
             first = Text(_label(line), "bold") if index == 0 else Text()
             rows.append([first, *(cell[index] for cell in cells)])
-    yield from columns(rows, _GAP)
+    yield from columns(rows, _GAP, widest=sys.maxsize)
 
 
 def _below(found: Matrix, now: datetime) -> Iterator[Text]:
