@@ -1,10 +1,13 @@
 """The progress of a long run: bars on a terminal, and a short log with regular lines."""
 
 import io
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from rich.console import Console
+from rich.live import Live
 
 from providers.protocol import Progress
 from reconciler.core.events import Note, Outcome, Status, StepFinished, StepProgress, StepStarted
@@ -14,11 +17,15 @@ from reconciler.views.terminal import progress_bars
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.progress import ProgressView
 from reconciler.views.terminal.progress_bars import ProgressBars
+from tests.fleet.screen import screen_of
+from tests.waits import until
 
 IMAGE = Address.of("image", "reg.io", "app")
 OTHER = Address.of("image", "reg.io", "other")
 STEP = Step(address=IMAGE, action=Action.CREATE, reason="never-published")
 MB = 1_000_000
+DRAWN_EVERY = 0.1
+"""Seconds; the default of Rich."""
 
 
 class Clock:
@@ -135,6 +142,30 @@ class TestInATerminal:
                 watch(StepProgress(IMAGE, sent("abc", 1)))
                 watch(StepFinished(Outcome(STEP, Status.DONE, seconds=3.0)))
         assert screen.getvalue().count("+ created image/reg.io/app  3.0 s\n") == 2
+
+    def test_a_line_erases_nothing_whenever_the_bars_are_drawn(
+        self, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Rich draws the bars in a thread of its own, maybe just before a line is printed above them."""
+        draw, drawn = Live.process_renderables, threading.Event()
+
+        def slow(live: Live, renderables: list[Any]) -> list[Any]:
+            found = draw(live, renderables)
+            if threading.current_thread() is threading.main_thread():
+                drawn.clear()
+                drawn.wait(DRAWN_EVERY * 4)
+            else:
+                drawn.set()
+            return found
+
+        with screen_of(80, 24, monkeypatch) as (screen, err), ProgressView(err, clock) as watch:
+            err.print("above")
+            watch(StepStarted(STEP))
+            watch(StepProgress(IMAGE, sent("abc", 1)))
+            until(lambda: any("abc" in line for line in screen.lines))
+            monkeypatch.setattr(Live, "process_renderables", slow)
+            watch(StepFinished(Outcome(STEP, Status.DONE, seconds=3.0)))
+        assert screen.lines == ["above", "+ created image/reg.io/app  3.0 s"]
 
 
 class TestInALog:

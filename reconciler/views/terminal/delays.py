@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rich.console import Console
 from rich.text import Text
 
 from providers.waits import SILENCE, Backoff, Hashing, Repeat, Silence
@@ -67,18 +66,18 @@ def hashing_text(event: Hashing) -> str:
 class Announcements:
     """Lines that a log gets now and then, however often their event happens."""
 
-    def __init__(self, err: Console, clock: Callable[[], float]) -> None:
-        self._err = err
+    def __init__(self, print_line: Callable[[Text], object], clock: Callable[[], float]) -> None:
+        self._print = print_line
         self._clock = clock
         self._announced: dict[tuple[str, str], float] = {}
 
     def delay(self, delay: Delay) -> None:
         if self._is_due((delay.server, delay.outlook)):
-            self._err.print(Text(str(delay), "yellow"))
+            self._print(Text(str(delay), "yellow"))
 
     def hashing(self, event: Hashing) -> None:
         if self._is_due((event.folder, "hashing")):
-            self._err.print(Text(hashing_text(event), "dim"))
+            self._print(Text(hashing_text(event), "dim"))
 
     def _is_due(self, line: tuple[str, str]) -> bool:
         """Whether this line was not printed for `SILENCE` seconds."""

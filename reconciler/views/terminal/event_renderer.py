@@ -61,7 +61,7 @@ class EventRenderer:
             transient=True,
         )
         self._clock = clock
-        self._announcements = Announcements(err, clock)
+        self._announcements = Announcements(self._print, clock)
         self._delays: dict[str, TaskID] = {}
         self._pipelines = Progress(
             SpinnerColumn(),
@@ -91,7 +91,7 @@ class EventRenderer:
             case Note(text):
                 self._note(text)
             case Notice(text):
-                self._err.print(Text(text, "yellow"))
+                self._print(Text(text, "yellow"))
             case Backoff() | Silence() | Repeat():
                 self._delay(Delay.of(event))
             case SilenceEnd(server):
@@ -109,9 +109,16 @@ class EventRenderer:
                 self._stop_notes()
                 (self._bars if self._live else self._log).show(address, progress)
             case StepRetried(address, problem, delay):
-                self._err.print(Text(f"{address}: {problem.message}; again in {delay:.1f} s", "yellow"))
+                self._print(Text(f"{address}: {problem.message}; again in {delay:.1f} s", "yellow"))
             case StepFinished(outcome):
                 self._outcome(outcome)
+
+    def _print(self, line: Text) -> None:
+        """Print a line, above what is live."""
+        # Rich computes how far up the line begins before it prints it. Its refresh threads must draw nothing
+        # in between: else lines above are erased.
+        with self._bars.live._lock, self._notes.live._lock, self._pipelines.live._lock:
+            self._err.print(line)
 
     def _note(self, text: str) -> None:
         """Show the present activity until the next event. Only on a terminal."""
@@ -171,7 +178,7 @@ class EventRenderer:
         self._bars.end(step.address)
         if outcome.status is not Status.DONE or step.action is Action.NOOP:
             return
-        self._err.print(
+        self._print(
             Text.assemble(
                 (f"{step.action.symbol} {step.action.done} ", STYLES[step.action]),
                 str(step.address),

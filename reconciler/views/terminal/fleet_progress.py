@@ -57,7 +57,7 @@ class FleetTable:
         self._err = err
         self._clock = clock
         self._run = FleetRun(clock, interrupted)
-        self._announcements = Announcements(err, clock)
+        self._announcements = Announcements(err.print, clock)
         # One lock for the state and for all output: rich moves the cursor by the height of the last frame, so
         # a line and a frame of two threads must not mix. Therefore Live has no thread of its own, either.
         self._lock = threading.RLock()

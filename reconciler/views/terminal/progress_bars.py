@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from rich.console import Console, RenderableType
+from rich.live import Live
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
@@ -92,6 +93,11 @@ class ProgressBars:
             self._remove(key)
             self._ended.pop(key, None)
         self._unmeasured.pop(address, None)
+
+    @property
+    def live(self) -> Live:
+        """The part of the terminal with the bars."""
+        return self._progress.live
 
     def stop(self) -> None:
         """Remove all bars. The next `show` adds them again."""
