@@ -1,14 +1,14 @@
 """Runs `reconciler destroy`."""
 
 import sys
-from functools import partial
 
 import click
 
-from reconciler.cli import execution, options, stores
-from reconciler.cli.applying import Dialogue, apply_one, run_one
+from reconciler.cli import options, stores
+from reconciler.cli.applying import Dialogue, run_one
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.recorded_stacks import OtherWorkspaceError, recorded_stack, refuse_existing_folder
+from reconciler.cli.selected_applying import apply_files
 from reconciler.core.exit_codes import CONFLICT
 from reconciler.core.plan import Stack
 from reconciler.core.plan_options import PlanOptions
@@ -16,7 +16,6 @@ from reconciler.engine.apply import ApplyRequest, ApplyResult
 from reconciler.engine.destroy import destroy_stack
 from reconciler.engine.requests import ApplyOptions, Consent, FleetOptions, PlanRequest, ReadOptions
 from reconciler.engine.session import Session
-from reconciler.system.files import display_path
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.workspace.selection_request import SelectionRequest
@@ -38,23 +37,8 @@ def run(
         if selection.request != SelectionRequest():
             raise click.UsageError("select pipelines, or a stack without a folder with --stack STACK")
         return _destroy_stack(stack, where, request, apply_options, consent, outputs)
-    if selection.request.is_of_one:
-        folder = selection.folder()
-        return apply_one(
-            partial(execution.validated, folder, where.reads(read_options)),
-            display_path(folder),
-            where,
-            request,
-            apply_options,
-            consent=consent,
-            outputs=outputs,
-            dialogue=_Destroy,
-        )
-    from reconciler.cli.fleet_applying import FleetCommand, apply_selected
-    from reconciler.engine.fleet_apply import ApplyFiles
-
-    return apply_selected(
-        FleetCommand(ApplyFiles(), _Destroy.verb, _Destroy.question),
+    return apply_files(
+        _Destroy,
         selection,
         where,
         request,

@@ -1,14 +1,14 @@
 """Runs `reconciler promote`."""
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import click
 
-from reconciler.cli import execution, options
-from reconciler.cli.applying import Dialogue, apply_one
+from reconciler.cli import options
+from reconciler.cli.applying import Dialogue
 from reconciler.cli.outputs import Outputs
+from reconciler.cli.selected_applying import apply_files
 from reconciler.engine.requests import (
     ApplyOptions,
     Consent,
@@ -17,7 +17,6 @@ from reconciler.engine.requests import (
     PromoteRequest,
     ReadOptions,
 )
-from reconciler.system.files import display_path
 
 
 def run(
@@ -36,23 +35,8 @@ def run(
     request = replace(request, promote=PromoteRequest(_source(source, where), final))
     if out is not None:
         return _save(selection, where, request, out, consent, fleet_options, outputs, read_options)
-    if selection.request.is_of_one:
-        folder = selection.folder()
-        return apply_one(
-            partial(execution.validated, folder, where.reads(read_options)),
-            display_path(folder),
-            where,
-            request,
-            apply_options,
-            consent=consent,
-            outputs=outputs,
-            dialogue=_Promote,
-        )
-    from reconciler.cli.fleet_applying import FleetCommand, apply_selected
-    from reconciler.engine.fleet_apply import ApplyFiles
-
-    return apply_selected(
-        FleetCommand(ApplyFiles(), _Promote.verb, _Promote.question),
+    return apply_files(
+        _Promote,
         selection,
         where,
         request,
