@@ -32,7 +32,7 @@ def appended_files(
         full = member.name.strip("/")
         path = shown_path(full.removeprefix(prefix) if full.startswith(prefix) else f"/{full}")
         if member.isdir():
-            if not f"{prefix}".startswith(f"{full}/"):
+            if not prefix.startswith(f"{full}/"):
                 folders[path] = member_digest("folder", member.mode, ())
         elif member.issym():
             found[path] = member_digest("link", 0, [member.linkname.encode("utf-8", "surrogateescape")])

@@ -103,27 +103,20 @@ class TargetOptions:
 
 def where(command: Command) -> Command:
     """`--organization` and `--env`, passed as `where`."""
-
-    @click.option("--organization", metavar="ORG", help="Organization on the platform.")
-    @click.option(
+    environment = click.option(
         "--env",
         "environment",
         type=EnvironmentType(),
         metavar="[" + "|".join(ENVIRONMENTS) + "|NAME]",
         help="Environment. Default: PICSELLIA_ENV, else the login in use, else PROD.",
     )
-    @functools.wraps(command)
-    def with_where(organization: str | None, environment: str | None, **rest: Any) -> int:
-        return command(where=TargetOptions(organization, environment), **rest)
-
-    return with_where
+    organization = click.option("--organization", metavar="ORG", help="Organization on the platform.")
+    return organization(environment(_with_target(command)))
 
 
 def destination(command: Command) -> Command:
     """`--organization` and `--to`, passed as `where`."""
-
-    @click.option("--organization", metavar="ORG", help="Organization of the environment of --to.")
-    @click.option(
+    environment = click.option(
         "--to",
         "environment",
         type=EnvironmentType(),
@@ -131,6 +124,13 @@ def destination(command: Command) -> Command:
         required=True,
         help="Environment that gets the images.",
     )
+    organization = click.option(
+        "--organization", metavar="ORG", help="Organization of the environment of --to."
+    )
+    return organization(environment(_with_target(command)))
+
+
+def _with_target(command: Command) -> Command:
     @functools.wraps(command)
     def with_where(organization: str | None, environment: str | None, **rest: Any) -> int:
         return command(where=TargetOptions(organization, environment), **rest)
