@@ -141,7 +141,7 @@ def test_another_repository_of_the_registry_gets_the_image_mounted(
     assert there["1.0.1"] == there["live"] == digests(environments)["1.0.1-rc"] is not None
     assert blobs_sent(environments) == []
     assert "copied without a build" in ended.out
-    assert digests(environments)["1.0.1"] is None, "the repository of TEST stays as it is"
+    assert digests(environments)["1.0.1"] is None, "the repository of TEST does not change"
     environments.clear_requests()
     succeed(promote(cli, "--final", "--yes"))
     assert environments.writes() == []
@@ -608,7 +608,7 @@ def test_a_plan_of_one_pipeline_shows_the_digest_that_the_review_approves(
     cli: Cli, environments: Sandbox, pipeline: Path
 ) -> None:
     alone = ("plan", NAME, "--env", "LIVE")
-    assert "--approve" not in cli(*alone).err  # nobody asks for it there
+    assert "--approve" not in cli(*alone).err  # no review is required there
     review(cli, "always")
 
     succeed(cli("apply", NAME, "--env", "LIVE", "--approve", approval(cli(*alone))))
