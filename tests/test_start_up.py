@@ -41,7 +41,7 @@ FOR_HELP = {
     "reconciler.workspace.shards",
 }
 """All of ours, beside the declarations in `reconciler.cli`, that help may import: plain values."""
-DECLARATIONS = ("commands", "baseline_options", "options", "outputs")
+DECLARATIONS = ("commands", "baseline_options", "mistyped", "options", "outputs")
 """The modules of `reconciler.cli` that declare commands."""
 
 TERMINAL = {"rich"}

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import click
 
+from reconciler.cli.mistyped import CommandGroup, unknown_option
 from reconciler.core.exit_codes import FAILED, INTERRUPTED, code_of
 
 COMMANDS = {
@@ -44,7 +45,7 @@ COMMANDS = {
 }
 
 
-class _Commands(click.Group):
+class _Commands(CommandGroup):
     """Imports each command from the module of its name when it runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -68,9 +69,13 @@ class _Commands(click.Group):
 def group() -> None:
     """Deploy Picsellia pipelines from their folders, and report drift.
 
-    A pipeline is a folder with a config.toml, as pxl-pipeline init creates it. Try it without an account:
+    A pipeline is a folder with a config.toml, as pxl-pipeline init creates it. demo shows what you can do
+    with one, and needs no account.
 
-        reconciler demo
+    \b
+    Examples:
+      reconciler demo
+      reconciler plan my_pipeline --organization my-org --env STAGING
     """
     import logging  # imported here, as it would slow down --help
 
@@ -102,6 +107,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         code = group.main(args=arguments, prog_name="reconciler", standalone_mode=False)
     except click.ClickException as problem:
         from reconciler.views.safe import in_workflow, one_line, without_workflow_commands
+
+        if isinstance(problem, click.NoSuchOption):
+            problem = unknown_option(problem)
 
         message = one_line(problem.message)  # it quotes the arguments
         problem.message = without_workflow_commands(message) if in_workflow() else message  # type: ignore[misc]

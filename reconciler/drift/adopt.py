@@ -181,8 +181,9 @@ def _selected_values(planned: PlanResult, targets: Sequence[AdoptTarget]) -> lis
         address = target.address
         step = planned.plan.step(address)
         if step is None:
-            existing = ", ".join(str(step.address) for step in planned.plan.steps)
-            problems.append(error(f"no resource is called {address}", f"There are: {existing}."))
+            existing = [str(step.address) for step in planned.plan.steps]
+            detail = f"There are: {', '.join(existing)}.{did_you_mean(str(address), existing)}"
+            problems.append(error(f"no resource is called {address}", detail))
             continue
         changes = [c for c in step.changes if target.path in ("", c.path, c.field)]
         fields = adoptable.get(address, ())

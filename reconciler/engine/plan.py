@@ -392,7 +392,10 @@ def _refuse_unknown_addresses(addresses: Collection[Address], plan: Plan) -> Non
     """Raise UserError if an option has the address of a resource that is not in the plan."""
     existing = [str(step.address) for step in plan.steps]
     problems = [
-        error(f"no resource is called {address}", f"There are: {', '.join(existing)}.")
+        error(
+            f"no resource is called {address}",
+            f"There are: {', '.join(existing)}.{did_you_mean(str(address), existing)}",
+        )
         for address in sorted(addresses)
         if plan.step(address) is None
     ]

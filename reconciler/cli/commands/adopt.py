@@ -31,6 +31,11 @@ def command(**arguments: Any) -> int:
     adopt writes values into config.toml, and prints changes to a class as a patch for `git apply` or
     `patch -p1`. Without ADDR, it adopts every change that the files can hold. It writes nothing to the
     platform. It exits with 1 if you have to edit something by hand.
+
+    \b
+    Examples:
+      reconciler adopt my_pipeline
+      reconciler adopt my_pipeline processing/my_pipeline#default_cpu
     """
     from reconciler.cli.handlers.adopt import run
 

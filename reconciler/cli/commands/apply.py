@@ -25,6 +25,7 @@ from reconciler.cli.outputs import run_outputs
     is_flag=True,
     help="With --plan: skip the pipelines whose plan is stale and apply the others.",
 )
+@options.dry_run
 @options.approval("Do not ask for approval; allow inputs to be deleted and replaced.")
 @options.side_by_side
 @options.shard

@@ -25,6 +25,11 @@ def command(**arguments: Any) -> int:
     Without A and B, it shows the contract in the files; with A, the changes from A to the files; with both,
     the changes from A to B. A and B are versions or serials of the state, and otherwise tags or digests of
     the image, which has its contract in a label. Reads only, and needs no token for the platform.
+
+    \b
+    Examples:
+      reconciler contract my_pipeline
+      reconciler contract my_pipeline 1.0.0 --exit-code
     """
     from reconciler.cli.handlers.contract import run
 

@@ -8,6 +8,10 @@ def command() -> int:
     """Run plan, apply and drift against a sandbox, in a minute.
 
     Needs neither an account nor Docker. Uses a temporary folder and removes it at the end.
+
+    \b
+    Example:
+      reconciler demo
     """
     from reconciler.cli.handlers.demo import run
 

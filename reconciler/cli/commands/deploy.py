@@ -18,6 +18,7 @@ from reconciler.cli.outputs import run_outputs
     "--cpu", type=click.IntRange(0), metavar="NUMBER", help="CPU cores of a job. Saved in config.toml."
 )
 @click.option("--gpu", type=click.IntRange(0), metavar="NUMBER", help="GPUs of a job. Saved in config.toml.")
+@options.dry_run
 @options.approval("Do not ask for approval.")
 @options.side_by_side
 @options.applying

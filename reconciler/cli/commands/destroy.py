@@ -29,6 +29,11 @@ def command(**arguments: Any) -> int:
     Deletes the resources in the state of each pipeline. Models and model versions stay on the platform and
     are only removed from the state, unless you use --prune. Images stay in the registry, and resources that
     another stack claims stay where they are.
+
+    \b
+    Examples:
+      reconciler destroy my_pipeline --env STAGING
+      reconciler destroy --stack my-org@STAGING/old_pipeline
     """
     from reconciler.cli.handlers.destroy import run
 

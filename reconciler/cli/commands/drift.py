@@ -51,6 +51,11 @@ def command(**arguments: Any) -> int:
 
     In CI, use --shard to split the pipelines among several jobs, and `reconciler drift merge FILE...` to
     merge their reports. (For a pipeline named merge, write ./merge.)
+
+    \b
+    Examples:
+      reconciler drift my_pipeline
+      reconciler drift --all --env PROD --markdown drift.md
     """
     from reconciler.cli.handlers.drift import run
 

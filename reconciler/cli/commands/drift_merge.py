@@ -15,6 +15,10 @@ def command(**arguments: Any) -> int:
     """Merge the reports that `drift --shard K/N --json FILE` wrote into one.
 
     The pipelines of a missing part are reported as not checked. Exits with the codes of `drift`.
+
+    \b
+    Example:
+      reconciler drift merge part-1.json part-2.json --html drift.html
     """
     from reconciler.cli.handlers.drift_merge import run
 

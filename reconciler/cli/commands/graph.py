@@ -33,6 +33,11 @@ def command(**arguments: Any) -> int:
     For one pipeline, draws its resources and their dependencies, from its files or from a saved plan. For
     several, draws the pipelines with their resources, the models that they share, and the environments with
     their channels. Works offline and without a token.
+
+    \b
+    Examples:
+      reconciler graph my_pipeline
+      reconciler graph --all --format dot
     """
     from reconciler.cli.handlers.graph import run
 

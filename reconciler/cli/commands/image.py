@@ -29,6 +29,11 @@ def command(**arguments: Any) -> int:
 
     --verify reads that commit from git, without changing a file, and exits with 12 if the image is not its
     source, and with 13 if that cannot be found out.
+
+    \b
+    Examples:
+      reconciler image my_pipeline
+      reconciler image --all --secrets
     """
     from reconciler.cli.handlers.image import run
 

@@ -25,6 +25,11 @@ def command(**arguments: Any) -> int:
     Lists the pipelines that other commands would select with the same arguments; without arguments, every
     pipeline below the current folder. Works offline and without a token. Without --changed and
     --stale, it reads config.toml files only.
+
+    \b
+    Examples:
+      reconciler list --type TRAINING
+      reconciler list --changed --github-matrix
     """
     from reconciler.cli.handlers.list import run
 

@@ -24,6 +24,11 @@ def command(**arguments: Any) -> int:
 
     Asks for each value that you do not pass as an option. Logins are shared with pxl-pipeline: both use the
     same files.
+
+    \b
+    Examples:
+      reconciler login
+      printenv MY_TOKEN | reconciler login --organization my-org --env PROD --token-stdin
     """
     from reconciler.cli.handlers.login import run
 

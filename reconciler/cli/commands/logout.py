@@ -14,6 +14,10 @@ def command(**arguments: Any) -> int:
     """Remove a saved API token.
 
     Without options, removes the login in use.
+
+    \b
+    Example:
+      reconciler logout --organization my-org --env STAGING
     """
     from reconciler.cli.handlers.logout import run
 

@@ -30,6 +30,11 @@ def command(**arguments: Any) -> int:
     """Show what apply would change, and why.
 
     Only reads: plan sends no writes, takes no lock and works with a read-only token.
+
+    \b
+    Examples:
+      reconciler plan my_pipeline --env STAGING
+      reconciler plan --all --out plan.json
     """
     from reconciler.cli.handlers.plan import run
 

@@ -31,6 +31,11 @@ def command(**arguments: Any) -> int:
 
     rollback leaves your files unchanged, so the next apply would undo it. Restore the files, too: use --write
     for the version in config.toml, and version control for the rest.
+
+    \b
+    Examples:
+      reconciler rollback my_pipeline
+      reconciler rollback my_pipeline --to 1.2.0 --write
     """
     from reconciler.cli.handlers.rollback import run
 

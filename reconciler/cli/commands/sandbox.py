@@ -39,9 +39,11 @@ def command(**arguments: Any) -> int:
 
     The sandbox implements the platform's API, so the official SDK and CLI work with it, too. Press Ctrl-C to
     stop it. With --env, it serves several environments beside one registry. Each has a port and organizations
-    of its own, and each organization has its own token:
+    of its own, and each organization has its own token.
 
     \b
+    Examples:
+      reconciler sandbox
       reconciler sandbox --env TEST=my-test-org --env LIVE=my-org
 
     To change a switch while it runs, use the control token that it prints:

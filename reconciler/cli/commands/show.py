@@ -14,6 +14,10 @@ def command(**arguments: Any) -> int:
     FILE is a plan that plan --out saved, or the results that a command saved with --json or --events. show
     reads only the file, so it shows a plan as it was made, even if it is stale. From the events of a run that
     was killed, it shows what was done until then.
+
+    \b
+    Example:
+      reconciler show plan.json
     """
     from reconciler.cli.handlers.show import run
 

@@ -5,25 +5,36 @@ from typing import Any
 import click
 
 from reconciler.cli import options
+from reconciler.cli.mistyped import CommandGroup
 
 MOST = 20  # runs or saves that `state history` shows by default
-_stack = click.argument("name", metavar="STACK")
+_stack = click.argument("name", metavar="[STACK]", required=False)
 _json = click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 
 
-@click.group("state")
+@click.group("state", cls=CommandGroup)
 def command() -> None:
     """Show, check and repair state.
 
     STACK is the name of a stack as in plans, my-org@STAGING/my_pipeline. The name of the pipeline is enough
-    if the pipeline has only one stack.
+    if the pipeline has only one stack. In the folder of that pipeline, no name is needed.
+
+    \b
+    Examples:
+      reconciler state list
+      reconciler state history my_pipeline
     """
 
 
 @command.command("list")
 @_json
 def list_stacks(**arguments: Any) -> int:
-    """List the stacks that have state."""
+    """List the stacks that have state.
+
+    \b
+    Example:
+      reconciler state list --json
+    """
     from reconciler.cli.handlers import state
 
     return state.list_stacks(**arguments)
@@ -36,7 +47,12 @@ def list_stacks(**arguments: Any) -> int:
 )
 @_json
 def show(**arguments: Any) -> int:
-    """Show a stack's state: the resources of the last apply with all fields."""
+    """Show a stack's state: the resources of the last apply with all fields.
+
+    \b
+    Example:
+      reconciler state show my_pipeline --serial 4
+    """
     from reconciler.cli.handlers import state
 
     return state.show(**arguments)
@@ -61,6 +77,10 @@ def history(**arguments: Any) -> int:
     Each run has the time, the user and host, the command, the changes and the serials of its saves: 12-19. A
     write is "left open" if the run started it and has not recorded its result: the run was interrupted, or
     still runs.
+
+    \b
+    Example:
+      reconciler state history my_pipeline --limit 5
     """
     from reconciler.cli.handlers import state
 
@@ -68,15 +88,22 @@ def history(**arguments: Any) -> int:
 
 
 @command.command("diff")
-@_stack
-@click.argument("before", metavar="A", type=click.IntRange(1))
-@click.argument("after", metavar="B", type=click.IntRange(1))
+@click.argument("values", metavar="[STACK] A B", nargs=-1, required=True)
 @_json
-def diff(**arguments: Any) -> int:
-    """Show the changes in a stack's state from serial A to serial B, field by field."""
+def diff(values: tuple[str, ...], as_json: bool) -> int:
+    """Show the changes in a stack's state from serial A to serial B, field by field.
+
+    \b
+    Example:
+      reconciler state diff my_pipeline 4 7
+    """
     from reconciler.cli.handlers import state
 
-    return state.diff(**arguments)
+    *name, before, after = values if len(values) in (2, 3) else ("", "", "")
+    if not after:
+        raise click.UsageError("give two serials, after the name of the stack: STACK A B")
+    serial = click.IntRange(1)
+    return state.diff(name[0] if name else None, serial(before), serial(after), as_json)
 
 
 @command.command("forget")
@@ -94,6 +121,11 @@ def forget(**arguments: Any) -> int:
     """Remove one resource, or everything with --stack, from a stack's state. The resources themselves stay.
 
     If a resource is still in the files, the next plan finds it by its name again.
+
+    \b
+    Examples:
+      reconciler state forget my_pipeline input/my_pipeline/threshold
+      reconciler state forget --stack my-org@STAGING/my_pipeline
     """
     from reconciler.cli.handlers import state
 
@@ -110,6 +142,10 @@ def move(**arguments: Any) -> int:
 
     Use it if plan or apply reports state of the same platform under an older name. TO is the name of a stack
     as in plans: my-org@STAGING/my_pipeline.
+
+    \b
+    Example:
+      reconciler state move my-org@STAGING/old_name my-org@STAGING/my_pipeline
     """
     from reconciler.cli.handlers import state
 
@@ -128,6 +164,10 @@ def claims(**arguments: Any) -> int:
 
     A resource belongs to one stack at a time. apply claims the resources of a pipeline before its first
     write, and refuses those that another stack claims, unless --take moves the claim.
+
+    \b
+    Example:
+      reconciler state claims --rebuild my-org@STAGING
     """
     from reconciler.cli.handlers import state
 
@@ -135,12 +175,16 @@ def claims(**arguments: Any) -> int:
 
 
 @command.command("unlock")
-@click.argument("stack", metavar="STACK")
+@_stack
 @_json
 def unlock(**arguments: Any) -> int:
     """Remove the lock of a run that ended without releasing it.
 
     If the run is still alive, it can no longer save its state.
+
+    \b
+    Example:
+      reconciler state unlock my-org@STAGING/my_pipeline
     """
     from reconciler.cli.handlers import state
 
@@ -151,7 +195,12 @@ def unlock(**arguments: Any) -> int:
 @_stack
 @_json
 def verify(**arguments: Any) -> int:
-    """Check a stack's state for damage, and show how to repair it."""
+    """Check a stack's state for damage, and show how to repair it.
+
+    \b
+    Example:
+      reconciler state verify my_pipeline
+    """
     from reconciler.cli.handlers import state
 
     return state.verify(**arguments)
@@ -167,6 +216,10 @@ def copy(**arguments: Any) -> int:
     FROM and TO are stores as in RECONCILER_STATE. Copying again adds the state versions that are new since.
     copy never overwrites state in TO that is newer or has another lineage. It leaves damaged state versions
     out, lists them and exits with 1.
+
+    \b
+    Example:
+      reconciler state copy ./state.db s3://my-bucket/reconciler
     """
     from reconciler.cli.handlers import state
 

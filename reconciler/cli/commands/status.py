@@ -34,6 +34,11 @@ def command(**arguments: Any) -> int:
 
     --matrix has a column for each environment of reconciler.toml, with the versions that each lacks. One that
     cannot be read says why, and the exit code is 13.
+
+    \b
+    Examples:
+      reconciler status my_pipeline
+      reconciler status --all --matrix
     """
     from reconciler.cli.handlers.status import run
 

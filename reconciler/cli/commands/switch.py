@@ -13,6 +13,10 @@ def command(**arguments: Any) -> int:
     """Use another saved login from now on.
 
     Asks for the login if the options match several.
+
+    \b
+    Example:
+      reconciler switch --organization my-org --env STAGING
     """
     from reconciler.cli.handlers.switch import run
 

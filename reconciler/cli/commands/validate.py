@@ -15,6 +15,11 @@ def command(**arguments: Any) -> int:
 
     Reports all problems in one run, each with its file and line. With several pipelines, it also reports
     resources that two of them declare although they belong to one stack at a time.
+
+    \b
+    Examples:
+      reconciler validate my_pipeline
+      reconciler validate --all --static-only
     """
     from reconciler.cli.handlers.validate import run
 

@@ -15,6 +15,10 @@ def command(**arguments: Any) -> int:
     """Show the platform, organization and token in use, and check that they work.
 
     Names the source of each value: an option, a variable, a file or the default.
+
+    \b
+    Example:
+      reconciler whoami --explain
     """
     from reconciler.cli.handlers.whoami import explain, run
 

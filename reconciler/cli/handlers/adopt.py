@@ -40,6 +40,8 @@ def run(
     read_options: ReadOptions,
 ) -> int:
     out, err = console(sys.stdout), console(sys.stderr)
+    if name is not None and options.is_in_pipeline() and options.as_address(name.partition("#")[0]):
+        targets, name = (AdoptTarget.parse(name), *targets), None
     folder = options.pipeline_folder(name)
     with ProgressView(err) as progress:
         validated = validate(folder, where.reads(read_options), emit=progress)

@@ -27,6 +27,7 @@ def run(
     plan_file: Path | None,
     skip_moved: bool,
     skip_stale: bool,
+    dry_run: bool,
     consent: Consent,
     shard: Shard | None,
     fleet_options: FleetOptions,
@@ -34,6 +35,11 @@ def run(
     outputs: Outputs,
     read_options: ReadOptions,
 ) -> int:
+    if dry_run:
+        from reconciler.cli.handlers import plan
+
+        unused = {"--plan": plan_file, "--shard": shard}
+        return plan.dry_run(selection, where, request, fleet_options, outputs, read_options, unused=unused)
     if plan_file is None and (skip_moved or skip_stale):
         raise click.UsageError(f"{'--skip-moved' if skip_moved else '--skip-stale'} needs --plan")
     if plan_file is None and consent.digest and shard is not None:

@@ -31,6 +31,8 @@ def run(
     read_options: ReadOptions,
 ) -> int:
     out, err = console(sys.stdout), console(sys.stderr)
+    if after is None and name is not None and options.is_in_pipeline() and not _is_pipeline(name):
+        name, before, after = None, name, before
     pipeline = _pipeline(name, where.reads(read_options))
     try:
         with ProgressView(err) as progress:
@@ -45,6 +47,15 @@ def run(
     if not exit_code or not report.changes:
         return DONE
     return CONFLICT if any(change.is_breaking for change in report.changes) else PENDING
+
+
+def _is_pipeline(name: str) -> bool:
+    """Whether the argument selects a pipeline, rather than a version of the one in the current folder."""
+    try:
+        options.pipeline_folder(name)
+    except UserError:
+        return False
+    return True
 
 
 def _pipeline(name: str | None, read_options: ReadOptions) -> Pipeline:

@@ -46,6 +46,7 @@ def run(
     image: str | None,
     cpu: int | None,
     gpu: int | None,
+    dry_run: bool,
     consent: Consent,
     fleet_options: FleetOptions,
     apply_options: ApplyOptions,
@@ -54,6 +55,11 @@ def run(
 ) -> int:
     edits = _edits_of_options(image, cpu, gpu)
     request = replace(version, options=PlanOptions(take=take))
+    if dry_run:
+        from reconciler.cli.handlers import plan
+
+        unused = {"--image": image, "--cpu": cpu is not None, "--gpu": gpu is not None}
+        return plan.dry_run(selection, where, request, fleet_options, outputs, read_options, unused=unused)
     if selection.request.is_of_one:
         folder = selection.folder()
         return apply_one(

@@ -1,7 +1,7 @@
 """Runs `reconciler plan`."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from reconciler.drift.orphans import orphans_note
 from reconciler.engine.inspection import inspect_all
 from reconciler.engine.problems import diagnostics_of
 from reconciler.engine.promote import plan_pipeline
-from reconciler.engine.requests import PlanRequest, ReadOptions
+from reconciler.engine.requests import FleetOptions, PlanRequest, ReadOptions
 from reconciler.engine.session import CannotCheckError, Session
 from reconciler.engine.sources import workspace_name
 from reconciler.engine.validate import ValidatedPipeline
@@ -108,6 +108,41 @@ def run(
     if exit_code:
         codes |= {plan.exit_code for plan in plans}
     return worst(codes)
+
+
+def dry_run(
+    selection: options.Selection,
+    where: options.TargetOptions,
+    request: PlanRequest,
+    fleet_options: FleetOptions,
+    outputs: Outputs,
+    read_options: ReadOptions,
+    *,
+    unused: Mapping[str, object],
+) -> int:
+    """Run `plan` with the arguments of a command that applies.
+
+    Args:
+        unused: options that a plan has no use for, with their values. None may be set.
+
+    Raises:
+        UsageError: one of them is set, or an option for a report about what was applied.
+    """
+    reports = {f"--{name}": True for name in outputs.places if name not in ("markdown", "html")}
+    if extra := [name for name, value in {**unused, **reports}.items() if value]:
+        raise click.UsageError(f"--dry-run applies nothing, so it has no use for {', '.join(extra)}")
+    return run(
+        selection,
+        where,
+        request,
+        out=None,
+        as_json=False,
+        outputs=outputs,
+        exit_code=False,
+        rps=fleet_options.rps,
+        executor=fleet_options.executor,
+        read_options=read_options,
+    )
 
 
 def _text(plans: Sequence[Plan], errors: Sequence[Diagnostic], only_one: bool) -> str:

@@ -48,7 +48,7 @@ def list_stacks(as_json: bool) -> int:
     return DONE
 
 
-def show(name: str, serial: int | None, as_json: bool) -> int:
+def show(name: str | None, serial: int | None, as_json: bool) -> int:
     with stores.opened() as store:
         stack = _named(store, name)
         snapshot = _at(store, stack, serial) if serial else _present(store, stack)
@@ -56,7 +56,7 @@ def show(name: str, serial: int | None, as_json: bool) -> int:
     return DONE
 
 
-def history(name: str, by_save: bool, limit: int, as_json: bool) -> int:
+def history(name: str | None, by_save: bool, limit: int, as_json: bool) -> int:
     from reconciler.engine.earlier_states import recorded_runs
 
     with stores.opened() as store:
@@ -75,7 +75,7 @@ def history(name: str, by_save: bool, limit: int, as_json: bool) -> int:
     return DONE
 
 
-def diff(name: str, before: int, after: int, as_json: bool) -> int:
+def diff(name: str | None, before: int, after: int, as_json: bool) -> int:
     with stores.opened() as store:
         stack = _named(store, name)
         changed = changes(_at(store, stack, before), _at(store, stack, after))
@@ -93,7 +93,9 @@ def forget(
 ) -> int:
     if stack is not None and name is None:
         return _forget_stack(stack, yes, lock_timeout, as_json)
-    if stack is not None or name is None or address is None:
+    if name is not None and address is None and (given := options.as_address(name)) is not None:
+        name, address = None, given
+    if stack is not None or address is None:
         raise click.UsageError(
             "give a stack and the address of a resource: STACK ADDR; or only --stack STACK"
         )
@@ -146,7 +148,9 @@ def _forget_stack(name: str, yes: bool, lock_timeout: float, as_json: bool) -> i
     return DONE
 
 
-def _forget_resource(name: str, address: Address, yes: bool, lock_timeout: float, as_json: bool) -> int:
+def _forget_resource(
+    name: str | None, address: Address, yes: bool, lock_timeout: float, as_json: bool
+) -> int:
     from reconciler.engine.run_identity import VERSION, this_run
     from reconciler.pipeline.image_source import git_commit
     from state.claims import release
@@ -161,9 +165,11 @@ def _forget_resource(name: str, address: Address, yes: bool, lock_timeout: float
             kept = snapshot.without_resource(str(address)).without_intent(str(address))
             if kept == snapshot:
                 addresses = "\n".join(sorted({*snapshot.resources, *snapshot.intents})) or "nothing"
-                raise UserError(
-                    error(f"{address} is not in the state", f"The state of {stack} has:\n{addresses}")
-                )
+                from reconciler.pipeline.suggestions import did_you_mean
+
+                hint = did_you_mean(str(address), {*snapshot.resources, *snapshot.intents}).strip()
+                detail = "\n".join(filter(None, [f"The state of {stack} has:", addresses, hint]))
+                raise UserError(error(f"{address} is not in the state", detail))
             if not yes and not _is_confirmed(f"Remove {address} from the state of {stack}?"):
                 err.print("Nothing was changed.")
                 return FAILED
@@ -230,8 +236,10 @@ def list_claims(rebuild: str | None, as_json: bool) -> int:
     return DONE
 
 
-def unlock(stack: str, as_json: bool) -> int:
+def unlock(name: str | None, as_json: bool) -> int:
     with stores.opened() as store:
+        # A full name also unlocks a stack without state, whose first run did not come to an end.
+        stack = name if name is not None and "@" in name.partition("/")[0] else _named(store, name)
         holder = store.unlock(stack)
     line = f"{stack} was locked by {holder}" if holder else f"{stack} was not locked"
     document: dict[str, JSON] = {"format": "reconciler/unlocked", "version": 1, "stack": stack}
@@ -239,7 +247,7 @@ def unlock(stack: str, as_json: bool) -> int:
     return DONE
 
 
-def verify(name: str, as_json: bool) -> int:
+def verify(name: str | None, as_json: bool) -> int:
     with stores.opened() as store:
         stack = _named(store, name)
         document: dict[str, JSON] = {"format": "reconciler/verified", "version": 1, "stack": stack}
@@ -308,11 +316,20 @@ def _print_lines(lines: Iterable[Text]) -> None:
         out.print(line)
 
 
-def _named(store: Store, name: str) -> str:
-    """The stack of this name, or the only stack of the pipeline of this name. Raises UserError."""
+def _named(store: Store, name: str | None) -> str:
+    """The stack of this name, or the only stack of the pipeline of this name; None: in the current folder.
+
+    Raises:
+        UsageError: no name is given, and the current folder is no pipeline.
+        UserError: there is no such stack, or there are several.
+    """
     from reconciler.engine.missing_state import OTHER_STORE
+    from reconciler.pipeline.suggestions import did_you_mean
     from reconciler.workspace.discovery import stacks_called
 
+    if name is None:
+        options.pipeline_folder(None)  # raises
+    shown, name = name or Path.cwd().name, name or "."
     stacks = store.stacks()
     matching = [stack for stack in stacks if name in (stack, stack.partition("/")[2])]
     if stacks and not matching:
@@ -321,9 +338,10 @@ def _named(store: Store, name: str) -> str:
     if len(matching) == 1:
         return matching[0]
     if matching:
-        raise UserError(error(f"{name} has several stacks", f"Use one of {', '.join(matching)}."))
+        raise UserError(error(f"{shown} has several stacks", f"Use one of {', '.join(matching)}."))
     existing = f"There is state of {', '.join(stacks)}." if stacks else "The store is empty."
-    raise UserError(error(f"there is no state of {name}", f"{existing} {OTHER_STORE}"))
+    hint = did_you_mean(shown, [known for stack in stacks for known in (stack, stack.partition("/")[2])])
+    raise UserError(error(f"there is no state of {shown}", f"{existing}{hint} {OTHER_STORE}"))
 
 
 def _present(store: Store, stack: str) -> Snapshot:

@@ -4,18 +4,20 @@ from reconciler.cli.options.applying import (
     applying,
     approval,
     command_line,
+    dry_run,
     executor,
     fleet,
     lock_timeout,
     side_by_side,
 )
 from reconciler.cli.options.command import Command
-from reconciler.cli.options.param_types import ADDRESS
+from reconciler.cli.options.param_types import ADDRESS, as_address
 from reconciler.cli.options.planning import planning, resolving, take, versions
 from reconciler.cli.options.reading import classes
 from reconciler.cli.options.selecting import (
     SHARD,
     Selection,
+    is_in_pipeline,
     pipeline,
     pipeline_folder,
     pipelines,
@@ -44,12 +46,15 @@ __all__ = [
     "TargetOptions",
     "applying",
     "approval",
+    "as_address",
     "classes",
     "command_line",
     "destination",
+    "dry_run",
     "environment_names",
     "executor",
     "fleet",
+    "is_in_pipeline",
     "lock_timeout",
     "login_filter_options",
     "pipeline",

@@ -79,6 +79,9 @@ def _secret_in(text: str) -> str | None:
     return next((f"the value of {name}" for name in held), None)
 
 
+dry_run = click.option("--dry-run", is_flag=True, help="Show the plan, as plan does, and apply nothing.")
+
+
 def fleet(command: Command) -> Command:
     """`--rps`, passed as `rps`."""
 

@@ -34,6 +34,17 @@ class ParsedType(click.ParamType[T]):
 ADDRESS = ParsedType("ADDR", Address.parse)
 
 
+def as_address(text: str) -> Address | None:
+    """The address of a resource of a known kind; None for other text, such as the name of a pipeline."""
+    from providers.table import FACTS  # late: not for help
+
+    kind, slash, _ = text.partition("/")
+    try:
+        return Address.parse(text) if slash and kind in FACTS else None
+    except ValueError:
+        return None
+
+
 class WinnerType(click.ParamType[Address | None]):
     """An address, or nothing for every resource. A pipeline's name here gets an error of its own."""
 

@@ -41,12 +41,13 @@ def pipeline_folder(name: str | None) -> Path:
 
     if name is not None:
         return find(name, Path.cwd(), workspace())
-    if not _is_in_pipeline():
+    if not is_in_pipeline():
         raise click.UsageError("name a pipeline, or run the command in its folder")
     return checked_folder(Path.cwd(), workspace())
 
 
-def _is_in_pipeline() -> bool:
+def is_in_pipeline() -> bool:
+    """Whether the current folder is that of a pipeline, which commands then need no name for."""
     return (Path.cwd() / "config.toml").exists()
 
 
@@ -83,7 +84,7 @@ class Selection:
         if request.everything and (request.names or request.groups):
             raise click.UsageError("pass names of pipelines or --all, not both")
         is_current = request.is_by_name and not request.names
-        if is_current and not _is_in_pipeline():
+        if is_current and not is_in_pipeline():
             raise click.UsageError("name a pipeline, run the command in its folder, or use --all")
         stale = functools.partial(self._stale, open_store)
         selected = select(request, Path.cwd(), workspace(), self.environment, self._changed, stale, failed)

@@ -1,0 +1,50 @@
+"""Messages for commands and options that do not exist, with the nearest one that does no harm."""
+
+import click
+
+RISKY_OPTIONS = frozenset(
+    {
+        *("--yes", "--approve", "--override"),
+        *("--ours", "--theirs", "--take", "--replace", "--prune"),
+        *("--force-bump", "--accept-foreign", "--skip-moved", "--skip-stale"),
+        *("--write", "--write-baseline", "--rebuild"),
+        *("--all", "--no-gpu"),
+    }
+)
+"""Options that write, delete, decide or select more than the command does without them."""
+
+RISKY_COMMANDS = frozenset(
+    {
+        *("apply", "deploy", "promote", "rollback", "destroy", "adopt", "bump", "logout"),
+        *("forget", "move", "unlock", "copy"),
+    }
+)
+"""Commands that write to the platform, to files or to state."""
+
+
+class CommandGroup(click.Group):
+    """A group whose error for an unknown command suggests a similar one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            from reconciler.pipeline.suggestions import did_you_mean  # late: help needs no suggestion
+
+            hint = did_you_mean(name, self.list_commands(ctx), RISKY_COMMANDS)
+            raise click.UsageError(f"there is no command {name!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def unknown_option(problem: click.NoSuchOption) -> click.UsageError:
+    """The error for an unknown option, which suggests a similar one of the same command."""
+    from reconciler.pipeline.suggestions import did_you_mean
+
+    known = problem.ctx.command.get_params(problem.ctx) if problem.ctx is not None else []
+    names = [name for param in known for name in (*param.opts, *param.secondary_opts)]
+    # Without the dashes, which would make all options look similar.
+    words = [name.removeprefix("--") for name in names if name.startswith("--")]
+    risky = [name.removeprefix("--") for name in RISKY_OPTIONS]
+    hint = did_you_mean(problem.option_name.lstrip("-"), words, risky).replace("'", "'--", 1)
+    return click.UsageError(f"there is no option {problem.option_name}.{hint}", problem.ctx)
