@@ -107,7 +107,7 @@ def test_without_a_terminal_all_missing_options_are_reported_at_once(
     [
         (["--env", "PROD", "--host", "https://x.example"], "--host is only for CUSTOM"),
         (["--env", "MOON"], "not one of PROD, STAGING, LOCAL, CUSTOM"),
-        (["--token", "secret"], "No such option"),
+        (["--token", "secret"], "there is no option --token"),
     ],
 )
 def test_wrong_usage(cli: Cli, nobody: Sandbox, arguments: list[str], said: str) -> None:
