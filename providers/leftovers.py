@@ -25,14 +25,18 @@ WORKSPACE: Final = "reconciler.toml"
 """Name of the file with the settings of a workspace. Its folder can be the folder of a pipeline, too."""
 
 
+SCHEMA: Final = ".reconciler-schema.json"
+"""Suffix of the JSON Schemas for editors, which lie beside reconciler.toml."""
+
+
 def is_temporary(name: str) -> bool:
     """Whether this is the name of one of reconciler's temporary files."""
     return name.startswith(".") and name.endswith(TEMPORARY)
 
 
 def is_own_file(name: str) -> bool:
-    """Whether only reconciler reads a file of this name, so it is not part of an image's source."""
-    return name in (BASELINE, WORKSPACE) or is_temporary(name)
+    """Whether a file of this name is for reconciler or editors only, so it is not part of an image's source."""
+    return name in (BASELINE, WORKSPACE) or name.endswith(SCHEMA) or is_temporary(name)
 
 
 def new_temporary(beside: Path) -> tuple[int, Path]:

@@ -18,6 +18,7 @@ from providers.docker.registry.logins import PASSWORDS, USERNAMES
 from providers.sandbox import TOKEN, Environment, Sandbox, Settings
 from reconciler.cli import run
 from tests.leaks import leaked
+from tests.schemas import check_outputs
 
 pytest_plugins = ["tests.services", "tests.official.installed", "tests.state.servers"]
 
@@ -95,6 +96,7 @@ class Cli:
             code = run(arguments)
         printed = self._capture.readouterr()
         assert TOKEN not in printed.out + printed.err, f"{arguments} prints the token"
+        check_outputs(arguments, printed.out)
         return Ended(code, printed.out, printed.err)
 
 

@@ -37,6 +37,7 @@ FOR_HELP = {
     "reconciler.engine.requests",
     "reconciler.pipeline.bumps",
     "reconciler.pipeline.shared",
+    "reconciler.schemas",
     "reconciler.workspace.selection_request",
     "reconciler.workspace.shards",
 }
@@ -87,6 +88,8 @@ CASES = [
     Case("list --changed", 1, FILES | LOGINS | {"pydantic"}),
     Case("validate dataset_cleanup", 0, FILES),
     Case("validate with_settings", 0, FILES | {"pydantic"}),
+    Case("schema", 0, FILES),
+    Case("schema config", 0, FILES),
     Case("bump patch dataset_cleanup", 0, FILES),
     Case("login --organization my-org --env PROD", 1, PLATFORM),
     Case("logout", 1, LOGINS),

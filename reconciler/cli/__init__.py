@@ -34,6 +34,7 @@ COMMANDS = {
     "contract": "Show the inputs of a processing, or what changes for its callers.",
     "list": "List pipelines with stack, type, version and GPUs.",
     "validate": "Check config.toml, classes and build context, offline.",
+    "schema": "Print the JSON Schema of a file or document, for editors and scripts.",
     "bump": "Write the next version into config.toml.",
     "login": "Save an API token, and use it from now on.",
     "logout": "Remove a saved API token.",

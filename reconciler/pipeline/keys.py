@@ -20,7 +20,7 @@ from reconciler.pipeline.toml.toml_reader import TomlReader, described, table_ad
 Reader = Callable[[TomlReader, Any, tuple[str | int, ...]], JSON]
 """(reader, value, its path) -> the value as JSON; None and an error for an invalid one."""
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def read_keys(
@@ -139,7 +139,7 @@ def _table(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> dict
 
 def _variables(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> JSON:
     found = _table(reader, value, where)
-    odd = [name for name in found or () if not _VARIABLE.fullmatch(name)]
+    odd = [name for name in found or () if not VARIABLE.fullmatch(name)]
     for name in odd:
         reader.error(
             f"{dotted((*where, name))} is not the name of an environment variable",

@@ -14,9 +14,11 @@ from reconciler.pipeline.schema import Docker, Execution, Metadata
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_reader import TomlReader, described
 
-_MOST_CORES = 2**31 - 1
+MOST_CORES = 2**31 - 1
+OLDER_SCRIPTS = ("picsellia_pipeline_script", "local_pipeline_script")
+"""The names of `pipeline_script` in earlier templates."""
 _IMAGE_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
-_IMAGE = re.compile(rf"(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?{_IMAGE_PART}(?:/{_IMAGE_PART})*")
+IMAGE = re.compile(rf"(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?{_IMAGE_PART}(?:/{_IMAGE_PART})*")
 
 
 def read_metadata(reader: TomlReader) -> Metadata | None:
@@ -85,10 +87,7 @@ def read_execution(reader: TomlReader) -> Execution | None:
     table = reader.table("execution", 'pipeline_script = "pipeline.py" and parameters_class')
     if table is None:
         return None
-    scripts = [
-        reader.text(table, "execution", key)
-        for key in ("pipeline_script", "picsellia_pipeline_script", "local_pipeline_script")
-    ]
+    scripts = [reader.text(table, "execution", key) for key in ("pipeline_script", *OLDER_SCRIPTS)]
     return Execution(
         pipeline_script=next((script for script in scripts if script), None),
         requirements_file=reader.text(table, "execution", "requirements_file") or None,
@@ -129,7 +128,7 @@ def read_docker(reader: TomlReader) -> Docker | None:
 
 def _image_name(reader: TomlReader, table: Mapping[str, Any]) -> str:
     value = reader.text(table, "docker", "image_name") or ""
-    if value and not _IMAGE.fullmatch(value):
+    if value and not IMAGE.fullmatch(value):
         last = value.rpartition("/")[2]
         if "://" in value:
             advice = "Leave the scheme out."
@@ -158,7 +157,7 @@ def _count(reader: TomlReader, table: Mapping[str, Any], key: str) -> int | None
         number = value
     elif isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,20}\s*", value, re.ASCII):
         number = int(value)
-    if number is None or not 0 <= number <= _MOST_CORES:
+    if number is None or not 0 <= number <= MOST_CORES:
         quantity = "the number of CPU cores" if key == "cpu" else "the number of GPUs"
         reader.error(
             f"docker.{key} must be a whole number from 0, not {described(value)}",

@@ -65,7 +65,7 @@ class AcceptedSecretTable(_Table):
 
     path: Annotated[_Text, AfterValidator(posixpath.normpath)]  # "./key.pem" is "key.pem"
     reason: _Text
-    until: Annotated[date, BeforeValidator(_day)]
+    until: Annotated[date, BeforeValidator(_day, json_schema_input_type=date)]
 
 
 class ImageTable(_Table):
@@ -81,7 +81,10 @@ class ImageTable(_Table):
     dockerfile: _Text = "Dockerfile"
     context: _Text = "."
     target: _Text | None = None
-    secrets: Annotated[dict[_SecretId, _Name], BeforeValidator(_by_name)] = Field(default_factory=dict)
+    secrets: Annotated[
+        dict[_SecretId, _Name],
+        BeforeValidator(_by_name, json_schema_input_type=dict[_SecretId, _Name] | list[_Name]),
+    ] = Field(default_factory=dict)
     cache_from: tuple[_Text, ...] = ()
     cache_to: tuple[_Text, ...] = ()
     accepted_secrets: tuple[AcceptedSecretTable, ...] = ()

@@ -30,8 +30,8 @@ _ENVIRONMENT: Final = (
 )
 _LINKS: Final = ("promote_from", "follows")
 ENVIRONMENT_NAME: Final = re.compile(r"[A-Z][A-Z0-9-]*")
-_VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
-_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
+TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
 def find_workspace(folder: Path) -> Workspace:
@@ -223,7 +223,7 @@ def _channel(reader: TomlReader, table: Mapping[str, Any], *where: str) -> str |
     if tag is None:
         return None
     name = ".".join(where)
-    if not _TAG.fullmatch(tag):
+    if not TAG.fullmatch(tag):
         advice = "A tag has letters, digits, '_', '.' and '-', and does not start with '.' or '-'."
         reader.error(f"{name} {described(tag)} is not a tag", advice, *where)
         return None
@@ -240,7 +240,7 @@ def _channel(reader: TomlReader, table: Mapping[str, Any], *where: str) -> str |
 def _token(reader: TomlReader, table: Mapping[str, Any], *where: str) -> str | None:
     """The name of a variable. No message repeats the value, which may be a token."""
     value = table.get(where[-1])
-    if value is None or (isinstance(value, str) and _VARIABLE.fullmatch(value)):
+    if value is None or (isinstance(value, str) and VARIABLE.fullmatch(value)):
         return value
     reader.error(
         f"{'.'.join(where)} is not the name of an environment variable",

@@ -6,13 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from providers.sandbox import Sandbox
 from state.register import Register
 from state.stores.sqlite import SqliteStore
 from tests.conftest import Cli, copy_example, stack_of
-from tests.reports.test_outputs import SCHEMA
+from tests.schemas import valid
 
 SECOND = ('name = "single_training"', 'name = "second"'), ("examples/single_training", "examples/second")
 """The edits that make a copy of the training another pipeline with the same model version."""
@@ -227,7 +226,7 @@ def test_a_claim_in_a_drift_report_follows_its_schema_and_is_one_finding(cli: Cl
     assert cli("apply", "single_training", "--yes").code == 0
     reported = cli("drift", "second", "--json", "-")
     document = json.loads(reported.out)
-    assert [*Draft202012Validator(SCHEMA).iter_errors(document)] == []
+    valid(document, "drift")
     found = [one for stack in document["stacks"] for one in stack["findings"]]
     conflicts = [one for one in found if one["class"] == "conflict"]
     assert [(one["address"], one["reason_code"]) for one in conflicts] == [

@@ -21,7 +21,7 @@ from reconciler.views.reports.matrix_json import matrix_document
 from reconciler.views.terminal.matrix import print_matrix
 from tests.conftest import Cli, copy_example
 from tests.reports.conftest import NASTY
-from tests.reports.schemas import valid
+from tests.schemas import valid
 
 APP = "dataset_cleanup"
 NOW = datetime(2025, 3, 3, 8, 0, tzinfo=UTC)
@@ -50,7 +50,7 @@ def shown(cli: Cli, *options: str, code: int = 0) -> Any:
     ended = cli("status", "--all", "--matrix", "--json", *options)
     assert ended.code == code, ended.err
     document = json.loads(ended.out)
-    valid(document, "matrix.schema.json")
+    valid(document, "matrix")
     return document
 
 
@@ -219,7 +219,7 @@ def test_no_name_adds_markup_to_the_page() -> None:
 
     assert "<img src=x" not in page and "<script>hacked" not in page
     assert page.count("<script>") == 1, "the page's own"
-    valid(matrix_document(spoiled), "matrix.schema.json")
+    valid(matrix_document(spoiled), "matrix")
 
 
 def test_the_page_is_a_table_with_headers_and_a_caption() -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from providers.json_value import JSON
 from providers.sandbox import Sandbox
@@ -23,11 +22,11 @@ from reconciler.views.reports.junit import junit_text
 from reconciler.views.reports.markdown import drift_markdown
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.drift import print_report
+from tests import schemas
 from tests.conftest import Cli, copy_example
 from tests.reports.conftest import everything, finding, report, stack_report
 from tests.services import free_port
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "reference" / "drift.schema.json").read_text())
 OUTPUTS = ("--json", "d.json", "--junit", "d.xml", "--markdown", "d.md", "--html", "d.html")
 
 
@@ -43,9 +42,7 @@ def drifted(cli: Cli, sandbox: Sandbox) -> Cli:
 
 def valid(text: str) -> dict[str, object]:
     document: dict[str, object] = json.loads(text)
-    Draft202012Validator.check_schema(SCHEMA)
-    checker = Draft202012Validator.FORMAT_CHECKER
-    assert [*Draft202012Validator(SCHEMA, format_checker=checker).iter_errors(document)] == []
+    schemas.valid(document, "drift")
     return document
 
 

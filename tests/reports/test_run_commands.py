@@ -8,7 +8,7 @@ import pytest
 from providers.sandbox import Sandbox
 from tests.conftest import Cli, Ended, copy_example
 from tests.leaks import leaked
-from tests.reports.schemas import valid
+from tests.schemas import valid
 
 OUTPUTS = (
     *("--json", "run.json", "--events", "events.ndjson", "--junit", "run.xml"),
@@ -29,10 +29,10 @@ def pipelines(cli: Cli, sandbox: Sandbox) -> Cli:
 def results(cli: Cli, ended: Ended) -> dict[str, str]:
     """Folder -> result, after all outputs are compared with each other."""
     document = json.loads((cli.folder / "run.json").read_text())
-    valid(document, "run.schema.json")
+    valid(document, "run")
     lines = [json.loads(line) for line in (cli.folder / "events.ndjson").read_text().splitlines()]
     for line in lines:
-        valid(line, "events.schema.json")
+        valid(line, "events")
     assert lines[-1]["event"] == "run-ended"
     assert lines[-1]["run"]["totals"] == document["totals"]
     assert document["exit_code"] == ended.code

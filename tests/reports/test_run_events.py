@@ -45,7 +45,7 @@ from reconciler.views.reports.run_events import EventWriter, read_events
 from reconciler.views.reports.run_json import run_text
 from tests.reports.conftest import AT, NASTY
 from tests.reports.runs import every_result, pipeline, report, reports
-from tests.reports.schemas import valid
+from tests.schemas import valid
 
 ADDRESS = Address.of("image", "reg.io", "app")
 OTHERS: tuple[Event, ...] = (
@@ -98,7 +98,7 @@ def written(events: Iterator[RunEvent], *, at: datetime = AT) -> str:
 def test_every_event_is_a_valid_line_with_its_number_and_time() -> None:
     lines = [json.loads(line) for line in written(events_of(every_result())).splitlines()]
     for line in lines:
-        valid(line, "events.schema.json")
+        valid(line, "events")
     assert [line["number"] for line in lines] == list(range(1, len(lines) + 1))
     assert lines[0]["time"] == "2025-03-03T08:00:00.000+00:00"
     assert {"run-started", "pipeline-finished", "step-finished", "run-ended"} < {

@@ -12,12 +12,12 @@ from reconciler.core.diagnostics import UserError
 from reconciler.core.runs import RunReport, RunResult
 from reconciler.views.reports.run_json import read_run, run_from_document, run_text
 from tests.reports.runs import DIGEST, IMAGE_DIGEST, every_result, pipeline, report, reports
-from tests.reports.schemas import valid, validator
+from tests.schemas import valid, validator
 
 
 def document(found: RunReport) -> Any:
     read = json.loads(run_text(found))
-    valid(read, "run.schema.json")
+    valid(read, "run")
     return read
 
 
@@ -75,7 +75,7 @@ def test_a_failed_pipeline_has_the_reason_and_the_command() -> None:
 def test_a_report_says_the_same_after_it_is_read(found: RunReport) -> None:
     text = run_text(found)
     read = run_from_document(json.loads(text))
-    valid(json.loads(text), "run.schema.json")
+    valid(json.loads(text), "run")
     assert run_text(read) == text
     assert read.counts == found.counts
     assert read.exit_code == found.exit_code
@@ -92,11 +92,11 @@ def test_a_report_without_a_plan_is_valid() -> None:
 
 def test_the_schema_refuses_what_the_document_never_has() -> None:
     good = document(every_result())
-    assert not validator("run.schema.json").is_valid({**good, "other": 1})
+    assert not validator("run").is_valid({**good, "other": 1})
     for entry in good["pipelines"]:
         for key in entry:
             without = {name: value for name, value in entry.items() if name != key}
-            assert not validator("run.schema.json").is_valid({**good, "pipelines": [without]}), key
+            assert not validator("run").is_valid({**good, "pipelines": [without]}), key
 
 
 @pytest.mark.parametrize(

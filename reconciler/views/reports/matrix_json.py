@@ -1,4 +1,4 @@
-"""Pipelines x environments as a JSON document. docs/reference/matrix.schema.json describes it."""
+"""Pipelines x environments as a JSON document. `reconciler/schemas/matrix.schema.json` describes it."""
 
 from providers.json_value import JSON
 from reconciler.drift.matrix import Cell, Matrix
