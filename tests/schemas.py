@@ -35,12 +35,15 @@ def valid(document: JSON, name: str) -> None:
     assert errors(document, name) == []
 
 
-def check_outputs(arguments: Sequence[str], printed: str) -> None:
-    """Fails if a document that a command printed or wrote is not as its schema describes it."""
-    texts = [printed]
-    for option, value in itertools.pairwise(arguments):
-        if option in ("--json", "--out", "--events") and Path(value).is_file():
-            texts.append(Path(value).read_text())
+def written(arguments: Sequence[str]) -> list[str]:
+    """The content of the files that a command writes with --json, --out and --events."""
+    pairs = itertools.pairwise(arguments)
+    files = [Path(value) for option, value in pairs if option in ("--json", "--out", "--events")]
+    return [file.read_text(errors="replace") for file in files if file.is_file()]
+
+
+def check_outputs(texts: Sequence[str]) -> None:
+    """Fails if a document of these texts is not as its schema describes it."""
     for text in texts:
         for document in _documents(text):
             if (name := FORMATS.get(str(document.get("format")))) and document["version"] == _version(name):

@@ -27,6 +27,7 @@ from tests.waits import PATIENCE
 PACKAGES = (
     *("docker.io", "docker-registry", "busybox-static", "iptables", "apache2-utils"),
     *("chromium", "fonts-dejavu-core", "graphviz", "tmux"),
+    *("zsh", "fish", "groff", "mandoc"),
 )
 BUSYBOX = Path("/bin/busybox")
 
@@ -196,6 +197,11 @@ def graphviz() -> str:
 def tmux() -> str:
     """The program `tmux`."""
     return _binary("tmux") or _unavailable("no tmux to record a terminal with (Debian: apt install tmux)")
+
+
+def program(name: str) -> str:
+    """A program of the Debian package of its name."""
+    return _binary(name) or _unavailable(f"no {name} (Debian: apt install {name})")
 
 
 def free_port() -> int:

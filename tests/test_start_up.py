@@ -90,6 +90,7 @@ CASES = [
     Case("validate with_settings", 0, FILES | {"pydantic"}),
     Case("schema", 0, FILES),
     Case("schema config", 0, FILES),
+    Case("completion bash", 0, FILES),
     Case("bump patch dataset_cleanup", 0, FILES),
     Case("login --organization my-org --env PROD", 1, PLATFORM),
     Case("logout", 1, LOGINS),

@@ -14,6 +14,7 @@ from io import TextIOWrapper
 from typing import NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from reconciler.cli.mistyped import CommandGroup, unknown_option
 from reconciler.core.exit_codes import FAILED, INTERRUPTED, code_of
@@ -35,6 +36,7 @@ COMMANDS = {
     "list": "List pipelines with stack, type, version and GPUs.",
     "validate": "Check config.toml, classes and build context, offline.",
     "schema": "Print the JSON Schema of a file or document, for editors and scripts.",
+    "completion": "Print the script that completes commands in a shell.",
     "bump": "Write the next version into config.toml.",
     "login": "Save an API token, and use it from now on.",
     "logout": "Remove a saved API token.",
@@ -44,6 +46,9 @@ COMMANDS = {
     "sandbox": "Run a platform and a registry on your machine.",
     "demo": "Run plan, apply and drift against a sandbox, in a minute.",
 }
+
+COMPLETE = "_RECONCILER_COMPLETE"
+"""The variable with which the script of a shell asks for completions."""
 
 
 class _Commands(CommandGroup):
@@ -57,6 +62,13 @@ class _Commands(CommandGroup):
             return None
         command: click.Command = import_module(f"reconciler.cli.commands.{cmd_name}").command
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """The commands that start with this, and options. The group of click would import every command."""
+        found = [
+            CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -102,6 +114,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    if COMPLETE in os.environ:
+        import_module("reconciler.cli.shells")  # registers the scripts of each shell
     # tenacity would import it where Dask has installed it, which takes 40 ms; `engine.cluster` removes this.
     sys.modules.setdefault("tornado", None)  # type: ignore[arg-type]
     try:

@@ -7,14 +7,14 @@ writes. A missing key is None (not managed); an empty value is "" (cleared).
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from providers.enums import TRAINING
 from providers.regular_files import read_regular
 from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors, in_order
 from reconciler.core.values import Address
 from reconciler.pipeline.objects import read_objects
-from reconciler.pipeline.schema import Config
+from reconciler.pipeline.schema import FILE_NAME, Config
 from reconciler.pipeline.sections import read_docker, read_execution, read_metadata
 from reconciler.pipeline.settings import read_settings
 from reconciler.pipeline.shared import SharedSettings
@@ -26,8 +26,6 @@ from reconciler.pipeline.toml.toml_positions import Path as KeyPath
 from reconciler.pipeline.toml.toml_positions import TomlPositions
 from reconciler.pipeline.toml.toml_reader import TomlReader
 from reconciler.pipeline.toml.typos import check_spelling
-
-FILE_NAME: Final = "config.toml"
 
 
 @dataclass(frozen=True, slots=True)

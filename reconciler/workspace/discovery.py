@@ -18,7 +18,7 @@ from typing import Any
 from providers.image_names import normal_name
 from providers.regular_files import read_regular, real_path
 from reconciler.core.diagnostics import Diagnostic, UserError, error
-from reconciler.pipeline.config import FILE_NAME
+from reconciler.pipeline.schema import FILE_NAME
 from reconciler.pipeline.stack_name import stack_name
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.overlays import overlaid, overlays

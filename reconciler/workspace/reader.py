@@ -15,8 +15,6 @@ from reconciler.core.platforms import ENVIRONMENTS, HOSTS, platform_address
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_file import parse, read_text, unreadable
 from reconciler.pipeline.toml.toml_reader import TomlReader, described, table_advice
-from reconciler.pipeline.version import parse as parse_version
-from reconciler.system.git import repository_of
 from reconciler.workspace.globs import Glob, glob_problem
 from reconciler.workspace.schema import FILE_NAME, Pin, Review, Workspace, WorkspaceEnvironment
 from state.errors import StoreUnavailableError
@@ -50,6 +48,8 @@ def find_workspace(folder: Path) -> Workspace:
             if workspace is None:
                 raise UserError(*problems)
             return workspace
+    from reconciler.system.git import repository_of  # late: most workspaces have the file
+
     repository = repository_of(folder)
     return Workspace(repository.top if repository else folder)
 
@@ -227,8 +227,10 @@ def _channel(reader: TomlReader, table: Mapping[str, Any], *where: str) -> str |
         advice = "A tag has letters, digits, '_', '.' and '-', and does not start with '.' or '-'."
         reader.error(f"{name} {described(tag)} is not a tag", advice, *where)
         return None
+    from reconciler.pipeline.version import parse  # late: imports semver
+
     try:
-        parse_version(tag)
+        parse(tag)
     except ValueError:
         return tag
     reader.error(

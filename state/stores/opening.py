@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from state.errors import StoreUnavailableError
-from state.stores.base import Store
 
 if TYPE_CHECKING:
+    from state.stores.base import Store
     from state.stores.objects import Watcher
 
 _BUCKET = re.compile(r"(s3|gs|az)://([^/?#]+)")
 _SQLITE = "sqlite:///"
 
 
-def open_store(url: str | None, *, patience: float | None = None, watcher: "Watcher | None" = None) -> Store:
+def open_store(
+    url: str | None, *, patience: float | None = None, watcher: "Watcher | None" = None
+) -> "Store":
     """The store for a URL. Files are opened on first use; a store that is only read never creates one.
 
     Args:

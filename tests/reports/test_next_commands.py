@@ -106,6 +106,7 @@ def test_the_time_of_a_run_has_no_waiting_for_the_answer(
     monkeypatch.setattr(click, "confirm", answer)
     for module in (applying, fleet_applying):
         monkeypatch.setattr(module, "utc_now", lambda: utc_now() + timedelta(seconds=sum(hours)))
+    cli.checks_documents = False  # only one of the clocks has the hour, so a pipeline takes less than none
     ended = cli("apply", *arguments, "--json", "run.json", "--events", "events.ndjson")
     assert (ended.code, len(hours)) == (0, 1), ended.err
     document = json.loads((cli.folder / "run.json").read_text())

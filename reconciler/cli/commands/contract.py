@@ -9,8 +9,8 @@ from reconciler.cli import options
 
 @click.command("contract")
 @options.pipeline
-@click.argument("before", metavar="[A]", required=False)
-@click.argument("after", metavar="[B]", required=False)
+@click.argument("before", metavar="[A]", required=False, shell_complete=options.completions.versions)
+@click.argument("after", metavar="[B]", required=False, shell_complete=options.completions.versions)
 @options.where
 @click.option(
     "--exit-code",

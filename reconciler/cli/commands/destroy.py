@@ -13,6 +13,7 @@ from reconciler.cli.outputs import run_outputs
 @click.option(
     "--stack",
     metavar="STACK",
+    shell_complete=options.completions.stacks,
     help="Destroy this stack, whose folder is gone, from its state alone. Its full name, "
     "my-org@STAGING/my_pipeline, also selects a stack of another workspace.",
 )

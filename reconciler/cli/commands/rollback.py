@@ -14,6 +14,7 @@ from reconciler.cli.outputs import run_outputs
 @click.option(
     "--to",
     metavar="SERIAL|VERSION",
+    shell_complete=options.completions.versions,
     help="A version, or the last serial of a run in state history. Default: what ran before the present "
     "version, or before a run that failed.",
 )

@@ -8,7 +8,7 @@ from reconciler.cli import options
 from reconciler.cli.mistyped import CommandGroup
 
 MOST = 20  # runs or saves that `state history` shows by default
-_stack = click.argument("name", metavar="[STACK]", required=False)
+_stack = click.argument("name", metavar="[STACK]", required=False, shell_complete=options.completions.stacks)
 _json = click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 
 
@@ -43,7 +43,10 @@ def list_stacks(**arguments: Any) -> int:
 @command.command("show")
 @_stack
 @click.option(
-    "--serial", type=click.IntRange(1), help="Show the state version with this serial. Default: the latest."
+    "--serial",
+    type=click.IntRange(1),
+    shell_complete=options.completions.serials,
+    help="Show the state version with this serial. Default: the latest.",
 )
 @_json
 def show(**arguments: Any) -> int:
@@ -88,7 +91,13 @@ def history(**arguments: Any) -> int:
 
 
 @command.command("diff")
-@click.argument("values", metavar="[STACK] A B", nargs=-1, required=True)
+@click.argument(
+    "values",
+    metavar="[STACK] A B",
+    nargs=-1,
+    required=True,
+    shell_complete=options.completions.stack_and_serials,
+)
 @_json
 def diff(values: tuple[str, ...], as_json: bool) -> int:
     """Show the changes in a stack's state from serial A to serial B, field by field.
@@ -107,11 +116,12 @@ def diff(values: tuple[str, ...], as_json: bool) -> int:
 
 
 @command.command("forget")
-@click.argument("name", metavar="[STACK]", required=False)
+@click.argument("name", metavar="[STACK]", required=False, shell_complete=options.completions.stacks)
 @click.argument("address", metavar="[ADDR]", required=False, type=options.ADDRESS)
 @click.option(
     "--stack",
     metavar="STACK",
+    shell_complete=options.completions.stacks,
     help="Remove everything from this stack's state, and release its claims. The history stays.",
 )
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for approval.")
@@ -133,7 +143,7 @@ def forget(**arguments: Any) -> int:
 
 
 @command.command("move")
-@click.argument("before", metavar="FROM")
+@click.argument("before", metavar="FROM", shell_complete=options.completions.stacks)
 @click.argument("after", metavar="TO")
 @options.lock_timeout
 @_json
@@ -156,6 +166,7 @@ def move(**arguments: Any) -> int:
 @click.option(
     "--rebuild",
     metavar="SCOPE",
+    shell_complete=options.completions.scopes,
     help="Rebuild the claims of an organization and environment, such as my-org@STAGING, from the states.",
 )
 @_json

@@ -1,5 +1,6 @@
 """Options that several commands share. Each decorator passes its options to the command as one value."""
 
+from reconciler.cli.options import completions
 from reconciler.cli.options.applying import (
     applying,
     approval,
@@ -49,6 +50,7 @@ __all__ = [
     "as_address",
     "classes",
     "command_line",
+    "completions",
     "destination",
     "dry_run",
     "environment_names",

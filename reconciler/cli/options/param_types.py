@@ -4,7 +4,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
+from reconciler.cli.options import completions
 from reconciler.core.values import Address
 
 EVERYWHERE = "*"
@@ -31,7 +33,19 @@ class ParsedType(click.ParamType[T]):
             self.fail(str(problem), param, ctx)
 
 
-ADDRESS = ParsedType("ADDR", Address.parse)
+class AddressType(ParsedType[Address]):
+    """The address of a resource."""
+
+    def __init__(self) -> None:
+        super().__init__("ADDR", Address.parse)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem[str]]:
+        return completions.addresses(ctx, param, incomplete)
+
+
+ADDRESS = AddressType()
 
 
 def as_address(text: str) -> Address | None:
@@ -58,6 +72,11 @@ class WinnerType(click.ParamType[Address | None]):
         except ValueError:
             self.fail(f"{value!r} is not an address; name pipelines before this option", param, ctx)
 
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem[str]]:
+        return completions.addresses(ctx, param, incomplete)
+
 
 class PipelineTypeType(click.ParamType[str]):
     """The type of a pipeline, converted to upper case."""
@@ -71,6 +90,11 @@ class PipelineTypeType(click.ParamType[str]):
         if name not in (TRAINING, *PROCESSING_TYPES):
             self.fail(f"{value!r} is not one of {', '.join((TRAINING, *PROCESSING_TYPES))}", param, ctx)
         return name
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem[str]]:
+        return completions.pipeline_types(ctx, param, incomplete)
 
 
 class ClusterType(click.ParamType[str]):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli.options import completions
 from reconciler.cli.options.command import Command
 from reconciler.cli.options.param_types import ParsedType, PipelineTypeType
 from reconciler.cli.options.reading import read_options_of
@@ -148,13 +149,14 @@ def pipelines(command: Command) -> Command:
 def pipelines_to_deploy(command: Command) -> Command:
     """As `pipelines`, without `--gpu`, which sets the GPUs of a job in the official command."""
 
-    @click.argument("names", metavar="[PIPELINE]...", nargs=-1)
+    @click.argument("names", metavar="[PIPELINE]...", nargs=-1, shell_complete=completions.pipelines)
     @click.option("--all", "everything", is_flag=True, help="Select every pipeline below the current folder.")
     @click.option(
         "--group",
         "groups",
         metavar="NAME",
         multiple=True,
+        shell_complete=completions.groups,
         help="Select the pipelines of this group of reconciler.toml.",
     )
     @click.option(
@@ -205,7 +207,7 @@ def _where(arguments: Mapping[str, Any]) -> TargetOptions | None:
     return TargetOptions(arguments["organization"], arguments["environment"])
 
 
-pipeline = click.argument("name", metavar="[PIPELINE]", required=False)
+pipeline = click.argument("name", metavar="[PIPELINE]", required=False, shell_complete=completions.pipelines)
 """`[PIPELINE]` of a command for one pipeline: by default the current folder."""
 
 

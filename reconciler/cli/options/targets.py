@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
+from reconciler.cli.options import completions
 from reconciler.cli.options.command import Command
 from reconciler.core.platforms import ENVIRONMENTS
 from reconciler.engine.requests import ReadOptions
@@ -55,6 +57,11 @@ class EnvironmentType(click.ParamType[str]):
         if name not in ENVIRONMENTS and name not in (names := environment_names()):
             self.fail(f"{value!r} is not one of {', '.join(names)}", param, ctx)
         return name
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem[str]]:
+        return completions.environments(ctx, param, incomplete)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +117,12 @@ def where(command: Command) -> Command:
         metavar="[" + "|".join(ENVIRONMENTS) + "|NAME]",
         help="Environment. Default: PICSELLIA_ENV, else the login in use, else PROD.",
     )
-    organization = click.option("--organization", metavar="ORG", help="Organization on the platform.")
+    organization = click.option(
+        "--organization",
+        metavar="ORG",
+        shell_complete=completions.organizations,
+        help="Organization on the platform.",
+    )
     return organization(environment(_with_target(command)))
 
 
@@ -125,7 +137,10 @@ def destination(command: Command) -> Command:
         help="Environment that gets the images.",
     )
     organization = click.option(
-        "--organization", metavar="ORG", help="Organization of the environment of --to."
+        "--organization",
+        metavar="ORG",
+        shell_complete=completions.organizations,
+        help="Organization of the environment of --to.",
     )
     return organization(environment(_with_target(command)))
 
