@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
@@ -47,7 +47,7 @@ COMMANDS = {
     "demo": "Run plan, apply and drift against a sandbox, in a minute.",
 }
 
-COMPLETE = "_RECONCILER_COMPLETE"
+COMPLETE: Final = "_RECONCILER_COMPLETE"
 """The variable with which the script of a shell asks for completions."""
 
 

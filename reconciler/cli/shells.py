@@ -58,6 +58,7 @@ end
 complete --no-files --keep-order --command %(prog_name)s --arguments "(%(complete_func)s)"
 """
 
+_LINE, _BREAKS = "COMP_LINE", "COMP_WORDBREAKS"  # of the script, as in bash itself
 _UNSAFE: Final = re.compile(r"([^\w%+,./:=@^-])")
 _ESCAPED: Final = r"\\\1"
 _OPEN_QUOTE: Final = re.compile(r"""(?:^|\s)(['"])[^'"]*$""")
@@ -85,7 +86,7 @@ class Bash(_WholeWords, BashComplete):
         """Any version will do."""
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        line = os.environ["COMP_LINE"]
+        line = os.environ[_LINE]
         words = split_arg_string(line)[1:]
         found = _OPEN_QUOTE.search(line)
         self._quote = found[1] if found else ""
@@ -96,7 +97,7 @@ class Bash(_WholeWords, BashComplete):
     def format_completion(self, item: CompletionItem[str]) -> str:
         if self._quote:
             return f"{item.type},{item.value}"
-        breaks = set(":=@").intersection(os.environ["COMP_WORDBREAKS"])
+        breaks = set(":=@").intersection(os.environ[_BREAKS])
         at = max((self._typed.rfind(letter) for letter in breaks), default=-1)
         start = at if self._typed[at : at + 1] == "@" else at + 1  # the word that bash replaces has the @
         return f"{item.type},{_UNSAFE.sub(_ESCAPED, item.value[start:])}"

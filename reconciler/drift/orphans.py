@@ -21,7 +21,7 @@ from reconciler.credentials.target import Target
 from reconciler.drift.check import last_apply
 from reconciler.drift.findings import LastApply, StackReport, orphan_finding
 from reconciler.engine.sources import workspace_name
-from reconciler.pipeline.schema import FILE_NAME
+from reconciler.pipeline import FILE_NAME
 from reconciler.system.git import GitError, repository_of
 from reconciler.workspace.discovery import find_all, summarize
 from reconciler.workspace.schema import Workspace

@@ -2,3 +2,7 @@
 
 Start at `load_pipeline`. Nothing here contacts a platform, a registry or Docker.
 """
+
+from typing import Final
+
+FILE_NAME: Final = "config.toml"

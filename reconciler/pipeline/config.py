@@ -13,8 +13,9 @@ from providers.enums import TRAINING
 from providers.regular_files import read_regular
 from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors, in_order
 from reconciler.core.values import Address
+from reconciler.pipeline import FILE_NAME
 from reconciler.pipeline.objects import read_objects
-from reconciler.pipeline.schema import FILE_NAME, Config
+from reconciler.pipeline.schema import Config
 from reconciler.pipeline.sections import read_docker, read_execution, read_metadata
 from reconciler.pipeline.settings import read_settings
 from reconciler.pipeline.shared import SharedSettings

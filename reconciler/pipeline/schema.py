@@ -3,16 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Literal
+
+from semver import Version
 
 from providers.enums import TRAINING
 from reconciler.core.values import Address
 from reconciler.pipeline.stack_name import stack_name
 
-if TYPE_CHECKING:
-    from semver import Version
-
-FILE_NAME: Final = "config.toml"
 Pin = Literal["channel", "version"]
 Builder = Literal["auto", "buildx", "buildkit", "engine", "append"]
 ConfigRole = Literal["deployment", "source"]
@@ -22,7 +20,7 @@ ContractPolicy = Literal["major", "warn", "off"]
 @dataclass(frozen=True)
 class Metadata:
     name: str
-    version: "Version"
+    version: Version
     description: str | None
     type: str
 

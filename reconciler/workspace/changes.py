@@ -16,8 +16,8 @@ from providers.docker.source.key import Announce, Announcer, ImageSource, contex
 from providers.errors import ProviderError
 from providers.regular_files import real_path
 from reconciler.core.diagnostics import UserError, error
+from reconciler.pipeline import FILE_NAME
 from reconciler.pipeline.config import LoadedConfig, load
-from reconciler.pipeline.schema import FILE_NAME
 from reconciler.pipeline.shared import SharedSettings
 from reconciler.system.git import (
     CommittedFile,

@@ -18,7 +18,7 @@ from typing import Any
 from providers.image_names import normal_name
 from providers.regular_files import read_regular, real_path
 from reconciler.core.diagnostics import Diagnostic, UserError, error
-from reconciler.pipeline.schema import FILE_NAME
+from reconciler.pipeline import FILE_NAME
 from reconciler.pipeline.stack_name import stack_name
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.overlays import overlaid, overlays
@@ -26,6 +26,7 @@ from reconciler.workspace.globs import Glob
 from reconciler.workspace.schema import FILE_NAME as WORKSPACE_FILE
 from reconciler.workspace.schema import Workspace
 
+_VIRTUAL_ENVIRONMENT = "pyvenv.cfg"
 _NEVER_SEARCHED = frozenset({"node_modules", "site-packages", "__pycache__"})
 _SECTIONS = frozenset({"metadata", "execution", "docker"})
 _HEADER = re.compile(rb"(?m)^[ \t]*\[[ \t]*(?:metadata|execution|docker)[ \t]*\]")
@@ -268,17 +269,29 @@ def find_all(root: Path, workspace: Workspace | None = None) -> list[Path]:
     return PipelineIndex(root, workspace).folders
 
 
-def _search(root: Path) -> Iterator[tuple[Path, _File]]:
+def folders_called(prefix: str, root: Path, workspace: Workspace | None = None) -> list[Path]:
+    """As `find_all`, of the folders whose own names start like this. Opens no other config.toml.
+
+    Raises:
+        UserError: `root` is not a folder.
+    """
+    return _within([folder for folder, _ in _search(root, prefix)], workspace)
+
+
+def _search(root: Path, prefix: str = "") -> Iterator[tuple[Path, _File]]:
     """Each pipeline folder below `root` with its config.toml. Raises UserError: `root` is not a folder."""
     if not root.is_dir():
         raise UserError(error(f"{root} is not a folder", "Give a folder that exists."))
     for parent, folders, files in os.walk(root):
         folder = Path(parent)
-        if FILE_NAME in files:
+        if _VIRTUAL_ENVIRONMENT in files and folder != root:
+            folders.clear()
+            continue
+        if FILE_NAME in files and folder.name.startswith(prefix):
             file = _File(folder)
             if file.is_of_pipeline:
                 yield folder, file
-        folders[:] = [name for name in folders if is_searched(folder / name)]
+        folders[:] = [name for name in folders if not _is_hidden(name)]
 
 
 def _within(folders: list[Path], workspace: Workspace | None) -> list[Path]:
@@ -291,8 +304,11 @@ def _is_path(text: str) -> bool:
 
 def is_searched(folder: Path) -> bool:
     """Whether pipelines may be in this folder: it is neither hidden nor a virtual environment."""
-    hidden = folder.name.startswith(".") or folder.name in _NEVER_SEARCHED
-    return not hidden and not (folder / "pyvenv.cfg").is_file()
+    return not _is_hidden(folder.name) and not (folder / _VIRTUAL_ENVIRONMENT).is_file()
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name in _NEVER_SEARCHED
 
 
 def stacks_in(folder: Path) -> set[str]:

@@ -8,9 +8,9 @@ from rich.text import Text
 from reconciler.cli import options, stores
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.exit_codes import DONE, code_of, worst
+from reconciler.pipeline import FILE_NAME
 from reconciler.pipeline.bumps import Bump
 from reconciler.pipeline.config import LoadedConfig, load
-from reconciler.pipeline.schema import FILE_NAME
 from reconciler.pipeline.toml.toml_edits import apply_edits
 from reconciler.pipeline.version import bump, channel_tag, edits_of
 from reconciler.system.files import locked, replace_file

@@ -10,7 +10,7 @@ from reconciler.cli import options
 from reconciler.cli.documents import print_document
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.exit_codes import DONE
-from reconciler.pipeline.schema import FILE_NAME
+from reconciler.pipeline import FILE_NAME
 from reconciler.schemas import NAMES, schema_text
 from reconciler.schemas.editors import link_file, save_schema
 from reconciler.system.files import display_path

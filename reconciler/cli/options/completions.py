@@ -50,10 +50,12 @@ def pipelines(ctx: click.Context, incomplete: str) -> Iterator[CompletionItem[st
     from collections import Counter
 
     from reconciler.cli.options.targets import workspace
-    from reconciler.workspace.discovery import find_all
+    from reconciler.workspace.discovery import folders_called
 
     here = Path.cwd()
-    paths = [folder.relative_to(here).as_posix() for folder in find_all(here, workspace())]
+    prefix = "" if "/" in incomplete or incomplete.startswith(".") else incomplete
+    folders = sorted(folders_called(prefix, here, workspace()))
+    paths = [folder.relative_to(here).as_posix() for folder in folders]
     names = Counter(path.rpartition("/")[2] for path in paths)
     given = ctx.params.get("names") or ()
     for path in paths:
