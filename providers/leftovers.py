@@ -35,7 +35,7 @@ def is_temporary(name: str) -> bool:
 
 
 def is_own_file(name: str) -> bool:
-    """Whether a file of this name is for reconciler or editors only, so it is not part of an image's source."""
+    """Whether a file of this name is only for reconciler or editors, so it is no source of an image."""
     return name in (BASELINE, WORKSPACE) or name.endswith(SCHEMA) or is_temporary(name)
 
 

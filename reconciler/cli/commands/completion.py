@@ -15,8 +15,7 @@ def command(**arguments: Any) -> int:
 
     \b
     Examples:
-      reconciler completion bash > ~/.local/share/bash-completion/completions/reconciler
-      reconciler completion zsh > ~/.zfunc/_reconciler
+      source <(reconciler completion bash)
       reconciler completion fish > ~/.config/fish/completions/reconciler.fish
     """
     from reconciler.cli.handlers.completion import run

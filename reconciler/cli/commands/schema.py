@@ -20,6 +20,11 @@ def command(**arguments: Any) -> int:
 
     Works offline. After reconciler schema --link, an editor with Even Better TOML completes the keys of
     config.toml and reconciler.toml, explains them and marks mistakes.
+
+    \b
+    Examples:
+      reconciler schema --link
+      reconciler schema plan > plan.schema.json
     """
     from reconciler.cli.handlers.schema import run
 
