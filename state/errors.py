@@ -114,7 +114,7 @@ class SerialConflictError(StaleStateError):
         super().__init__(
             f"the state of {stack} is at serial {stored}, but this change is based on serial {expected}: "
             "another run wrote in the meantime",
-            hint="run reconciler plan again to see the current changes",
+            hint="plan again to see the current changes",
         )
         self.expected = expected
         self.stored = stored
@@ -126,7 +126,7 @@ class LineageConflictError(StaleStateError):
     def __init__(self, stack: str, *, expected: str, stored: str) -> None:
         super().__init__(
             f"the state of {stack} has lineage {stored}, not {expected}: another run created it from scratch",
-            hint="run reconciler plan again to see the current changes",
+            hint="plan again to see the current changes",
         )
         self.expected = expected
         self.stored = stored
@@ -220,6 +220,6 @@ class LostLockError(StateError):
         now = f"{holder} holds it now" if holder else "it was removed by force"
         super().__init__(
             f"this run lost its lock on {stack}, so nothing was saved: {now}",
-            hint="run reconciler plan again once the other run has ended",
+            hint="plan again once the other run has ended",
         )
         self.holder = holder

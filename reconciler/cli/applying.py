@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from rich.console import Console
 
 from reconciler.cli import execution, options, prompts, stores
-from reconciler.cli.approvals import missing_review, other_plan, utc_now
+from reconciler.cli.approvals import missing_review, other_plan, plan_options, utc_now
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.prompts import confirm
 from reconciler.cli.report_files import write_run
@@ -161,7 +161,16 @@ def apply_one(
             may_bump=dialogue.may_bump,
         )
 
-    return run_one(prepare, folder, where, consent=consent, outputs=outputs, dialogue=dialogue, again=again)
+    return run_one(
+        prepare,
+        folder,
+        where,
+        consent=consent,
+        outputs=outputs,
+        dialogue=dialogue,
+        request=request,
+        again=again,
+    )
 
 
 def run_one(
@@ -172,6 +181,7 @@ def run_one(
     consent: Consent,
     outputs: Outputs,
     dialogue: type[Dialogue],
+    request: PlanRequest | None = None,
     again: tuple[str, ...] = (),
 ) -> int:
     """Run a task for one pipeline, print and report the result and return the exit code.
@@ -179,6 +189,7 @@ def run_one(
     Args:
         prepare: returns the task. Raises UserError.
         folder: the pipeline's folder, for reports.
+        request: the options of the plan, for a command that repeats the run.
         again: options of a command that repeats the run, apart from those of its plan; with `--plan` or
             `--stack` all of them.
 
@@ -227,6 +238,7 @@ def run_one(
             interrupted=stop.is_set(),
             declined=run.result is RunResult.NOT_STARTED and talk.refusal is None,
             options=again,
+            plan_options=plan_options(dialogue.verb, where, request or PlanRequest()),
             waited=round(prompts.waited() - waited),
         )
         follow(RunEnded(report))

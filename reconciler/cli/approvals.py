@@ -1,4 +1,5 @@
-"""Shared by the commands that apply plans: the refusals of a plan that is not approved, and the time."""
+"""Shared by the commands that apply plans: the refusals of a plan that is not approved, how to repeat
+one, and the time."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -6,8 +7,8 @@ from datetime import UTC, datetime
 from reconciler.cli import options
 from reconciler.core.approval import SHORT
 from reconciler.core.diagnostics import Diagnostic, error
-from reconciler.core.plan import Plan
-from reconciler.engine.requests import Consent
+from reconciler.core.plan import Plan, request_options
+from reconciler.engine.requests import Consent, PlanRequest
 
 
 def other_plan(approved: str, actual: str) -> Diagnostic:
@@ -66,6 +67,11 @@ def missing_review(
                 line=shared.line_of("environments", environment, "review"),
             )
     return None
+
+
+def plan_options(verb: str, where: options.TargetOptions, request: PlanRequest) -> tuple[str, ...]:
+    """The options of a command that repeats a pipeline that cannot be planned."""
+    return (*where.arguments(verb), *request_options(request.to_document()))
 
 
 def utc_now() -> datetime:

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from reconciler.cli import execution, options, prompts, stores
-from reconciler.cli.approvals import missing_review, other_plan, utc_now
+from reconciler.cli.approvals import missing_review, other_plan, plan_options, utc_now
 from reconciler.cli.cluster import workers_of
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.report_files import write_run
@@ -364,6 +364,7 @@ class _Run:
             stopped_by_failures,
             declined,
             self._request.command.options,
+            plan_options(self._request.command.verb, self._where, self._request.plan),
             round(prompts.waited() - self._waited),
         )
 

@@ -1,5 +1,8 @@
 """Finds the stack of `--stack` in the state, for commands that work without the files of a pipeline."""
 
+import shlex
+from collections.abc import Sequence
+
 from reconciler.cli import options
 from reconciler.core.diagnostics import UserError, error
 from reconciler.engine.missing_state import OTHER_STORE
@@ -66,15 +69,16 @@ def recorded_stack(store: Store, name: str, scope: str | None = None) -> tuple[s
     return stack, source
 
 
-def refuse_existing_folder(stack: str) -> None:
-    """Raise UserError if a folder of the workspace declares this stack."""
+def refuse_existing_folder(stack: str, target_options: Sequence[str]) -> None:
+    """Raise UserError if a folder of the workspace declares this stack of the target with these options."""
     name = stack.partition("/")[2]
     for folder, names in stacks_below(options.workspace().root).items():
         if name in names:
             shown = display_path(folder)
+            command = shlex.join(("reconciler", "destroy", shown, *target_options))
             raise UserError(
                 error(
                     f"{stack} has a folder: {shown}",
-                    f"Destroy it with its files:  reconciler destroy {shown}",
+                    f"Destroy it with its files:  {command}",
                 )
             )

@@ -94,9 +94,31 @@ class Stack:
 
 def command_for(stacks: Sequence[Stack], verb: str, *more: str) -> str:
     """A command line for exactly these stacks of one organization and environment. Quoted for shells."""
-    environment = "--to" if verb == "promote" else "--env"
-    where = ("--organization", stacks[0].organization, environment, stacks[0].environment)
+    where = target_options(verb, stacks[0].organization, stacks[0].environment)
     return " ".join(map(_quoted, ("reconciler", verb, *(stack.name for stack in stacks), *where, *more)))
+
+
+def target_options(verb: str, organization: str | None, environment: str | None) -> tuple[str, ...]:
+    """The options of a command that select its organization and environment; None for one that is unknown."""
+    named = (("--organization", organization), ("--to" if verb == "promote" else "--env", environment))
+    return tuple(word for option, name in named if name for word in (option, name))
+
+
+def request_options(request: Mapping[str, JSON]) -> list[str]:
+    """The options of a plan for a command line, from their document."""
+    bump, promote = request.get("bump"), request.get("promote")
+    options = ["--bump", str(bump)] if bump else []
+    if isinstance(promote, Mapping):
+        options += ["--from", str(promote["from"]), *(["--final"] if promote["final"] else [])]
+    for name in ("force_bump", "accept_foreign", "prune"):
+        options += [f"--{name.replace('_', '-')}"] if request.get(name) else []
+    for name in ("target", "replace", "take", "ours", "theirs"):
+        addresses = request.get("targets" if name == "target" else name, [])
+        # None means everywhere. It stands last, as the option would take an argument after it.
+        options += [f"--{name}"] if addresses is None else []
+        for address in addresses if isinstance(addresses, Sequence) else ():
+            options += [f"--{name}", str(address)]
+    return options
 
 
 _quoted = lru_cache(maxsize=1000)(shlex.quote)  # each plan has several of almost the same words
@@ -274,21 +296,7 @@ class Plan:
     @property
     def options(self) -> list[str]:
         """The options that it was made with, for a command line. None for a plan back to a state version."""
-        if self.basis is Basis.STATE_VERSION:
-            return []
-        bump, promote = self.request.get("bump"), self.request.get("promote")
-        options = ["--bump", str(bump)] if bump else []
-        if isinstance(promote, Mapping):
-            options += ["--from", str(promote["from"]), *(["--final"] if promote["final"] else [])]
-        for name in ("force_bump", "accept_foreign", "prune"):
-            options += [f"--{name.replace('_', '-')}"] if self.request.get(name) else []
-        for name in ("target", "replace", "take", "ours", "theirs"):
-            addresses = self.request.get("targets" if name == "target" else name, [])
-            # None means everywhere. It stands last, as the option would take an argument after it.
-            options += [f"--{name}"] if addresses is None else []
-            for address in addresses if isinstance(addresses, Sequence) else ():
-                options += [f"--{name}", str(address)]
-        return options
+        return [] if self.basis is Basis.STATE_VERSION else request_options(self.request)
 
     @property
     def apply_command(self) -> str:

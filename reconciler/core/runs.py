@@ -122,6 +122,8 @@ class RunReport:
         stopped_by_failures: whether the run started nothing new because too many pipelines failed.
         declined: whether the user did not approve the plan.
         options: options of a command that repeats the run, apart from those of its plans: `--to 3`.
+        plan_options: options of a command that repeats a pipeline without a plan: its environment, and those
+            that every plan of the run had.
         waited: whole seconds that the run waited for answers of the user.
     """
 
@@ -136,6 +138,7 @@ class RunReport:
     stopped_by_failures: bool = False
     declined: bool = False
     options: tuple[str, ...] = ()
+    plan_options: tuple[str, ...] = ()
     waited: int = 0
 
     @property

@@ -17,7 +17,6 @@ from typing import Any
 
 from providers.docker.source.key import fingerprint
 from providers.json_value import JSON
-from providers.protocol import KindFacts
 from providers.regular_files import read_regular
 from providers.rules import HIDDEN, FieldRule
 from providers.text import one_line
@@ -191,7 +190,7 @@ def _selected_values(planned: PlanResult, targets: Sequence[AdoptTarget]) -> lis
             changes = [whole]  # the object was added or deleted
         allowed = [c for c in changes if c.field in fields and _is_readable(c)]
         if not allowed and (target.path or changes):
-            problems.append(_refusal(target, step, changes, planned.kinds[address.kind].facts))
+            problems.append(_refusal(target, step, changes, planned))
         selected.update(
             {(address, c.path): AdoptedValue(address, c) for c in allowed if c.cls not in _SETTLED}
         )
@@ -206,11 +205,12 @@ def _is_readable(change: Change) -> bool:
     return change.live not in (MISSING, HIDDEN) and (change.live is not ABSENT or is_part)
 
 
-def _refusal(target: AdoptTarget, step: Step, changes: Sequence[Change], facts: KindFacts) -> Diagnostic:
+def _refusal(target: AdoptTarget, step: Step, changes: Sequence[Change], planned: PlanResult) -> Diagnostic:
     """Why the target cannot be adopted, and what to do instead."""
     address = str(target.address)
     name = f"{address}#{target.path}" if target.path else address
-    apply_command = f"reconciler apply --target {address}"
+    facts = planned.kinds[target.address.kind].facts
+    apply_command = planned.plan.stack.command("apply", "--target", address)
     if facts.published_as:
         detail = (
             "An image is built from the folder. Apply the files, or publish a new version with apply --bump."

@@ -165,8 +165,8 @@ def _remarks(
             )
     elif news and rule.has_expired(today):
         detail = (
-            f"Owner: {owner}. Reason: {reason}. Restore the value, adopt it, or acknowledge it again with: "
-            "reconciler drift --write-baseline"
+            f"Owner: {owner}. Reason: {reason}. Restore the value, adopt it, or acknowledge it again: "
+            "run the same command with --write-baseline."
         )
         expires = rule.acknowledgement.expires
         yield warning(
@@ -200,7 +200,7 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
         document = tomllib.loads(text)
         lines = lines_of(text)
     except FileNotFoundError:
-        detail = "Create it with: reconciler drift --write-baseline"
+        detail = "To create it, run the same command with --write-baseline."
         raise UserError(error("the baseline does not exist", detail, file=path)) from None
     except OSError as problem:
         raise UserError(error("the baseline cannot be read", f"{problem.strerror}.", file=path)) from None
@@ -273,7 +273,7 @@ _HELP = {
     "reason": "Set the reason for keeping the live value.",
     "expires": "Set the last day of the rule, for example expires = 2030-12-31.",
     "live": "Set the acknowledged value, for example live = 64, so that another value is reported; or let "
-    "drift write the rule: reconciler drift --write-baseline",
+    "drift write the rule with --write-baseline.",
 }
 
 

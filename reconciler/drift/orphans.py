@@ -6,6 +6,7 @@ that moved or that a sparse checkout leaves out, nor the former stack of a folde
 state.
 """
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -146,14 +147,15 @@ def orphan_report(
     return StackReport(stack, (finding,), Plan(stack, "", 0, (step,)), last_apply=orphan.last_apply)
 
 
-def orphans_note(orphans: Sequence[Orphan]) -> Diagnostic:
-    """One line about orphans."""
+def orphans_note(orphans: Sequence[Orphan], target_options: Sequence[str]) -> Diagnostic:
+    """One line about orphans of the target with these options."""
     names = ", ".join(orphan.stack for orphan in orphans[:_NAMED])
     more = f" and {len(orphans) - _NAMED:,} more" if len(orphans) > _NAMED else ""
     are = "stack of this workspace is" if len(orphans) == 1 else "stacks of this workspace are"
+    command = shlex.join(("reconciler", "drift", "--all", *target_options))
     return info(
         f"{len(orphans):,} {are} no longer declared in its files: {names}{more}",
-        "Show what is left, and how to remove it: reconciler drift --all",
+        f"Show what is left, and how to remove it: {command}",
     )
 
 

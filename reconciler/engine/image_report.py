@@ -18,6 +18,7 @@ from providers.docker.registry.published_secrets import (
 )
 from providers.docker.source.key import ImageSource, SourceKey
 from providers.docker.source.secret_scan import Secret
+from providers.docker.verdicts import ImageWay
 from providers.errors import ProviderError, TransientError
 from providers.json_value import JSON
 from providers.protocol import Assessment, LiveObject, Reference, RequiredAction
@@ -50,6 +51,7 @@ class ImageReport:
         differing: differences between the source and the published image, a line each; None if unknown.
         builder: the builder that a build would use; None if no build is needed.
         serial: serial of the state that was read; None if it does not have this image.
+        apply_command: the command that applies the pipeline.
     """
 
     pipeline: Pipeline
@@ -62,6 +64,7 @@ class ImageReport:
     differing: tuple[str, ...] | None
     builder: Builder | None
     serial: int | None
+    apply_command: str
 
     @property
     def repository(self) -> str:
@@ -72,8 +75,7 @@ class ImageReport:
 def inspect_image(
     validated: ValidatedPipeline,
     stored: Snapshot | None,
-    new_version: WayOut,
-    accept: WayOut,
+    apply_command: str,
     pool: ConnectionPool,
     probes: Probes | None = None,
 ) -> ImageReport:
@@ -81,8 +83,7 @@ def inspect_image(
 
     Args:
         stored: the stack's state, or None. It has the digest of each file, so shows which files differ.
-        new_version: the way out that publishes the source as a new version.
-        accept: the way out that accepts a version of another tool as this source.
+        apply_command: the command that applies the pipeline.
         pool: connections to the registry.
         probes: as for `select`.
 
@@ -100,8 +101,8 @@ def inspect_image(
         pipeline,
         key,
         pool,
-        new_version=new_version,
-        accept=accept,
+        new_version=WayOut(ImageWay.NEW_VERSION, f"{apply_command} --bump patch"),
+        accept=WayOut(ImageWay.ACCEPT_FOREIGN, f"{apply_command} --accept-foreign"),
         leaves_channel=leaves_channel(pipeline),
         probes=probes,
     )
@@ -137,6 +138,7 @@ def inspect_image(
         None if differing is None else tuple(differing),
         builder,
         stored.serial if stored and recorded else None,
+        apply_command,
     )
 
 

@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from reconciler.core.diagnostics import Diagnostic, error
 from reconciler.core.events import Outcome, Status
@@ -121,16 +121,6 @@ def _ways_out(run: PipelineRun) -> Iterator[str]:
         yield from (f"{run.plan.apply_command} --{who} {step.address}" for who in ("ours", "theirs"))
 
 
-def _placed(run: PipelineRun, report: RunReport) -> PipelineRun:
-    """One that could not be read with the environment and the options of the others, if all have one."""
-    scopes = {(one.stack.organization, one.stack.environment): one for one in report.runs if one.stack}
-    if len(scopes) != 1:
-        return run
-    (other,) = scopes.values()
-    assert other.stack is not None
-    return replace(other, stack=replace(other.stack, name=run.folder))
-
-
 def _together(verb: str, report: RunReport, runs: Iterable[PipelineRun]) -> list[str]:
     """Command lines that name several pipelines each, where all else in them is equal."""
     runs = list(runs)
@@ -141,15 +131,15 @@ def _together(verb: str, report: RunReport, runs: Iterable[PipelineRun]) -> list
     single = []
     for run in runs:
         if run.stack is None:
-            single.append(_placed(run, report).command(verb, options_of_run))
+            single.append(run.command(verb, (*report.plan_options, *options_of_run)))
         else:
+            own_verb = "promote" if run.plan is not None and run.plan.is_promotion else verb
             options = (*options_of_run, *(run.plan.options if run.plan else ()))
-            several.setdefault((run.stack.organization, run.stack.environment, *options), []).append(
-                run.stack
-            )
+            key = (own_verb, run.stack.organization, run.stack.environment, *options)
+            several.setdefault(key, []).append(run.stack)
     lines = [
-        command_for(stacks[start : start + MANY], verb, *options)
-        for (_, _, *options), stacks in several.items()
+        command_for(stacks[start : start + MANY], own_verb, *options)
+        for (own_verb, _, _, *options), stacks in several.items()
         for start in range(0, len(stacks), MANY)
     ]
     return [*lines, *single]

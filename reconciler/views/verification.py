@@ -47,12 +47,12 @@ def way_out(found: ImageVerification, report: ImageReport) -> str:
     folder = display_path(report.pipeline.folder)
     revision = found.statement.revision if found.statement else None
     git = f"git -C {shlex.quote(str(folder))}"
-    next_version = f"publish the next version from a commit: reconciler apply {folder} --bump patch"
+    next_version = f"publish the next version from a commit: {report.apply_command} --bump patch"
     match found.result:
         case Verification.VERIFIED:
             return ""
         case Verification.NOTHING_PUBLISHED:
-            return f"publish it: reconciler apply {folder}"
+            return f"publish it: {report.apply_command}"
         case Verification.NO_STATEMENT:
             return f"set provenance = true in [reconciler.image], and {next_version}"
         case Verification.NO_REPOSITORY:

@@ -301,7 +301,7 @@ def nothing(repository: Path, cli: Cli, sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("prepare", "code", "result", "way"),
     [
-        (nothing, 13, "nothing-published", f"reconciler apply pipelines/{NAME}"),
+        (nothing, 13, "nothing-published", f"reconciler apply {NAME} --organization sandbox --env CUSTOM"),
         (without_provenance, 13, "no-statement", "provenance = true"),
         (foreign, 12, "foreign", "--bump patch"),
         (in_a_clone_without_the_commit, 13, "unknown-commit", f"git -C pipelines/{NAME} fetch origin"),

@@ -209,7 +209,9 @@ def bad_file() -> PipelineRun:
 def report() -> RunReport:
     """300 pipelines: 273 applied, 19 unchanged, 3 refused, and 5 failed, of which one has a bad file."""
     runs = (*map(run_of, range(299)), bad_file())
-    return RunReport("apply", STARTED, STARTED + timedelta(seconds=252), "0123456789abcdef" * 4, runs)
+    where = ("--organization", "my-org", "--env", "STAGING")
+    ended = STARTED + timedelta(seconds=252)
+    return RunReport("apply", STARTED, ended, "0123456789abcdef" * 4, runs, plan_options=where)
 
 
 def in_waves(*sizes: int) -> list[list[int]]:

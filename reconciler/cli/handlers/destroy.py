@@ -65,7 +65,7 @@ def _destroy_stack(
     except OtherWorkspaceError as problem:
         print_diagnostics(problem.diagnostics, console(sys.stderr))
         return CONFLICT
-    refuse_existing_folder(found)
+    refuse_existing_folder(found, where.arguments("destroy"))
     own_name = found.partition("/")[2]
     stack = Stack(
         target.organization, target.environment.name, target.host, own_name, own_name, source.folder

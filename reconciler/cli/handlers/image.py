@@ -1,5 +1,6 @@
 """Runs `reconciler image`."""
 
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from providers.docker.builders.select import Probes
-from providers.docker.verdicts import ImageWay
 from providers.json_value import JSON
-from providers.reasons import WayOut
 from reconciler.cli import options, stores
 from reconciler.cli.documents import print_document
 from reconciler.core.diagnostics import Diagnostic, UserError
@@ -132,13 +131,8 @@ def _inspect(
         stack = stack_of(target, pipeline)
     except UserError as problem:
         no_state_reason = f"not read: {problem.diagnostics[0].summary}"
-    bump, accept = (
-        WayOut(label, _apply_command(stack, folder, more))
-        for label, more in (
-            (ImageWay.NEW_VERSION, ["--bump", "patch"]),
-            (ImageWay.ACCEPT_FOREIGN, ["--accept-foreign"]),
-        )
-    )
+    named = ("reconciler", "apply", display_path(folder), *where.arguments("apply"))
+    apply_command = stack.command("apply") if stack is not None else shlex.join(named)
     with ProgressView(err) as progress, stores.store(progress) as store:
         stored = None
         if target is not None and stack is not None:
@@ -149,7 +143,7 @@ def _inspect(
                 no_state_reason = f"not read: {problem.diagnostics[0].summary}"
         progress(Note(f"reading {pipeline.config.docker.image_name}"))
         with registries(progress) as pool:
-            report = inspect_image(validated, stored, bump, accept, pool, probes)
+            report = inspect_image(validated, stored, apply_command, pool, probes)
             found = find_published_secrets(report, pool, progress) if secrets else None
             verified = verify_image(report, _settings_of, pool, progress) if verify else None
     return _Inspected(report, found, verified, no_state_reason, validated.diagnostics)
@@ -160,10 +154,3 @@ def _settings_of(folder: Path, top: Path) -> SharedSettings:
     workspace = find_workspace(folder)
     is_inside = workspace.file is not None and workspace.file.is_relative_to(top)
     return workspace.shared() if is_inside else SharedSettings()
-
-
-def _apply_command(stack: Stack | None, folder: Path, options_: list[str]) -> str:
-    """The command that applies this pipeline with these options."""
-    if stack is not None:
-        return stack.command("apply", *options_)
-    return " ".join(["reconciler apply", display_path(folder), *options_])

@@ -1,5 +1,6 @@
 """Runs `reconciler plan`."""
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -92,14 +93,14 @@ def run(
     print_diagnostics(errors, err)
     if out is not None and plans:
         save_plan(text, out)
-        err.print(f"saved to {out}; apply it with:  reconciler apply --plan {out}")
+        err.print(f"saved to {out}; apply it with:  reconciler apply --plan {shlex.quote(str(out))}")
     needs_digest = not only_one or any(review_of(plan) in ("always", "destructive") for plan in plans)
     if needs_digest and not all(plan.is_empty for plan in plans):
         err.print(f"approve exactly this with --approve {digest(plans)[:SHORT]}", style="dim")
     if result.sign_in_error is None:
         try:
             if orphans := orphans_of(selection, where.scopes):
-                print_diagnostics([orphans_note(orphans)], err)
+                print_diagnostics([orphans_note(orphans, where.arguments("drift"))], err)
         except (UserError, StateError) as problem:
             print_diagnostics(diagnostics_of(problem), err)
             codes.add(UNCHECKED if exit_code else code_of(problem))

@@ -23,7 +23,7 @@ def run(
     apply_options: ApplyOptions,
     outputs: Outputs,
 ) -> int:
-    again = ("--to", to) if to is not None else ()
+    again = (*(["--to", to] if to is not None else []), *(["--write"] if write else []))
     if not selection.request.is_of_one:
         from reconciler.cli.fleet_applying import FleetCommand, apply_selected
         from reconciler.engine.fleet_apply import RollBack

@@ -21,6 +21,7 @@ from reconciler.cli.report_files import write_document
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit
 from reconciler.core.exit_codes import DONE, FAILED, UNCHECKED
+from reconciler.core.plan import Stack, command_for
 from reconciler.core.platforms import scope
 from reconciler.credentials import saved
 from reconciler.credentials.target import Target, resolve
@@ -77,7 +78,7 @@ def run(
             return sorted({*map(scope_of, store.names())} - {""})
 
         folders = folders_beside_orphans(selection, lambda _, problem: failed(problem), scopes, store)
-        targets, columns = _matrix_targets(where) if matrix else (_targets(where), [])
+        targets, columns = _matrix_targets(where) if matrix else ([*_targets(where)], [])
         rows = list(
             status(
                 folders,
@@ -114,10 +115,16 @@ def run(
         return code
     for line in overview_lines(rows, now):
         out.print(line)
-    if missing := [f"{row.where}/{row.stack}" for row in rows if row.is_missing]:
-        print_diagnostics([no_state_note(missing, "reconciler apply")], err)
+    for target in targets:
+        here = [
+            Stack(target.organization, target.environment.name, target.host, row.stack)
+            for row in rows
+            if row.is_missing and row.where == _scope(target)
+        ]
+        if here:
+            print_diagnostics([no_state_note(here, command_for(here, "apply"))], err)
     if orphans:
-        print_diagnostics([orphans_note(orphans)], err)
+        print_diagnostics([orphans_note(orphans, where.arguments("drift"))], err)
     return code
 
 

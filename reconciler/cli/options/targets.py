@@ -77,6 +77,17 @@ class TargetOptions:
 
         return resolve(self.organization, self.environment, declared=workspace().declared())
 
+    def arguments(self, verb: str) -> tuple[str, ...]:
+        """The options of a command line for this target, whichever login is in use when it runs."""
+        from reconciler.core.diagnostics import UserError
+        from reconciler.core.plan import target_options
+
+        try:
+            named = self.explicit()
+        except UserError:
+            named = self
+        return target_options(verb, named.organization, named.environment)
+
     @staticmethod
     def beside(environment: str) -> "Target":
         """The target of another environment of the same command. Raises UserError."""

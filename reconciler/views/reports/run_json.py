@@ -51,8 +51,8 @@ _SHOWN_OUTPUTS = ("digest", "page")
 _IN_SYNC = frozenset({ChangeClass.IN_SYNC, ChangeClass.UNVERIFIED})
 _HEAD_KEYS = frozenset(
     [
-        *("exit_code", "totals", "command", "options", "started", "ended", "seconds", "digest"),
-        *("interrupted", "stopped_by_failures", "declined", "refusal", "problems"),
+        *("exit_code", "totals", "command", "options", "plan_options", "started", "ended", "seconds"),
+        *("digest", "interrupted", "stopped_by_failures", "declined", "refusal", "problems"),
     ]
 )
 _PIPELINE_KEYS = frozenset(
@@ -87,6 +87,7 @@ def head_to_document(report: RunReport) -> dict[str, JSON]:
         "totals": {"pipelines": len(report.runs), **totals(report)},
         "command": report.command,
         "options": list(report.options),
+        "plan_options": list(report.plan_options),
         "started": _time(report.started),
         "ended": _time(report.ended),
         "seconds": report.seconds,
@@ -177,6 +178,7 @@ def head_from_document(document: Document) -> RunReport:
         stopped_by_failures=document["stopped_by_failures"],
         declined=document["declined"],
         options=tuple(document["options"]),
+        plan_options=tuple(document["plan_options"]),
         waited=round((ended - started).total_seconds() - document["seconds"]),
     )
 
