@@ -34,10 +34,14 @@ class ErrorMapper:
     Attributes:
         host: address of the platform.
         token: removed from every message, in case the platform repeats it.
+        token_from: the variable or file that the token comes from; "" if it is unknown.
+        renewal: how to replace it.
     """
 
     host: str
     token: str = field(repr=False)
+    token_from: str = ""
+    renewal: str = ""
 
     def of(self, problem: Exception, *, writing: bool = False) -> ProviderError:
         """The provider error for a refusal, a missing response or an unreadable one.
@@ -90,12 +94,12 @@ class ErrorMapper:
         match status:
             case 401:
                 return UnauthorizedError(
-                    f"{self.host} does not accept this API token",
-                    hint="set PICSELLIA_TOKEN, or log in again: reconciler login",
+                    f"{self.host} does not accept this API token{self._origin}", hint=self.renewal
                 )
             case 403:
                 return ForbiddenError(
-                    f"{server} does not allow it: {text}", hint="this token may be read-only, or lack a role"
+                    f"{server} does not allow it: {text}",
+                    hint=f"this token{self._origin} may be read-only, or lack a role",
                 )
             case 404:
                 return GoneError(text or "not found")
@@ -126,6 +130,10 @@ class ErrorMapper:
                     waits=answer.waits,
                 )
         return UnexpectedError(f"{server} returned {status}: {text}", outcome_unknown=writing)
+
+    @property
+    def _origin(self) -> str:
+        return f" (from {self.token_from})" if self.token_from else ""
 
     @property
     def _server(self) -> str:

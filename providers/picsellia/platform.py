@@ -54,6 +54,7 @@ class Platform:
         host: address of the platform, with or without a path.
         token: API token; never part of a message.
         organization: name of the organization.
+        token_from, renewal: where the token comes from and how to replace it, for messages.
         read_timeout: seconds to wait for a response; None for RECONCILER_TIMEOUT, or else 60.
         limiter: the rate limiter of the run; None for requests without a limit.
 
@@ -70,13 +71,15 @@ class Platform:
         token: str,
         organization: str,
         *,
+        token_from: str = "",
+        renewal: str = "",
         read_timeout: float | None = None,
         limiter: RateLimiter | None = None,
     ) -> None:
         self.host = host.rstrip("/")
         self.organization = organization
         self._token = token
-        self._failures = ErrorMapper(self.host, token)
+        self._failures = ErrorMapper(self.host, token, token_from, renewal)
         timeout = answer_timeout(READ_TIMEOUT) if read_timeout is None else read_timeout
         self._look_ups = 0
         self._listings: dict[str, Listing] = {}

@@ -39,6 +39,7 @@ class Target:
         token: never part of any output; hidden from the repr.
         token_from, organization_from, environment_from, host_from: the flag, variable or file that each value
             comes from, for `whoami`; "" for the fixed host of an environment.
+        token_renewal: how to replace the token.
     """
 
     organization: str
@@ -48,6 +49,7 @@ class Target:
     organization_from: str = ""
     environment_from: str = ""
     host_from: str = ""
+    token_renewal: str = field(default="", compare=False)
 
     @property
     def host(self) -> str:
@@ -83,6 +85,7 @@ def resolve(
         owner.source,
         name.source,
         "" if host.source == FIXED else host.source,
+        settings.token_renewal,
     )
 
 
@@ -213,6 +216,13 @@ class TargetSettings:
                 f"Set {named.value if named else TOKEN}, or log in: {_login_command(login)}",
             )
         )
+
+    @property
+    def token_renewal(self) -> str:
+        """How to replace the token, at the place that it comes from. Raises UserError if there is none."""
+        if self.token.source == str(saved.credentials_file()):
+            return f"log in again: {_login_command(Login(self.organization.value, self.environment.value))}"
+        return f"set {self.token.source.partition(',')[0]} to a valid token"
 
     def _check_address(self, login: Login) -> None:
         """Refuse to send a saved token to another address because a reconciler.toml says so."""

@@ -267,7 +267,14 @@ def with_older_names(
 
 def _sign_in(target: Target, limiter: RateLimiter) -> Platform:
     try:
-        return Platform(target.host, target.token, target.organization, limiter=limiter)
+        return Platform(
+            target.host,
+            target.token,
+            target.organization,
+            token_from=target.token_from,
+            renewal=target.token_renewal,
+            limiter=limiter,
+        )
     except ProviderError as problem:
         where = f"{target.organization}@{target.environment}"
         diagnostic = provider_diagnostic(problem, f"could not sign in to {where}")

@@ -1,13 +1,17 @@
 """The target comes from options, then variables, then the login of the official CLI."""
 
 import json
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from providers.sandbox import Sandbox
 from reconciler.core.diagnostics import UserError
 from reconciler.credentials.environment import Environment
 from reconciler.credentials.target import Target, resolve
+from tests.conftest import Cli, copy_example
 
 TOKEN = "ecret-0123456789"
 
@@ -140,3 +144,53 @@ def test_files_are_read_and_not_changed(saved: Path) -> None:
     before = {path: path.read_bytes() for path in saved.iterdir()}
     resolve(None, None, {})
     assert {path: path.read_bytes() for path in saved.iterdir()} == before
+
+
+def in_a_variable_of_the_file(cli: Cli, monkeypatch: pytest.MonkeyPatch, home: Path) -> tuple[str, str]:
+    monkeypatch.setenv("LIVE_TOKEN", TOKEN)
+    return f"LIVE_TOKEN, named in {cli.folder / 'reconciler.toml'}", "set LIVE_TOKEN to a valid token"
+
+
+def in_the_usual_variable(cli: Cli, monkeypatch: pytest.MonkeyPatch, home: Path) -> tuple[str, str]:
+    monkeypatch.setenv("PICSELLIA_TOKEN", TOKEN)
+    return "PICSELLIA_TOKEN", "set PICSELLIA_TOKEN to a valid token"
+
+
+def in_the_variable_of_a_login(cli: Cli, monkeypatch: pytest.MonkeyPatch, home: Path) -> tuple[str, str]:
+    name = "PICSELLIA_my-org_LIVE_API_TOKEN"
+    monkeypatch.setenv(name, TOKEN)
+    return name, f"set {name} to a valid token"
+
+
+def in_a_saved_login(cli: Cli, monkeypatch: pytest.MonkeyPatch, home: Path) -> tuple[str, str]:
+    monkeypatch.delenv("LIVE_TOKEN")
+    file = home / ".config" / "picsellia" / ".env"
+    file.parent.mkdir(parents=True)
+    declared = tomllib.loads((cli.folder / "reconciler.toml").read_text())
+    address = declared["environments"]["LIVE"]["host"]
+    file.write_text(f"PICSELLIA_my-org_LIVE_API_TOKEN={TOKEN}\nPICSELLIA_LIVE_ENV={address}\n")
+    return str(file), "log in again: reconciler login --organization my-org --env LIVE"
+
+
+ORIGINS = (in_a_variable_of_the_file, in_the_usual_variable, in_the_variable_of_a_login, in_a_saved_login)
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_advice_about_a_token_names_its_place(
+    origin: Callable[[Cli, pytest.MonkeyPatch, Path], tuple[str, str]],
+    cli: Cli,
+    environments: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    home: Path,
+) -> None:
+    copy_example("dataset_cleanup", cli.folder, environments.registry)
+    place, advice = origin(cli, monkeypatch, home)
+
+    ended = cli("plan", "dataset_cleanup", "--env", "LIVE")
+
+    assert ended.code == 1
+    assert f"does not accept this API token (from {place}" in ended.err
+    assert advice in ended.err
+    assert TOKEN not in ended.err
+    others = {"LIVE_TOKEN", "PICSELLIA_TOKEN"} - {place.split(",")[0]}
+    assert not any(f"set {other}" in ended.err for other in others)

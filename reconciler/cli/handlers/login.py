@@ -41,7 +41,11 @@ def run(organization: str | None, environment: str | None, host: str | None, tok
     login, address = _where(organization, environment, host, err, token_stdin)
     token = _token(login, token_stdin, err)
     target = Target(
-        login.organization, Environment(login.environment, address), token, token_from="the login"
+        login.organization,
+        Environment(login.environment, address),
+        token,
+        token_from="",
+        token_renewal="run the command again with a valid one",
     )
     with (
         ProgressView(err) as progress,
