@@ -1,9 +1,10 @@
 """Names of image repositories: the registry and path of each, and one normal form. Pure.
 
 Docker Hub has several names, and its own may be left out: `app`, `docker.io/app` and
-`index.docker.io/library/app` are one repository.
+`index.docker.io/library/app` are one repository. So are `REG.io/app`, `reg.io:443/app` and `reg.io/app`.
 """
 
+import ipaddress
 from typing import Final
 
 HUB: Final = "docker.io"
@@ -14,12 +15,46 @@ _OFFICIAL: Final = "library/"
 def split_name(name: str) -> tuple[str, str]:
     """The registry and the path of a repository, as Docker reads its name. The name may be invalid."""
     first, slash, rest = name.partition("/")
-    is_registry = slash and ("." in first or ":" in first or first == "localhost" or first != first.lower())
-    registry, path = (first, rest) if is_registry else (HUB, name)
+    is_registry = slash and (_is_host(first) or first != first.lower())
+    registry, path = (_normal_host(first), rest) if is_registry else (HUB, name)
     if registry in _ALIASES:
         registry = HUB
         path = path if "/" in path else f"{_OFFICIAL}{path}"
     return registry, path
+
+
+def normal_registry(name: str) -> str:
+    """The one name of a registry, from any name of it or key of Docker's config.json, which may be a URL."""
+    host = _normal_host(name.removeprefix("http://").removeprefix("https://").partition("/")[0])
+    return HUB if host in _ALIASES else host
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host (without port) is this machine: "localhost", 127.0.0.0/8 or ::1.
+
+    Docker treats these as insecure registries by default. Names such as "127.example.com" or "reg.localhost"
+    may belong to another machine.
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_host(text: str) -> bool:
+    """Whether the first part of a name is a registry by its form."""
+    return "." in text or ":" in text or text == "localhost"
+
+
+def _normal_host(text: str) -> str:
+    """A registry in lower case, without the port that it has anyway: 443, or 80 on this machine."""
+    host, colon, port = text.lower().rpartition(":")
+    if not colon or not port.isdecimal() or not port.isascii():  # an IPv6 address ends with a bracket
+        host, port = text.lower(), ""
+    usual = "80" if is_loopback(host.strip("[]")) else "443"
+    port = str(int(port)) if port else usual
+    # Docker takes a name without a dot for a user of Docker Hub, unless it has a port or upper case.
+    return host if port == usual and _is_host(host) else f"{host}:{port}"
 
 
 def normal_name(name: str) -> str:
@@ -28,8 +63,10 @@ def normal_name(name: str) -> str:
     Two names have one normal form exactly if they are one repository. An invalid name stays the same.
     """
     registry, path = split_name(name)
-    if registry != HUB or not all(path.split("/")):
+    if not all(path.split("/")):
         return name
+    if registry != HUB:
+        return f"{registry}/{path}"
     for short in (path.removeprefix(_OFFICIAL), path):
         if split_name(short) == (registry, path):
             return short

@@ -11,6 +11,7 @@ import pytest
 
 from providers.docker.builders.append import AppendBuilder
 from providers.docker.builders.select import BuilderName, select
+from providers.docker.registry import logins
 from providers.docker.registry.auth import Login
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.logins import (
@@ -36,6 +37,11 @@ EMPTY_STORE = """#!/bin/sh
 test $1 = list && echo {} && exit
 echo credentials not found in native keychain
 exit 1
+"""
+ONE_LOGIN = """#!/bin/sh
+read server
+test "$server" = REG.io:443 || { echo credentials not found in native keychain; exit 1; }
+echo '{"ServerURL": "REG.io:443", "Username": "<token>", "Secret": "of the store"}'
 """
 
 
@@ -82,6 +88,45 @@ def test_a_stored_login_comes_first(log_in: Callable[..., None], monkeypatch: py
     with docker_config("reg.io") as variables:
         assert variables == {}
     assert push_login("other.io") == Login("given", "secret", origin="DOCKER_USERNAME")
+
+
+NAMES = ["reg.io", "REG.io", "reg.io:443", "Reg.io:443", "https://REG.io/v1/", "http://reg.io:443"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_login_under_any_name_of_the_registry_is_found(
+    log_in: Callable[..., None],
+    docker_config_of: Callable[[str], dict[str, Any]],
+    docker_config: Path,
+    name: str,
+) -> None:
+    """Docker itself takes schemes and paths off its keys, and nothing else."""
+    log_in("reg.io:80", "somebody", "else")
+    log_in(name, "stored", "own")
+    assert push_login("reg.io") == Login("stored", "own")
+    assert push_login("reg.io.org") is None
+    (docker_config / "contexts").mkdir()
+    with logins.docker_config("reg.io") as variables:
+        finds_it = variables == {}
+    assert finds_it == (name == "reg.io")
+    if not finds_it:
+        assert docker_config_of("reg.io")["auths"]["reg.io"] == {"auth": "c3RvcmVkOm93bg=="}
+
+
+def test_a_login_in_a_store_under_another_name_is_found(
+    docker_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helper = tmp_path / "bin" / "docker-credential-one"
+    helper.parent.mkdir()
+    helper.write_text(ONE_LOGIN)
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{helper.parent}{os.pathsep}{os.environ['PATH']}")
+    for config in (
+        {"credsStore": "one", "auths": {"REG.io:443": {}}},
+        {"credHelpers": {"REG.io:443": "one"}},
+    ):
+        (docker_config / "config.json").write_text(json.dumps(config))
+        assert push_login("reg.io") == Login("<token>", identity_token="of the store")
 
 
 def test_the_docker_command_gets_the_login_in_a_folder_of_its_own(
@@ -178,8 +223,9 @@ def test_append_uses_a_login_in_variables_only_at_the_push_registry(
         else:
             with pytest.raises(
                 UnauthorizedError, match=r"requires a login for reading .*, and none is stored"
-            ):
+            ) as caught:
                 builder.check()
+            assert "DOCKER_USERNAME" not in caught.value.hint, "it would not be used there"
 
 
 @pytest.mark.registry
@@ -188,6 +234,7 @@ def test_a_wrong_login_in_variables_is_named(given: Registry, monkeypatch: pytes
     with RegistryClient(f"{given.address}/a/b") as client, pytest.raises(UnauthorizedError) as caught:
         client.check()
     assert "does not accept the login of robot (DOCKER_USERNAME)" in str(caught.value)
+    assert caught.value.hint.startswith("correct DOCKER_USERNAME and the variable of its password")
     assert "wrong-secret" not in str(caught.value) + caught.value.hint
 
 

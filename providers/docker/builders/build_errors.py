@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from providers.docker.registry.error_mapping import new_login
+from providers.docker.registry.logins import push_login
 from providers.docker.registry.reference import Repository
 from providers.errors import (
     ForbiddenError,
@@ -52,7 +54,9 @@ def push_error(message: str, target: Repository) -> ProviderError:
     """The error for a failed push to `target`."""
     lower, text = message.lower(), f"the Docker Engine could not push to {target}: {message}"
     if any(marker in lower for marker in ("unauthorized", "no basic auth", "authentication required")):
-        return UnauthorizedError(text, hint=f"run: {target.login}")
+        login = push_login(target.registry)
+        hint = new_login(target, login.origin) if login else f"run: {target.login}"
+        return UnauthorizedError(text, hint=hint)
     if "denied" in lower or "forbidden" in lower:
         better = target.with_project
         project = f"; many registries require a project in the name: {better}" if better else ""

@@ -16,9 +16,10 @@ import requests
 
 from providers.answers import MalformedAnswerError, json_object
 from providers.docker.registry import error_mapping
-from providers.docker.registry.reference import Repository, is_loopback
-from providers.errors import PermanentError
+from providers.docker.registry.reference import Repository
+from providers.errors import PermanentError, ProviderError
 from providers.http import origin, same_origin
+from providers.image_names import is_loopback, normal_registry
 from providers.regular_files import check_regular
 from providers.timeouts import answer_timeout
 
@@ -46,11 +47,16 @@ class Login:
     origin: str = ""
 
 
-def stored_auth_config(registry: str) -> dict[str, Any]:
+def stored_auth_config(registry: str, *, other_names: bool = True) -> dict[str, Any]:
     """The login stored for `registry` ("docker.io", "reg.io:5000"), in the format of the Docker Engine API.
 
     Honours DOCKER_CONFIG, `auths`, `credHelpers` and `credsStore`. May start a credential helper. Empty
     without a stored login.
+
+    Docker stores a login under the name of `docker login`, so `REG.io:443` is no login for `reg.io` to it.
+
+    Args:
+        other_names: also look under the other names of this registry.
 
     Raises:
         PermanentError: the configuration or its credential helper does not work.
@@ -60,7 +66,11 @@ def stored_auth_config(registry: str) -> dict[str, Any]:
 
     check_config()
     try:
-        return dict(auth.load_config().resolve_authconfig(registry) or {})
+        config = auth.load_config()
+        names = (*(config.auths or {}), *(config.cred_helpers or {})) if other_names else ()
+        others = (name for name in names if normal_registry(name) == registry)
+        found = (config.resolve_authconfig(name) for name in (registry, *others))
+        return dict(next(filter(None, found), {}))
     except (errors.DockerException, StoreError, ValueError, OSError, AttributeError, TypeError) as error:
         raise PermanentError(  # docker-py does not check the shape of the JSON
             f"the stored login for {registry} cannot be read: {type(error).__name__}: {error}",
@@ -100,7 +110,8 @@ class Authorization:
     Args:
         repository: a repository of the registry, for error messages.
         session: sends the requests to the token server.
-        look_up: returns the stored login; called at most once, after the first challenge.
+        look_up: returns the login; called at most once, after the first challenge.
+        takes_variables: whether it also finds a login in variables.
     """
 
     def __init__(
@@ -108,7 +119,10 @@ class Authorization:
         repository: Repository,
         session: requests.Session,
         look_up: Callable[[], Login | None],
+        *,
+        takes_variables: bool = True,
     ) -> None:
+        self._takes_variables = takes_variables
         self._repository = repository
         self._session = session
         self._look_up = look_up
@@ -160,6 +174,17 @@ class Authorization:
                 return self._basic
             return None
 
+    def refusal(self, response: requests.Response, doing: str) -> ProviderError:
+        """The error for a refusing response of the registry or its token server."""
+        return error_mapping.from_response(
+            response,
+            self._repository,
+            doing,
+            username=self.username,
+            variable=self._login.origin if self._login else "",
+            takes_variables=self._takes_variables,
+        )
+
     def _new_token(self, scopes: tuple[str, ...]) -> str:
         assert self._token_server is not None
         token, _ = self._tokens[scopes] = self._fetch_token(self._token_server, scopes)
@@ -197,7 +222,7 @@ class Authorization:
         except (requests.RequestException, ValueError) as error:
             raise error_mapping.from_exception(error, self._repository, doing, writing=False) from error
         if response.status_code != 200:
-            raise error_mapping.from_response(response, self._repository, doing, username=self.username)
+            raise self.refusal(response, doing)
         body = _object(response)
         token = body.get("token") or body.get("access_token")
         if not isinstance(token, str) or not _HEADER.fullmatch(token):

@@ -14,10 +14,18 @@ import requests
 from providers.bodies import read_body
 from providers.bounded import BoundedAdapter
 from providers.docker.registry import error_mapping
-from providers.docker.registry.auth import CONNECT_TIMEOUT, READ_TIMEOUT, Authorization, Login, fixed_header
-from providers.docker.registry.reference import Repository, is_loopback
+from providers.docker.registry.auth import (
+    CONNECT_TIMEOUT,
+    READ_TIMEOUT,
+    Authorization,
+    Login,
+    fixed_header,
+    stored_login,
+)
+from providers.docker.registry.reference import Repository
 from providers.errors import PermanentError, ProviderError, TransientError
 from providers.http import Session, origin, same_origin
+from providers.image_names import is_loopback
 from providers.rate_limit import REFUSAL_STATUSES, RateLimiter, retry_after
 from providers.retries import ATTEMPTS, attempt, delay, is_transient, problem_of, retrying
 from providers.timeouts import answer_timeout
@@ -123,7 +131,12 @@ class Connection:
         self.pool = pool or ConnectionPool(RateLimiter())
         self._owns_pool = pool is None
         self._session = self.pool.session(repository)
-        self._authorization = Authorization(repository, self._session, lambda: look_up(repository.registry))
+        self._authorization = Authorization(
+            repository,
+            self._session,
+            lambda: look_up(repository.registry),
+            takes_variables=look_up is not stored_login,
+        )
         self._pause = pause
 
     def close(self) -> None:
@@ -242,9 +255,7 @@ class Connection:
     def error(self, response: requests.Response, doing: str) -> ProviderError:
         """The error for a refusing response."""
         with response:
-            return error_mapping.from_response(
-                response, self.repository, doing, username=self._authorization.username
-            )
+            return self._authorization.refusal(response, doing)
 
     def wait_after(self, error: TransientError, attempt: int) -> None:
         """Wait after the failure of attempt number `attempt`, counted from 1."""

@@ -23,13 +23,21 @@ from providers.text import without_secrets
 
 
 def from_response(
-    response: requests.Response, repository: Repository, doing: str, *, username: str | None
+    response: requests.Response,
+    repository: Repository,
+    doing: str,
+    *,
+    username: str | None,
+    variable: str = "",
+    takes_variables: bool = True,
 ) -> ProviderError:
     """The error for a refusing response.
 
     Args:
         doing: the operation, for the message: "reading team/app:1.0".
         username: user name of the login; None without a login.
+        variable: the one that the login comes from; "" for a stored one.
+        takes_variables: whether a login in variables would be used.
     """
     status, registry = response.status_code, repository.registry
     detail = _detail(response)
@@ -39,12 +47,12 @@ def from_response(
     if status == 401 and username is None:
         return UnauthorizedError(
             f"{registry} requires a login for {doing}, and none is stored{detail}",
-            hint=f"run: {repository.login}, or set DOCKER_USERNAME and DOCKER_PASSWORD",
+            hint=f"run: {repository.login}{_VARIABLES if takes_variables else ''}",
         )
     if status == 401 and not insufficient_scope:
         return UnauthorizedError(
             f"{registry} does not accept the login of {username} for {doing}{detail}",
-            hint=f"log in again: {repository.login}{_project(repository)}",
+            hint=f"{new_login(repository, variable)}{_project(repository)}",
         )
     if status in (401, 403):
         who = f"{username} is" if username else "you are"
@@ -90,6 +98,19 @@ def from_response(
         )
     hint = _project(repository).removeprefix("; ")
     return RefusedError(f"{registry} refused {doing} with {status}{detail}", hint=hint)
+
+
+_VARIABLES = ", or set DOCKER_USERNAME and DOCKER_PASSWORD"
+
+
+def new_login(repository: Repository, variable: str) -> str:
+    """How to replace a login that is not accepted.
+
+    Args:
+        variable: the one that its user name comes from; "" for a stored one.
+    """
+    again = f"log in again: {repository.login}"
+    return f"correct {variable} and the variable of its password, or {again}" if variable else again
 
 
 def from_exception(error: Exception, repository: Repository, doing: str, *, writing: bool) -> ProviderError:

@@ -56,14 +56,16 @@ def push_auth_config(registry: str) -> dict[str, Any]:
 def docker_config(registry: str) -> Iterator[Mapping[str, str]]:
     """Environment variables that make a `docker` command use the login for `registry`.
 
-    Empty for a stored login. They point to a temporary folder, readable by this user only, with the user's
-    Docker configuration. It is deleted at the end.
+    Empty for a login that Docker finds itself. They point to a temporary folder, readable by this user only,
+    with the user's Docker configuration. It is deleted at the end.
 
     Raises:
         RefusedError: the folder cannot be created, or config.json cannot be read.
         PermanentError: as for `auth.stored_auth_config`.
     """
-    login = None if auth.stored_auth_config(registry) else environment_login()
+    # Docker finds the login itself if it is stored under this very name.
+    found = auth.stored_auth_config(registry, other_names=False)
+    login = None if found else push_login(registry)
     if login is None:
         yield {}
         return
@@ -79,7 +81,7 @@ def docker_config(registry: str) -> Iterator[Mapping[str, str]]:
             (folder / "config.json").write_text(json.dumps(_with_login(config, registry, login)))
         except (OSError, ValueError) as error:
             raise RefusedError(
-                f"cannot pass the login of {login.origin} to docker: {error}",
+                f"cannot pass the login of {login.origin or login.username} to docker: {error}",
                 hint="log in with `docker login` instead",
             ) from error
         yield {"DOCKER_CONFIG": str(folder)}
@@ -88,9 +90,10 @@ def docker_config(registry: str) -> Iterator[Mapping[str, str]]:
 def _with_login(config: dict[str, Any], registry: str, login: auth.Login) -> dict[str, Any]:
     """This config.json with one more login, exempt from credential helpers."""
     key = _HUB_KEY if registry == HUB else registry
+    token = {"identitytoken": login.identity_token} if login.identity_token else {}
     encoded = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
     return {
         **config,
-        "auths": {**(config.get("auths") or {}), key: {"auth": encoded}},
+        "auths": {**(config.get("auths") or {}), key: {"auth": encoded, **token}},
         "credHelpers": {**(config.get("credHelpers") or {}), key: ""},
     }

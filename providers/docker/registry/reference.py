@@ -3,14 +3,13 @@
 Pure; does not check whether anything exists.
 """
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from functools import cache
 from urllib.parse import urlsplit
 
 from providers.errors import RefusedError
-from providers.image_names import HUB, split_name
+from providers.image_names import HUB, is_loopback, split_name
 
 UPLOAD_TAG = "reconciler-upload"
 """The tag for builders that cannot push without one. It moves with each build; the digest identifies the
@@ -111,18 +110,6 @@ def check_tag(tag: str) -> str:
 def is_digest(reference: str) -> bool:
     """Whether `reference` is a "sha256:…" digest rather than a tag."""
     return _DIGEST.fullmatch(reference) is not None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host (without port) is this machine: "localhost", 127.0.0.0/8 or ::1.
-
-    Docker treats these as insecure registries by default. Names such as "127.example.com" or "reg.localhost"
-    may belong to another machine.
-    """
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _split(text: str) -> tuple[Repository, str]:
