@@ -79,7 +79,7 @@ def _plan(session: Session, stack: Stack, request: PlanRequest) -> PlanResult:
         sources=graph_digest(Graph()),
         request=request.to_document(),
     )
-    return PlanResult(plan, None, Graph(), remote_state, stored, settled, kinds, claims)
+    return PlanResult(plan, None, Graph(), remote_state, stored, settled, kinds, claims, released=plan)
 
 
 @dataclass(frozen=True, slots=True)

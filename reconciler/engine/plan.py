@@ -6,7 +6,7 @@ Connects these parts and decides nothing: the planner compares the values.
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from uuid import uuid4
 
@@ -71,6 +71,8 @@ class PlanResult:
         running: the images that the platform's resources use.
         also_changes: other environments that run something else after this plan.
         unread: errors of resources that could not be read, so are not in the plan. Only in partial plans.
+        released: the plan with all that callers get: an image runs for them, also if targets leave out the
+            processing.
         restores: the serial of the state version that a rollback restores; 0 for every other plan.
     """
 
@@ -86,6 +88,7 @@ class PlanResult:
     also_changes: tuple[str, ...] = ()
     unread: tuple[Diagnostic, ...] = ()
     restores: int = 0
+    released: Plan = field(kw_only=True)
 
     @property
     def pipeline(self) -> Pipeline:
@@ -158,6 +161,7 @@ def with_demands(session: Session, planned: PlanResult) -> PlanResult:
     if pipeline.config.reconciler.contract == "major":
         plan = demand_major_version(
             plan,
+            planned.released,
             session,
             pipeline,
             planned.desired,
@@ -239,10 +243,15 @@ def plan_for(
         plan = replace(plan, steps=tuple(s for s in plan.steps if s.address not in remote_state.unreadable))
     _refuse_unknown_addresses(request.addresses, plan)
     _refuse_paths_into_parameters(pipeline, plan)
+    whole = plan
     if request.targets:
         plan = plan.only(request.targets)
+    # An image runs for the callers of the processing, also if the processing itself is left out.
+    releases = any(step.writes and is_published(kinds[step.address.kind]) for step in plan.steps)
+    whole = whole if releases else plan
     if not partial and pipeline.config.reconciler.contract != "off":
-        plan = with_contract(plan, pipeline, desired, recorded, remote_state, kinds)
+        whole = with_contract(whole, pipeline, desired, recorded, remote_state, kinds)
+        plan = replace(plan, contract=whole.contract)
     also_changes: tuple[str, ...] = ()
     if not partial:  # a report builds nothing and moves no tag
         also_changes, notes = changed_environments(session, pipeline, plan, desired, remote_state, kinds)
@@ -250,7 +259,18 @@ def plan_for(
             notes = (*notes, *_selected_builders(plan, desired, remote_state, kinds))
         plan = replace(plan, diagnostics=(*plan.diagnostics, *notes))
     return PlanResult(
-        plan, pipeline, desired, remote_state, stored, settled, kinds, claims, running, also_changes, unread
+        plan,
+        pipeline,
+        desired,
+        remote_state,
+        stored,
+        settled,
+        kinds,
+        claims,
+        running,
+        also_changes,
+        unread,
+        released=whole,
     )
 
 

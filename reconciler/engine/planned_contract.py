@@ -5,6 +5,7 @@ The history is read only if a pipeline demands a major version for breaking chan
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from semver import Version
 
@@ -70,6 +71,7 @@ def with_contract(
 
 def demand_major_version(
     plan: Plan,
+    released: Plan,
     session: Session,
     pipeline: Pipeline,
     desired: Graph,
@@ -82,6 +84,9 @@ def demand_major_version(
 
     A change made outside is no part of any version, so undoing it needs no new one. A first run that did not
     finish left no version either.
+
+    Args:
+        released: all that the plan gives to callers, see `PlanResult`.
     """
     if not plan.breaking:
         return plan
@@ -90,7 +95,7 @@ def demand_major_version(
         return plan
     before, after = _version_before(last, running), pipeline.config.metadata.version
     broken: dict[Address, list[str]] = {}
-    for contract in _contracts(plan, desired, recorded, remote_state, kinds):
+    for contract in _contracts(released, desired, recorded, remote_state, kinds):
         applied = _applied(last, contract) if last is not None else {}
         changes = compare_contracts(applied or contract.before, contract.after)
         if inputs := sorted({change.input for change in changes if change.is_breaking}):
@@ -107,6 +112,11 @@ def demand_major_version(
     force = ["--force-bump"] if _is_published(desired, remote_state, kinds) else []
     verb = "deploy" if session.verb == "deploy" else "apply"  # no other command bumps a version
     command = plan.stack.command(verb, "--bump", "major", *force)
+
+    # Targets may leave out the processing, and not the image that it then runs.
+    images = [step.address for step in plan.steps if is_published(kinds[step.address.kind])]
+    left_out = [] if any(plan.step(address) for address in broken) else images
+    broken |= dict.fromkeys(left_out, sorted({*chain(*broken.values())}))
 
     def refused(step: Step) -> Step:
         if step.refusal is not None or step.address not in broken:

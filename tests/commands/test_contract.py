@@ -80,13 +80,21 @@ def test_it_is_compared_with_what_is_live(folder: Path, cli: Cli, sandbox: Sandb
     assert changes(planned(cli)) == {"report_title": ("compatible", "input-now-optional")}
 
 
-def test_what_a_target_leaves_out_is_not_changed(folder: Path, cli: Cli) -> None:
+def test_what_a_target_leaves_out_is_not_changed(folder: Path, cli: Cli, sandbox: Sandbox) -> None:
+    assert cli("apply", APP).code == 0
+    sandbox.platform.edit_input(APP, "report_title", required=True)
+
+    assert planned(cli)["contract"] != []
+    assert planned(cli, "--target", f"input/{APP}/archive")["contract"] == []
+
+
+def test_a_target_that_publishes_the_image_changes_what_callers_get(folder: Path, cli: Cli) -> None:
     assert cli("apply", APP).code == 0
     break_it(folder)
 
     document = planned(cli, "--bump", "patch", "--target", f"input/{APP}/archive")
 
-    assert document["contract"] == []
+    assert changes(document) == {"report_title": ("breaking", "input-now-required")}
 
 
 def test_a_training_has_no_contract(cli: Cli, sandbox: Sandbox) -> None:
@@ -118,6 +126,28 @@ def test_major_refuses_a_lower_bump_with_the_command_to_run(folder: Path, cli: C
     (command,) = [text.split(":  ")[1] for text in ended.err.splitlines() if "--bump major" in text]
     assert cli(*command.split()[1:], "--yes").code == 0
     assert planned(cli)["contract"] == []
+
+
+@pytest.mark.parametrize("verb", ["plan", "apply"])
+def test_major_holds_for_every_selection_of_targets(
+    folder: Path, cli: Cli, sandbox: Sandbox, verb: str
+) -> None:
+    setting(folder, "major")
+    assert cli("apply", APP).code == 0
+    break_it(folder)
+    addresses = [step["address"] for step in planned(cli, "--bump", "patch")["steps"]]
+    assert {address.partition("/")[0] for address in addresses} >= {"image", "processing", "input"}
+    sandbox.clear_requests()
+
+    for address in addresses:
+        options = ("--bump", "patch", "--target", address)
+        if verb == "plan":
+            assert refusals(planned(cli, *options)), address
+        else:
+            assert cli("apply", APP, "--yes", *options).code == 12, address
+
+    assert sandbox.writes() == []
+    assert cli("apply", APP, "--yes", "--bump", "major", "--target", addresses[0]).code == 0
 
 
 def test_an_interrupted_major_version_is_completed(folder: Path, cli: Cli, sandbox: Sandbox) -> None:
