@@ -79,11 +79,43 @@ def find_earlier(
     for earlier in candidates:
         if earlier.is_at(to):
             return earlier
-    raise UserError(error(f"{stack} has no state version {to}", _versions(store, stack)))
+    raise UserError(error(_why_not(store, stack, to), _versions(store, stack)))
 
 
 MOST_RUNS = 10
 """Runs that an error lists."""
+
+
+_NOTHING_LEFT = {
+    RunOutcome.FAILED: "failed",
+    RunOutcome.INTERRUPTED: "was interrupted",
+    RunOutcome.UNKNOWN: "has no known outcome",
+}
+
+
+def _why_not(store: Store, stack: Stack, to: str) -> str:
+    """Why `--to` names no state version: how the latest run with this serial or version ended."""
+    for run in recorded_runs(store, str(stack)):
+        if to.isdecimal():
+            is_named = any(str(save.serial) == to for save in run.saves)
+        else:
+            is_named = _is_version(to, run.version)
+        if not is_named:
+            continue
+        if to.isdecimal() and str(run.serial) != to:
+            return f"serial {to} of {stack} is a save in the middle of run {run.serial}"
+        what = f"run {run.serial} of {stack}" + ("" if to.isdecimal() else f", the last one of version {to},")
+        if run.outcome in _NOTHING_LEFT:
+            return f"{what} {_NOTHING_LEFT[run.outcome]}, so nothing is rolled back to it"
+        return f"{what} left no resources"
+    return f"{stack} has no state version {to}"
+
+
+def _is_version(text: str, version: str) -> bool:
+    try:
+        return bool(version) and parse(text) == parse(version)
+    except ValueError:
+        return False
 
 
 def _versions(store: Store, stack: Stack) -> str:

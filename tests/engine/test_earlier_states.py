@@ -15,7 +15,7 @@ from reconciler.core.recorded_runs import RunOutcome
 from reconciler.engine.earlier_states import EarlierState, recorded_runs, that_ran
 from reconciler.engine.rollback import find_earlier
 from state.lock_info import LockInfo
-from state.snapshot import APPLIED, FAILED, RecordedResource, Snapshot
+from state.snapshot import APPLIED, FAILED, INTERRUPTED, RecordedResource, Snapshot
 from state.state_writer import StateWriter
 from state.stores.base import HistoryEntry, Store
 from state.stores.sqlite import SqliteStore
@@ -134,6 +134,31 @@ def test_the_error_lists_versions_and_outcomes(history: History) -> None:
     assert "2.0.0, rolled back, 2025-03-01 12:00" in problem.detail
     assert "1.0.0, applied, 2025-03-01 12:00" in problem.detail
     assert "reconciler state history 'my-org@STAGING/app'" in problem.detail
+
+
+@pytest.mark.parametrize(
+    ("outcome", "end"),
+    [(FAILED, "failed"), (INTERRUPTED, "was interrupted"), (None, "was interrupted")],
+)
+def test_the_error_says_how_the_run_ended(history: History, outcome: str | None, end: str) -> None:
+    history.deploy()
+    version = history.deploy(outcome)
+    history.deploy()
+    failed = [*recorded_runs(history.store, str(STACK))][1]
+    middle = str(failed.saves[1].serial)
+
+    def why_not(to: str) -> str:
+        with pytest.raises(UserError) as caught:
+            find_earlier(history.store, STACK, to)
+        (problem,) = caught.value.diagnostics
+        assert "1.0.0, applied," in problem.detail
+        return problem.summary
+
+    run = f"run {failed.serial} of {STACK}"
+    assert why_not(str(failed.serial)) == f"{run} {end}, so nothing is rolled back to it"
+    named = f"{run}, the last one of version {version},"
+    assert why_not(version) == f"{named} {end}, so nothing is rolled back to it"
+    assert why_not(middle) == f"serial {middle} of {STACK} is a save in the middle of run {failed.serial}"
 
 
 def test_without_state_the_error_says_what_to_do(history: History) -> None:
