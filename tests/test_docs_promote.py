@@ -45,7 +45,7 @@ def test_the_page_promotes_and_then_lets_nothing_else_in(environments: Sandbox, 
                 assert code == (int(stated[1]) if stated else 0), f"{command}\n{output}"
                 played += 1
     assert played > 10
-    assert "promoted from TEST" in output and "overridden: the camera driver crashes" in output
+    assert "promoted from TEST" in output and "override: the camera driver crashes" in output
     with RegistryClient(f"{environments.registry}/examples/dataset_cleanup") as client:
         assert client.digest("1.0.1") == client.digest("1.0.1-rc") == client.digest("test")
         assert client.digest("1.0.2") == client.digest("live") != client.digest("test")

@@ -12,15 +12,15 @@ from enum import Enum
 from providers.docker.source.key import SourceKey, fingerprint
 from providers.errors import ProviderError, SettingError
 from providers.leftovers import sweep
-from providers.protocol import AttestedKind, CheckedKind
+from providers.protocol import AttestedKind, CheckedKind, is_published
 from providers.reasons import Reason
 from providers.regular_files import read_regular, real_path
 from providers.table import FACTS
 from reconciler.core.approval import digest
-from reconciler.core.diagnostics import UserError, error, warning
+from reconciler.core.diagnostics import UserError, error, info, warning
 from reconciler.core.diff import effective_fields
 from reconciler.core.events import Emit, Notice
-from reconciler.core.plan import Plan, Stack
+from reconciler.core.plan import Basis, Plan, Stack
 from reconciler.core.stale import StaleStep, plan_mismatch, stale_steps
 from reconciler.engine.executor import ExecutionResult, Executor
 from reconciler.engine.plan import PlanResult
@@ -228,7 +228,7 @@ def carry_out_stack(
         check_files(waited)
         planned = make(lock.previous_holder)
         if session.override and not planned.plan.is_empty:
-            planned = replace(planned, plan=_with_override(planned.plan, session.override))
+            planned = replace(planned, plan=_with_override(planned, session.override))
         stale: tuple[StaleStep, ...] = ()
         if (saved := request.saved_plan) is not None:
             if (mismatch := plan_mismatch(saved, planned.plan)) is not None:
@@ -261,10 +261,32 @@ def carry_out_stack(
     return ApplyResult(planned, ApplyStatus.CARRIED_OUT, result, writes_edits, stale)
 
 
-def _with_override(plan: Plan, why: str) -> Plan:
-    """The plan with a warning that every report shows."""
-    note = warning("promote_from and review of reconciler.toml are overridden", f"{why}.")
-    return replace(plan, diagnostics=(*plan.diagnostics, note))
+def _with_override(planned: PlanResult, why: str) -> Plan:
+    """The plan with a remark, which every report shows: what is overridden, if anything is."""
+    rules = _overridden(planned)
+    if rules:
+        what = f"{' and '.join(rules)} of reconciler.toml {'are' if rules[1:] else 'is'} overridden"
+        note = warning(what, f"{why}.")
+    else:
+        detail = "No promote_from or review of reconciler.toml forbids this plan. Leave out --override."
+        note = info("--override overrides nothing here", detail)
+    return replace(planned.plan, diagnostics=(*planned.plan.diagnostics, note))
+
+
+def _overridden(planned: PlanResult) -> list[str]:
+    """The rules that may forbid this plan. Whether they do is not checked: that could need what is down."""
+    plan = planned.plan
+    if planned.files is None:
+        return ["review"]  # a destroy of a stack without a folder
+    shared = planned.files.loaded.shared
+    environment = shared.names.get(plan.stack.scope, plan.stack.environment)
+    is_of_files = plan.basis is Basis.FILES and not (plan.is_promotion or plan.request.get("destroy"))
+    publishes = any(step.writes and is_published(planned.kinds[step.address.kind]) for step in plan.steps)
+    gate = ["promote_from"] if environment in shared.promotes_from and is_of_files and publishes else []
+    gates = [f"promote_from of {name}" for name in planned.also_changes if name in shared.promotes_from]
+    review = shared.reviews.get(environment)
+    is_reviewed = review == "always" or (review == "destructive" and plan.is_destructive)
+    return [*gate, *gates, *(["review"] if is_reviewed else [])]
 
 
 def _execute(

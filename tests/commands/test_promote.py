@@ -551,9 +551,75 @@ def test_an_override_opens_the_gate_and_is_kept(
     assert "promote_from and review of reconciler.toml are overridden" in ended.err
     for file in ("run.json", "run.md", "run.html"):
         assert "the site is down" in (cli.folder / file).read_text(), file
-    assert "overridden: the site is down" in cli("state", "history", stack_in_live(environments)).out
+    assert "override: the site is down" in cli("state", "history", stack_in_live(environments)).out
     saves = json.loads(cli("state", "history", stack_in_live(environments), "--json").out)["saves"]
     assert {save["override"] for save in saves} == {"the site is down"}
+
+
+def test_after_a_rollback_drift_says_where_the_tag_points(
+    cli: Cli, environments: Sandbox, pipeline: Path
+) -> None:
+    succeed(promote(cli, "--final", "--yes"))
+    edit(pipeline / "pipeline.py", "import argparse", "import argparse  # better")
+    succeed(cli("apply", NAME, "--env", "TEST", "--bump", "rc", "--yes"))
+    succeed(promote(cli, "--final", "--yes"))
+    succeed(cli("rollback", NAME, "--env", "LIVE", "--yes"))
+
+    ended = cli("drift", NAME, "--env", "LIVE", "--markdown", "-")
+
+    said = "live points at 1.0.1, not yet at the image of the files"
+    assert said in ended.out and said in ended.err
+    assert re.search("in the files +the tag live", ended.err) and re.search("live +the tag test", ended.err)
+
+
+VERBS = {
+    "apply": ("apply", NAME, "--env", "LIVE", "--yes"),
+    "apply --all": ("apply", "--all", "--env", "LIVE", "--yes"),
+    "deploy": ("deploy", NAME, "--env", "LIVE", "--yes"),
+    "promote": ("promote", NAME, "--from", "TEST", "--to", "LIVE", "--yes"),
+    "rollback": ("rollback", NAME, "--env", "LIVE", "--yes"),
+    "destroy": ("destroy", NAME, "--env", "LIVE", "--yes"),
+}
+
+
+@pytest.mark.parametrize("arguments", VERBS.values(), ids=VERBS)
+def test_without_a_rule_there_is_nothing_to_override(
+    cli: Cli, environments: Sandbox, pipeline: Path, arguments: tuple[str, ...]
+) -> None:
+    for rule in ("", 'review = "never"'):
+        protect(cli, *filter(None, [rule]))
+        ended = cli(*arguments, "--override", "the site is down")
+        assert ended.code == 1
+        assert "--override has nothing to override" in ended.err
+        assert "reconciler.toml has no promote_from and no review" in ended.err
+    assert environments.writes() == []
+
+
+def test_an_override_says_which_rules_it_overrides(cli: Cli, environments: Sandbox, pipeline: Path) -> None:
+    protect(cli, 'promote_from = "TEST"')
+    override = ("--override", "the site is down")
+
+    in_test = succeed(cli("apply", NAME, "--env", "TEST", "--bump", "rc", "--force-bump", "--yes", *override))
+    assert "--override overrides nothing here" in in_test.err and "are overridden" not in in_test.err
+    in_live = succeed(cli("apply", NAME, "--env", "LIVE", "--yes", *override))
+    assert "promote_from of reconciler.toml is overridden" in in_live.err
+    edit(pipeline / "config.toml", 'cpu = "4"', 'cpu = "5"')
+    without_image = succeed(cli("apply", NAME, "--env", "LIVE", "--yes", *override))
+    assert "--override overrides nothing here" in without_image.err
+
+
+def test_a_reason_is_short_and_has_no_hidden_characters(
+    cli: Cli, environments: Sandbox, pipeline: Path
+) -> None:
+    protect(cli, 'review = "always"')
+    apply = ("apply", NAME, "--env", "LIVE", "--yes", "--override")
+
+    ended = cli(*apply, "x" * 301)
+    assert ended.code == 2 and "has 301 characters; use at most 300" in ended.err
+    succeed(cli(*apply, "one\x1b[2J\u202e\n ::error::two", "--json", "run.json"))
+
+    saves = json.loads(cli("state", "history", stack_in_live(environments), "--json").out)["saves"]
+    assert {save["override"] for save in saves} == {r"one\x1b[2J\u202e ::error::two"}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import click
 
 from reconciler.cli.options.command import Command
 from reconciler.cli.options.param_types import ClusterType, ParsedType
+from reconciler.cli.options.targets import workspace
 from reconciler.engine.requests import BUILDS, JOBS, ApplyOptions, Consent, FleetOptions
 
 if TYPE_CHECKING:
@@ -52,18 +53,46 @@ def approval(yes: str) -> Callable[[Command], Command]:
         )
         @functools.wraps(command)
         def with_approval(yes: bool, digest: str | None, override: str, **rest: Any) -> int:
-            return command(consent=Consent(yes, digest, _one_line(override)), **rest)
+            consent = Consent(yes, digest, _one_line(override))
+            if consent.override:
+                _check_override()
+            return command(consent=consent, **rest)
 
         return with_approval
 
     return decorated
 
 
+LONGEST_REASON = 300
+"""Characters of the reason of --override, which each save of the run keeps."""
+
+
+def _check_override() -> None:
+    """Raise UserError if the workspace has no rule that could be overridden."""
+    from reconciler.core.diagnostics import UserError, error
+
+    here = workspace()
+    shared = here.shared()
+    if not (shared.promotes_from or set(shared.reviews.values()) - {"never"}):
+        place = f"{here.file} has" if here.file else "There is no reconciler.toml, so there is"
+        detail = f"{place} no promote_from and no review. Run the command without --override."
+        raise UserError(error("--override has nothing to override", detail))
+
+
 def _one_line(reason: str) -> str:
-    """The reason on one line. Raises UsageError for a blank one, and for a secret, which would be kept."""
-    text = " ".join(reason.split())
+    """The reason on one line, without hidden characters.
+
+    Raises UsageError for a blank one, a very long one, and for a secret: the history would keep it.
+    """
+    from providers.text import visible  # late: few commands are given one
+
+    text = visible(" ".join(reason.split()))
     if reason and not text:
         raise click.UsageError("--override needs a reason")
+    if len(text) > LONGEST_REASON:
+        raise click.UsageError(
+            f"the reason of --override has {len(text):,} characters; use at most {LONGEST_REASON}"
+        )
     if text and (kind := _secret_in(text)):
         raise click.UsageError(f"the reason of --override contains {kind}, and the history would keep it")
     return text

@@ -202,7 +202,7 @@ def _details(entry: HistoryEntry, changed: Changes | None, open_label: str) -> l
         change_lines += [Text.assemble((f"{open_label} ", "yellow"), address) for address in changed.opened]
         lines += change_lines or [Text("settled the open writes" if changed.closed else "no changes", "dim")]
     why = [f"promoted from {entry.promoted_from}"] if entry.promoted_from else []
-    why += [f"overridden: {entry.override}"] if entry.override else []
+    why += [f"override: {entry.override}"] if entry.override else []
     lines += [Text(text, "yellow" if text.startswith("over") else "") for text in why]
     place = [f"commit {short_commit(entry.git_commit)}"] if entry.git_commit else []
     place += [entry.ci] if entry.ci else []
