@@ -269,15 +269,18 @@ def _live_changes(
     if tag is not None and tag.is_moved:
         return tuple(_with_moved_tag(changes, tag, kind))
     if tag is not None and recorded is not None:  # another environment published what the files declare
-        return tuple(_pending(change) for change in changes)
+        return tuple(_pending(change, tag, kind) for change in changes)
     return tuple(changes)
 
 
-def _pending(change: Change) -> Change:
+def _pending(change: Change, tag: TagInUse, kind: KindFacts) -> Change:
     """The change of a field whose live value is no other one than the last apply left."""
     if change.cls is not ChangeClass.UNRECORDED:
         return change
-    return change._replace(cls=ChangeClass.PENDING, reason=Reason(ReasonCode.FILES_CHANGED))
+    reason = Reason(ReasonCode.FILES_CHANGED)
+    if change.path == kind.moves:
+        reason = Reason(ReasonCode.CHANNEL_NOT_MOVED, {"tag": tag.tag, "version": tag.version})
+    return change._replace(cls=ChangeClass.PENDING, reason=reason)
 
 
 def _with_moved_tag(changes: Sequence[Change], tag: TagInUse, kind: KindFacts) -> Iterator[Change]:

@@ -33,6 +33,7 @@ class ReasonCode(StrEnum):
     RECREATED_OUTSIDE = "recreated-outside"
     OVERWRITTEN_OUTSIDE = "overwritten-outside"
     CHANNEL_MOVED = "channel-moved"  # `tag`, `by` an environment or "", which applied `version` or ""
+    CHANNEL_NOT_MOVED = "channel-not-moved"  # `tag`, which points at `version` or ""
     ADDED_OUTSIDE = "added-outside"
     UNDECLARED = "undeclared"
     UNFINISHED_CREATE = "unfinished-create"

@@ -127,7 +127,10 @@ def state(finding: Finding) -> str:
 def value(finding: Finding, world: str) -> str:
     """The value of a world ("desired", "recorded" or "live") on one line; "" if it is missing."""
     raw = getattr(finding.change, world)
-    return format_value(raw) if finding.change.path and raw is not MISSING else ""
+    if not finding.change.path or raw is MISSING:
+        return ""
+    is_tag = finding.change.reason.code is ReasonCode.CHANNEL_NOT_MOVED
+    return f"the tag {format_value(raw)}" if is_tag and raw is not None else format_value(raw)
 
 
 def values(finding: Finding) -> list[tuple[str, str]]:
@@ -446,6 +449,9 @@ _WORDS: Mapping[StrEnum, _Words] = {
     ReasonCode.RECREATED_OUTSIDE: "recreated outside",
     ReasonCode.OVERWRITTEN_OUTSIDE: "overwritten outside",
     ReasonCode.CHANNEL_MOVED: _channel_moved,
+    ReasonCode.CHANNEL_NOT_MOVED: lambda it: (
+        f"{it['tag']} points at {it['version'] or 'another image'}, not yet at this image"
+    ),
     ReasonCode.ADDED_OUTSIDE: "added outside",
     ReasonCode.UNDECLARED: "not declared in the files",
     ReasonCode.UNFINISHED_CREATE: "created by an interrupted run; added to the state",

@@ -40,7 +40,7 @@ VALUES: dict[Address, dict[str, list[Any]]] = {
         "default_parameters": [{"a": 1}, {"a": 2, "b": 1}],
     },
     DATASET: {"input_type": ["DATALAKE", "DATASET_VERSION"], "required": [True, False]},
-    IMAGE: {"version": ["1.0.0"], "content": [1, 2]},
+    IMAGE: {"version": ["1.0.0"], "content": [1, 2], "channel": ["latest", "test"]},
 }
 
 
@@ -51,10 +51,11 @@ def assess(*_: object) -> Assessment:
 KINDS = {
     **FACTS,
     "image": KindFacts(
-        {"version": FieldRule(), "content": FieldRule()},
+        {"version": FieldRule(), "content": FieldRule(), "channel": FieldRule()},
         prunable=False,
         published_as="version",
         content="content",
+        moves="channel",
         assess=assess,
     ),
 }
