@@ -93,7 +93,7 @@ class _Server:
 
     @property
     def is_overloaded(self) -> bool:
-        return sum(self.recent) > _OVERLOAD * len(self.recent)
+        return sum(self.recent) > _OVERLOAD * _RECENT
 
 
 class RateLimiter:

@@ -57,9 +57,14 @@ def refuse(limiter: RateLimiter, asked: float | None = None, request: str = "GET
     return limiter.report_refusal("far", request, asked)
 
 
-def test_after_a_refusal_all_requests_wait_and_continue_slowly_then_faster(clock: Clock) -> None:
+def overload(limiter: RateLimiter, asked: float) -> None:
+    """More than a quarter of the last 20 answers are refusals."""
+    assert all(refuse(limiter, asked, f"GET /{number}") for number in range(6))
+
+
+def test_in_an_overload_all_requests_wait_and_continue_slowly_then_faster(clock: Clock) -> None:
     limiter = RateLimiter(clock=clock, sleep=clock.sleep)
-    assert refuse(limiter, 7)
+    overload(limiter, 7)
     began, times = clock.now, []
     for _ in range(1000):
         limiter.wait("far")
@@ -85,7 +90,7 @@ def test_simultaneous_refusals_count_once(clock: Clock) -> None:
 
 def test_a_pause_does_not_raise_the_rate_above_the_limit(clock: Clock) -> None:
     limiter = RateLimiter(1, clock=clock, sleep=clock.sleep)
-    refuse(limiter, 2)
+    overload(limiter, 2)
     times = []
     for _ in range(3):
         limiter.wait("far")
@@ -211,17 +216,20 @@ def test_a_server_that_always_refuses_ends_the_wait_at_the_limit(
 
 @given(
     every=st.integers(5, 100),
+    first=st.integers(0, 100),
     asks=st.sampled_from([None, 1.0, 5.0]),
     count=st.integers(1, 2000),
 )
-@example(every=20, asks=1.0, count=2000)
+@example(every=20, first=0, asks=1.0, count=2000)
+@example(every=20, first=19, asks=1.0, count=2000)
 @settings(max_examples=60)
 def test_a_server_that_refuses_now_and_then_delays_only_what_it_refuses(
-    every: int, asks: float | None, count: int
+    every: int, first: int, asks: float | None, count: int
 ) -> None:
+    """Wherever the first refusal is: a server that has refused its first request is not overloaded yet."""
     clock = Clock()
     limiter = RateLimiter(clock=clock, sleep=clock.sleep)
-    answers = itertools.count(1)
+    answers = itertools.count(first)
     refused = 0
     for number in range(count):
         while True:
