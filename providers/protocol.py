@@ -6,13 +6,15 @@ Each method performs one operation at the provider and raises only the errors of
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, Protocol, TypeGuard, runtime_checkable
+from typing import Any, Literal, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 from providers.collection import Collection as ApiCollection
 from providers.config_keys import ConfigTable
 from providers.json_value import JSON
 from providers.reasons import Reason, Refusal
 from providers.rules import FieldRule
+
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,17 @@ class PlatformKind(ResourceKind, Protocol):
     facts: KindFacts
 
     def __init__(self, platform: Any) -> None: ...
+
+
+def is_a(kind: ResourceKind, protocol: type[K]) -> TypeGuard[K]:
+    """As `isinstance`, which takes long for a protocol. Asked once for each class of kinds."""
+    asked = type(kind), protocol
+    if asked not in _is_a:
+        _is_a[asked] = isinstance(kind, protocol)
+    return _is_a[asked]
+
+
+_is_a: dict[tuple[type, type], bool] = {}
 
 
 @runtime_checkable

@@ -85,6 +85,7 @@ class Registers:
         self._present = present
         self._sleep = sleep
         self._registers: dict[str, Register] = {}
+        self._stored: dict[str, tuple[Register, Register]] = {}  # as last stored, and with present addresses
         self._unregistered: dict[str, list[Snapshot]] = {}  # scope -> states that the register lacks
         self._mutex = threading.Lock()  # guards the next two; held for moments only
         self._turns: dict[str, threading.RLock] = {}  # one thread at a time reads or writes a stored register
@@ -227,9 +228,11 @@ class Registers:
         stored = self._store.load_register(scope)
         if stored is None:
             return self._from_states(scope)
-        return stored.with_addresses(self._present).with_states(
-            self._unregistered.get(scope, ()), self.exclusive
-        )
+        before, register = self._stored.get(scope, (None, stored))
+        if before is not stored:  # a store returns the same object while nobody writes it
+            register = stored.with_addresses(self._present)
+            self._stored[scope] = stored, register
+        return register.with_states(self._unregistered.get(scope, ()), self.exclusive)
 
     def _load_state(self, stack: str) -> Snapshot | None:
         state = self._store.load(stack)

@@ -12,7 +12,7 @@ from enum import Enum
 from providers.docker.source.key import SourceKey, fingerprint
 from providers.errors import ProviderError, SettingError
 from providers.leftovers import sweep
-from providers.protocol import AttestedKind, CheckedKind, is_published
+from providers.protocol import AttestedKind, CheckedKind, is_a, is_published
 from providers.reasons import Reason
 from providers.regular_files import read_regular, real_path
 from providers.table import FACTS
@@ -294,7 +294,7 @@ def _execute(
 ) -> tuple[ExecutionResult, Snapshot]:
     """The outcomes, and the state after them."""
     for kind in planned.kinds.values():
-        if isinstance(kind, AttestedKind):
+        if is_a(kind, AttestedKind):
             kind.carry_out(digest([planned.plan]))
     writer = StateWriter(
         session.store, planned.stored, lock=lock, written_by=VERSION, restores=planned.restores
@@ -358,7 +358,7 @@ def _check_config_is_writable(pipeline: Pipeline) -> None:
 def _check_steps(planned: PlanResult) -> None:
     """Check every write before the first one. Raises one UserError with all problems."""
     problems = []
-    checked = {name: kind for name, kind in planned.kinds.items() if isinstance(kind, CheckedKind)}
+    checked = {name: kind for name, kind in planned.kinds.items() if is_a(kind, CheckedKind)}
     for step in planned.plan.steps:
         kind, resource = checked.get(step.address.kind), planned.desired.get(step.address)
         if not step.writes or resource is None or kind is None:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
@@ -155,12 +154,19 @@ class _Process(Generic[A, T]):
 
     def run(self, chunk: Chunk[A]) -> Outcomes[T]:
         outcomes: dict[Path, T | Problem] = {}
-        run_job = partial(self._run_job, chunk, outcomes)
         if len(chunk.jobs) == 1:
-            run_job(*chunk.jobs.items())
-        else:
+            for folder, argument in chunk.jobs.items():
+                if (validated := self._read(chunk, folder, outcomes)) is not None:
+                    self._work(chunk, folder, validated, argument, outcomes)
+        else:  # one thread computes, the others mostly wait for servers
             with ThreadPoolExecutor(min(self._task.threads, len(chunk.jobs))) as pool:
-                list(pool.map(run_job, chunk.jobs.items()))
+                works = [
+                    pool.submit(self._work, chunk, folder, validated, argument, outcomes)
+                    for folder, argument in chunk.jobs.items()
+                    if (validated := self._read(chunk, folder, outcomes)) is not None
+                ]
+            for work in works:
+                work.result()
         events: list[Event] = []
         with suppress(IndexError):  # another thread takes events, too
             while True:
@@ -168,23 +174,39 @@ class _Process(Generic[A, T]):
         failed = self._sign_in_error[1] if self._sign_in_error and len(outcomes) < len(chunk.jobs) else None
         return Outcomes(outcomes, self._session is not None, failed, events)
 
-    def _run_job(self, chunk: Chunk[A], outcomes: dict[Path, T | Problem], job: tuple[Path, A]) -> None:
-        folder, argument = job
-        name = display_path(folder)
-
-        def emit(event: Event) -> None:
-            self._emit(PipelineEvent(name, event))
-
+    def _read(
+        self, chunk: Chunk[A], folder: Path, outcomes: dict[Path, T | Problem]
+    ) -> ValidatedPipeline | None:
+        """A pipeline whose files have no errors; None after an error, which becomes its outcome."""
         try:
             with self._computing:
-                validated = validate(folder, self._task.read_options, emit=emit)
+                validated = validate(folder, self._task.read_options, emit=self._emit_of(folder))
             if expected := chunk.keys.get(folder):
                 _require_same_files(folder, validated, expected)
             validated.require_valid()
-            if (session := self._signed_in(chunk.attempt)) is not None:
-                outcomes[folder] = self._task.work(replace(session, emit=emit), validated, argument)
         except (UserError, StateError) as problem:
             outcomes[folder] = problem
+            return None
+        return validated
+
+    def _work(
+        self,
+        chunk: Chunk[A],
+        folder: Path,
+        validated: ValidatedPipeline,
+        argument: A,
+        outcomes: dict[Path, T | Problem],
+    ) -> None:
+        try:
+            if (session := self._signed_in(chunk.attempt)) is not None:
+                session = replace(session, emit=self._emit_of(folder))
+                outcomes[folder] = self._task.work(session, validated, argument)
+        except (UserError, StateError) as problem:
+            outcomes[folder] = problem
+
+    def _emit_of(self, folder: Path) -> Emit:
+        name = display_path(folder)
+        return lambda event: self._emit(PipelineEvent(name, event))
 
     def _signed_in(self, attempt: int) -> Session | None:
         """The session; None if signing in failed in this or a later attempt."""

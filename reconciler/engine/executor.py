@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 from providers.errors import ProviderError
-from providers.protocol import ListedKind, LiveObject, ResourceKind
+from providers.protocol import ListedKind, LiveObject, ResourceKind, is_a
 from reconciler.core.events import Emit, Outcome, Status, StepFinished, StepStarted
 from reconciler.core.graph import Graph
 from reconciler.core.plan import Action, Plan, Step
@@ -238,7 +238,7 @@ class Executor:
 
     def _siblings(self, step: Step) -> Sequence[LiveObject]:
         kind, parent = self._kinds[step.address.kind], self._steps.parent(step)
-        assert isinstance(kind, ListedKind), f"{step.address} is in a list that cannot be read"
+        assert is_a(kind, ListedKind), f"{step.address} is in a list that cannot be read"
         assert parent is not None, f"the parent of {step.address} was written to"
         return kind.siblings(parent)
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from providers.errors import ProviderError
-from providers.protocol import ListedKind, LiveObject, Reference, ResourceKind
+from providers.protocol import ListedKind, LiveObject, Reference, ResourceKind, is_a
 from reconciler.core.graph import Graph
 from reconciler.core.remote import RemoteState, parent_of
 from reconciler.core.values import Address
@@ -53,7 +53,7 @@ def read(
             resource = desired.get(address)
             for kind in resource.owns if resource else ():
                 listed_kind = kinds[kind]
-                assert isinstance(listed_kind, ListedKind), f"{kind} is owned, but cannot be listed"
+                assert is_a(listed_kind, ListedKind), f"{kind} is owned, but cannot be listed"
                 found.update({Address(kind, child.name): child for child in listed_kind.siblings(live)})
         except ProviderError as problem:
             unreadable[address] = problem

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from providers.errors import ExistsError, GoneError, PermanentError, ProviderError
 from providers.json_value import JSON
-from providers.protocol import ListedKind, LiveObject, Progress, Reference, ResourceKind
+from providers.protocol import ListedKind, LiveObject, Progress, Reference, ResourceKind, is_a
 from providers.retries import is_rate_limited, is_transient, problem_of, retrying
 from reconciler.core.diff import Change, ChangeClass, Resolution, compare, effective_fields
 from reconciler.core.events import Emit, StepProgress, StepRetried
@@ -167,7 +167,7 @@ class Steps:
     def _delete_children(self, step: Step, live: LiveObject, kinds: Collection[str]) -> None:
         for name in kinds:
             kind = self._kinds[name]
-            assert isinstance(kind, ListedKind), f"{name} is owned, but cannot be listed"
+            assert is_a(kind, ListedKind), f"{name} is owned, but cannot be listed"
             children = self.attempt(step, partial(kind.siblings, live))
             for child in children:
                 with suppress(GoneError):
