@@ -1,4 +1,4 @@
-"""Limits the request rate, and the time spent waiting for servers that refuse requests.
+"""Limits the requests of a run: how many at once and per second, and the wait for servers that refuse them.
 
 One limiter serves all requests of a run; it sends nothing itself. A server that refuses (429, or 503 and the
 like) now and then delays the refused request alone. One that refuses more than a quarter of its last requests
@@ -18,6 +18,8 @@ from email.utils import parsedate_to_datetime
 from providers.timeouts import answer_timeout
 from providers.waits import Backoff, Repeat, Silence, SilenceEnd
 
+AT_ONCE = 32
+"""Most requests at once, to all servers together."""
 MAX_WAIT = 120.0
 """Maximum total wait in seconds for a server that keeps refusing, unless RECONCILER_TIMEOUT is set."""
 
@@ -99,8 +101,12 @@ class _Server:
 class RateLimiter:
     """Delays requests to the permitted rate. Thread-safe.
 
+    Attributes:
+        slot: to hold while a request is sent and its response arrives.
+
     Args:
         rps: maximum requests per second, to all servers together; None for no limit.
+        at_once: most requests at once.
         announce: called when a server makes the run wait, also by the HTTP adapters of the run.
         clock: returns monotonic seconds; for tests.
         sleep: sleeps a number of seconds; for tests.
@@ -110,6 +116,7 @@ class RateLimiter:
         self,
         rps: float | None = None,
         *,
+        at_once: int = AT_ONCE,
         announce: Announce | None = None,
         clock: Callable[[], float] | None = None,
         sleep: Callable[[float], None] | None = None,
@@ -117,6 +124,7 @@ class RateLimiter:
         self._interval = 1 / rps if rps else 0.0
         self._next = 0.0
         self._servers: dict[str, _Server] = {}
+        self.slot = threading.BoundedSemaphore(at_once)
         self.announce = announce
         self._clock = clock or time.monotonic
         self._sleep = sleep or time.sleep

@@ -13,9 +13,8 @@ from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnection
 
 from providers.bodies import read_body
 from providers.bounded import AnnouncedRetry, BoundedAdapter
-from providers.rate_limit import REFUSAL_STATUSES, RateLimiter, retry_after
+from providers.rate_limit import AT_ONCE, REFUSAL_STATUSES, RateLimiter, retry_after
 
-POOL = 32  # connections; the SDK's own session has 10
 CONNECT_TIMEOUT = 10.0  # seconds
 _MAX_REPEATS = 4  # of a read, if the platform is unavailable and requests no pause
 
@@ -74,7 +73,7 @@ class Adapter(BoundedAdapter):
             backoff_factor=0.3,
             respect_retry_after_header=False,
         )
-        super().__init__(limiter.announce, pool_maxsize=POOL, max_retries=retry)
+        super().__init__(limiter.announce, pool_maxsize=AT_ONCE, max_retries=retry)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         kwargs["timeout"] = (CONNECT_TIMEOUT, self._read_timeout)
@@ -83,7 +82,8 @@ class Adapter(BoundedAdapter):
         reads = request.method in ("GET", "HEAD")
         for attempt in count(1):
             self._limiter.wait(server, name)
-            response = self._send_once(request, *args, **kwargs)
+            with self._limiter.slot:
+                response = self._send_once(request, *args, **kwargs)
             status = response.status_code
             if status not in REFUSAL_STATUSES:
                 self._limiter.report_success(server, name)

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from providers.docker.builders.command_line import end_commands
+from providers.rate_limit import AT_ONCE
 from reconciler.cli import stores
 from reconciler.cli.options import TargetOptions
 from reconciler.core.events import Emit
@@ -36,7 +37,7 @@ def shared_session(
     stop: threading.Event | None = None,
     override: str = "",
 ) -> AbstractContextManager[Session]:
-    """A session that gets an equal share of the allowed requests per second.
+    """A session that gets an equal share of the allowed requests, at once and per second.
 
     Args:
         rps: requests per second of all sessions together; None for no limit.
@@ -55,6 +56,7 @@ def shared_session(
         stop or threading.Event(),
         verb=verb,
         rps=rps and rps / shares,
+        at_once=max(1, AT_ONCE // shares),
         stacks_below=stacks_below,
         find_target=where.beside,
         override=override,

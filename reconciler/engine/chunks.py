@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
+from providers.rate_limit import AT_ONCE
 from providers.waits import Hashing
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit, Event, Note, PipelineEvent
@@ -21,7 +22,7 @@ from reconciler.engine.files_key import key_of
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import CannotCheckError, Session
 from reconciler.engine.validate import ValidatedPipeline, validate
-from reconciler.engine.workers import THREADS, cores
+from reconciler.engine.workers import cores
 from reconciler.system.files import display_path
 from state.errors import StateError
 
@@ -220,7 +221,7 @@ class _Process(Generic[A, T]):
                 else:
                     if not self._task.writes:
                         session.platform.expect(self._task.total)
-                    self._session = replace(session, threads=max(1, THREADS // self._task.total))
+                    self._session = replace(session, threads=max(1, AT_ONCE // self._task.total))
             return self._session
 
     def _collect(self, event: Event) -> None:

@@ -9,12 +9,11 @@ from contextlib import contextmanager
 
 from providers.errors import ProviderError
 from providers.protocol import ListedKind, LiveObject, Reference, ResourceKind, is_a
+from providers.rate_limit import AT_ONCE
 from reconciler.core.graph import Graph
 from reconciler.core.remote import RemoteState, parent_of
 from reconciler.core.values import Address
 from state.snapshot import RecordedResource
-
-THREADS = 32
 
 
 def read(
@@ -23,7 +22,7 @@ def read(
     kinds: Mapping[str, ResourceKind],
     *,
     also: Collection[Address] = (),
-    threads: int = THREADS,
+    threads: int = AT_ONCE,
 ) -> RemoteState:
     """Read every desired resource, and all siblings in lists that the files own.
 

@@ -14,14 +14,13 @@ from providers.docker.registry.connection import ConnectionPool
 from providers.errors import ExistsError, ProviderError, RefusedError, TransientError, UnexpectedError
 from providers.picsellia.platform import Platform
 from providers.protocol import Reference
-from providers.rate_limit import RateLimiter
+from providers.rate_limit import AT_ONCE, RateLimiter
 from providers.table import EXCLUSIVE
 from reconciler.core.diagnostics import UserError
 from reconciler.core.events import Emit, Note, Notice
 from reconciler.core.plan import Stack
 from reconciler.core.values import Address, present_address
 from reconciler.credentials.target import Target
-from reconciler.engine import refresh
 from reconciler.engine.kinds import kinds_of
 from reconciler.engine.older_state import OlderState, StoredNames, older_state_of, usual_stack
 from reconciler.engine.problems import provider_diagnostic
@@ -57,7 +56,7 @@ class Session:
     """Connections to registries, shared by all pipelines."""
     probes: Probes = field(default_factory=Probes)
     """The builders of this machine, for all pipelines."""
-    threads: int = refresh.THREADS
+    threads: int = AT_ONCE
     """Most reads at once for one pipeline."""
     names: "StateNames" = field(default_factory=lambda: StateNames(Register, None))
     """The other names of the state of each stack that the session uses."""
@@ -154,6 +153,7 @@ def session(
     *,
     verb: str = "apply",
     rps: float | None = None,
+    at_once: int = AT_ONCE,
     stacks_below: StacksBelow | None = None,
     find_target: Callable[[str], Target] | None = None,
     override: str = "",
@@ -163,6 +163,7 @@ def session(
     Args:
         verb: the command that hints suggest.
         rps: most requests per second, to all servers together; None for no limit.
+        at_once: most requests at once.
         stacks_below: finds the stacks that the files declare, so that the state of a renamed pipeline is
             found; None to look for its present name only.
         find_target: the target of another environment by its name. Raises UserError. None for a command that
@@ -174,7 +175,7 @@ def session(
         UserError: the platform refuses the token or the organization.
     """
     emit(Note(f"signing in to {target.host} as {target.organization}"))
-    limiter = RateLimiter(rps, announce=emit)
+    limiter = RateLimiter(rps, at_once=at_once, announce=emit)
     platform = _sign_in(target, limiter)
     registers = Registers(store, EXCLUSIVE, present=present_address)
     names = StateNames(registers.read, stacks_below)

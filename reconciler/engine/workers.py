@@ -10,16 +10,18 @@ from dataclasses import dataclass
 from queue import LifoQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from providers.rate_limit import AT_ONCE
+
 if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
 
 R = TypeVar("R")
 
-THREADS = 32
-"""Most pipelines at once, in all workers together."""
+THREADS = 2 * AT_ONCE
+"""Most pipelines at once, in all workers together: some compute while the requests of others are sent."""
 _MANY = 100
 """The number of pipelines from which on worker processes save time."""
-_CHUNKS_EACH = 8
+_CHUNKS_EACH = 4
 """Chunks per process: few, to keep the threads of a chunk busy, but enough to balance uneven chunks."""
 
 

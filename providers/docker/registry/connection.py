@@ -26,7 +26,7 @@ from providers.docker.registry.reference import Repository
 from providers.errors import PermanentError, ProviderError, TransientError
 from providers.http import Session, origin, same_origin
 from providers.image_names import is_loopback
-from providers.rate_limit import REFUSAL_STATUSES, RateLimiter, retry_after
+from providers.rate_limit import AT_ONCE, REFUSAL_STATUSES, RateLimiter, retry_after
 from providers.retries import ATTEMPTS, attempt, delay, is_transient, problem_of, retrying
 from providers.timeouts import answer_timeout
 from providers.waits import Repeat
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     import tenacity
 
 _WRITE_TIMEOUT = 300.0  # seconds; a registry may take minutes to store a large upload
-_THREADS = 32
 
 
 class Body:
@@ -63,7 +62,7 @@ class ConnectionPool(BoundedAdapter):
     """
 
     def __init__(self, limiter: RateLimiter) -> None:
-        super().__init__(limiter.announce, pool_connections=_THREADS, pool_maxsize=_THREADS)
+        super().__init__(limiter.announce, pool_connections=AT_ONCE, pool_maxsize=AT_ONCE)
         self.limiter = limiter
         self.configurations: dict[str, bytes] = {}
         self._sessions = {True: self._session(trust_env=False), False: self._session(trust_env=True)}
@@ -84,7 +83,8 @@ class ConnectionPool(BoundedAdapter):
         parts = urlsplit(request.url or "")
         server, name = str(parts.netloc), f"{request.method} {parts.path!s}"
         self.limiter.wait(server, name)
-        response = super().send(request, *args, **kwargs)
+        with self.limiter.slot:
+            response = super().send(request, *args, **kwargs)
         if response.status_code in REFUSAL_STATUSES:
             pause = retry_after(response.headers)
             is_explicit = response.status_code == 429 or pause is not None
