@@ -2,8 +2,9 @@
 
 import os
 import signal
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ R = TypeVar("R")
 
 THREADS = 2 * AT_ONCE
 """Most pipelines at once, in all workers together: some compute while the requests of others are sent."""
+_OURS = "reconciler.", "providers.", "state."
 _MANY = 100
 """The number of pipelines from which on worker processes save time."""
 _CHUNKS_EACH = 4
@@ -129,18 +131,26 @@ class WorkerProcesses(Executor):
 
 def _one_process() -> "ProcessPoolExecutor":
     from concurrent.futures import ProcessPoolExecutor  # few runs need more than one process
-    from multiprocessing import get_context
+    from multiprocessing import get_all_start_methods, get_context
 
-    return ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_end_with_the_command)
+    method = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
+    context = get_context(method)
+    if method == "forkserver":  # imports once what all workers need
+        context.set_forkserver_preload([name for name in sys.modules if name.startswith(_OURS)])
+    variables = dict(os.environ)
+    return ProcessPoolExecutor(1, mp_context=context, initializer=_start_worker, initargs=(variables,))
 
 
-def _end_with_the_command() -> None:
-    """In a worker process: exit when the command's process ends for any reason.
+def _start_worker(variables: Mapping[str, str]) -> None:
+    """In a worker process: take over the variables, and end with the command, however it ends.
 
-    A pool's worker would wait forever: it holds both ends of the pipe that its calls come through.
+    The process that workers are forked from has the variables of the first run. A pool's worker would wait
+    forever: it holds both ends of the pipe that its calls come through.
     """
     from multiprocessing import parent_process
 
+    os.environ.clear()
+    os.environ.update(variables)
     parent = parent_process()
     assert parent is not None
 

@@ -231,13 +231,13 @@ def test_ctrl_c_while_workers_start_prints_one_word(fleet: Fleet) -> None:
 
 
 def test_ctrl_c_while_workers_read_prints_one_word(fleet: Fleet) -> None:
-    def asks(_: str) -> bool:
+    def asks(_: int) -> bool:
         return any(request["path"].endswith("/inputs") for request in fleet.sandbox.requests())
 
     assert _interrupted(fleet, asks) == (130, ["interrupted"])
 
 
-def _interrupted(fleet: Fleet, ready: Callable[[str], bool]) -> tuple[int, list[str]]:
+def _interrupted(fleet: Fleet, ready: Callable[[int], bool]) -> tuple[int, list[str]]:
     """Press Ctrl-C when a worker process runs and `ready`; returns the exit code and the words on stderr."""
     code = """
 import os, signal
@@ -252,8 +252,7 @@ cli.main(["drift", "--all"])
     with subprocess.Popen(
         [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as run:
-        children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
-        while not any(_is_a_worker(pid) and ready(pid) for pid in children.read_text().split()):
+        while not any(ready(pid) for pid in _workers(run.pid)):
             assert run.poll() is None
             time.sleep(0.01)
         os.killpg(run.pid, signal.SIGINT)
@@ -261,11 +260,25 @@ cli.main(["drift", "--all"])
     return run.returncode, err.split()
 
 
-def _is_a_worker(pid: str) -> bool:
+def _workers(command: int) -> list[int]:
+    """The worker processes of a command, which are forked from one of its children."""
+    return [
+        worker
+        for child in _children(command)
+        if "forkserver" in _read(f"/proc/{child}/cmdline")
+        for worker in _children(child)
+    ]
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in _read(f"/proc/{pid}/task/{pid}/children").split()]
+
+
+def _read(path: str) -> str:
     try:
-        return "spawn_main" in Path("/proc", pid, "cmdline").read_text()
-    except (FileNotFoundError, ProcessLookupError):  # it was something else, and is gone
-        return False
+        return Path(path).read_text()
+    except (FileNotFoundError, ProcessLookupError):  # that process is gone
+        return ""
 
 
 def test_a_process_that_cannot_sign_in_leaves_its_pipelines_to_the_others(

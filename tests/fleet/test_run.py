@@ -267,7 +267,7 @@ def test_a_pipeline_that_kills_its_worker_costs_itself_only(folders: list[Path],
 
 
 def hanging(session: Session, validated: ValidatedPipeline, argument: str) -> None:
-    print(os.getpid(), flush=True)
+    os.write(1, f"{os.getpid()}\n".encode())  # at once, as others print, too
     threading.Event().wait()
 
 
