@@ -4,17 +4,20 @@ Knows no subject. Platform and registry are a sandbox in a process of its own on
 processor time is taken from the same cores.
 """
 
+import ctypes
 import os
+import resource
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from providers.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[1]
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ def user(sandbox: Sandbox, state: Path) -> dict[str, str]:
 
 def measured(name: str, sandbox: Sandbox, folder: Path, command: Sequence[str]) -> Run:
     """Run `reconciler` with these arguments in the folder. It must succeed."""
+    _adopt_orphans()
     sandbox.clear_requests()
     load = os.getloadavg()[0]
     before, began = processor_time(sandbox), time.monotonic()
@@ -63,9 +67,11 @@ def measured(name: str, sandbox: Sandbox, folder: Path, command: Sequence[str]) 
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             stdout=out,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         _, status, usage = os.wait4(process.pid, 0)
     seconds = time.monotonic() - began
+    ours = _computed(usage) + sum(map(_computed, _rest_of(process.pid)))
     requests = sandbox.requests()
     run = Run(
         name,
@@ -73,7 +79,7 @@ def measured(name: str, sandbox: Sandbox, folder: Path, command: Sequence[str]) 
         len(requests),
         sum(request["status"] == 429 for request in requests),
         seconds,
-        usage.ru_utime + usage.ru_stime,
+        ours,
         processor_time(sandbox) - before,
         usage.ru_maxrss * 1024,
         load,
@@ -81,6 +87,24 @@ def measured(name: str, sandbox: Sandbox, folder: Path, command: Sequence[str]) 
     print(run, file=sys.stderr, flush=True)
     assert run.code == 0, (folder.parent / "out").read_text()[-2000:]
     return run
+
+
+def _adopt_orphans() -> None:
+    """From now on, this process is the parent of what its children leave behind (Linux: prctl(2))."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _computed(usage: resource.struct_rusage) -> float:
+    return usage.ru_utime + usage.ru_stime
+
+
+def _rest_of(group: int) -> Iterator[resource.struct_rusage]:
+    """What processes of the command used that it did not wait for, such as the one that forks its workers."""
+    while True:
+        try:
+            yield os.wait4(-group, 0)[2]
+        except ChildProcessError:
+            return
 
 
 def processor_time(sandbox: Sandbox) -> float:

@@ -124,11 +124,18 @@ def compare(
         raw_desired, raw_live = desired[name], live.get(name, MISSING)
         raw_recorded = recorded.get(name, MISSING) if recorded else MISSING
         value = normalised(raw_desired, rule)
-        recorded_value = value if _is_identical(raw_recorded, raw_desired) else normalised(raw_recorded, rule)
+        is_recorded = _is_identical(raw_recorded, raw_desired)
+        recorded_value = value if is_recorded else normalised(raw_recorded, rule)
         if rule.write_only:
             live_value: JSON | NoValue = MISSING
         elif _is_identical(raw_live, raw_desired):
             live_value = value
+            if is_recorded:  # most fields of most plans
+                place = places.get(name, "")
+                changes.append(
+                    Change(name, ChangeClass.IN_SYNC, value, value, value, IN_SYNC, write=False, place=place)
+                )
+                continue
         else:
             live_value = normalised_live(raw_live, rule, recorded_value, value)
         changes += _compare_field(name, value, recorded_value, live_value, rule, places.get(name, ""))

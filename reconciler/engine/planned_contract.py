@@ -58,6 +58,9 @@ def with_contract(
 ) -> Plan:
     """The plan with its changes of the contract, breaking ones first. Callers see the live inputs."""
 
+    if all(step.action is Action.NOOP for step in plan.steps):
+        return plan
+
     def place(name: str, contract: _PlannedContract) -> str:
         return place_of(pipeline, contract.declared[name]) if name in contract.declared else ""
 
