@@ -1,12 +1,20 @@
 """Rate limits, measured with a fake clock."""
 
 import itertools
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from requests.adapters import HTTPAdapter
 
+from providers.docker.registry.connection import ConnectionPool
+from providers.http import Session
+from providers.picsellia.transport import Adapter, without_netrc
 from providers.rate_limit import MAX_WAIT, RateLimiter, retry_after
 from providers.waits import Backoff
 
@@ -272,3 +280,46 @@ def test_the_delay_in_a_response(value: str, seconds: float | None) -> None:
     assert retry_after({"Retry-After": value, "Date": "Fri, 28 Nov 2025 10:00:00 GMT"}) == seconds
     retry_after({"Retry-After": value, "Date": value})
     retry_after({"Retry-After": value})
+
+
+class Counting(BaseHTTPRequestHandler):
+    """Answers when as many requests are under way as may be, and notes the most that there were."""
+
+    expected, under_way, most = 0, 0, 0
+    changed = threading.Condition()
+
+    def do_GET(self) -> None:
+        cls = type(self)
+        with self.changed:
+            cls.under_way += 1
+            cls.most = max(cls.most, cls.under_way)
+            self.changed.notify_all()
+            self.changed.wait_for(lambda: cls.most >= cls.expected, timeout=60)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        with self.changed:
+            cls.under_way -= 1
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 32])
+@pytest.mark.parametrize("adapter", [lambda limiter: Adapter(60.0, limiter), ConnectionPool])
+def test_so_many_requests_are_under_way_and_no_more(
+    adapter: Callable[[RateLimiter], HTTPAdapter], at_once: int
+) -> None:
+    Counting.expected, Counting.most = at_once, 0
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), Counting) as server,
+        ThreadPoolExecutor(2 * at_once) as pool,
+        Session() as session,
+    ):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        session.mount("http://", adapter(RateLimiter(at_once=at_once)))
+        url = f"http://127.0.0.1:{server.server_port}/"
+        answers = list(pool.map(lambda _: session.get(url, auth=without_netrc), range(4 * at_once)))
+        server.shutdown()
+    assert {answer.status_code for answer in answers} == {200}
+    assert Counting.most == at_once
