@@ -27,7 +27,7 @@ from tests.waits import PATIENCE
 PACKAGES = (
     *("docker.io", "docker-registry", "busybox-static", "iptables", "apache2-utils"),
     *("chromium", "fonts-dejavu-core", "graphviz", "tmux"),
-    *("zsh", "fish", "groff", "mandoc"),
+    *("zsh", "fish", "groff", "mandoc", "man-db"),
 )
 BUSYBOX = Path("/bin/busybox")
 

@@ -5,14 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import click
 import pytest
 
-from reconciler.cli import COMMANDS, group
+from reconciler.cli import COMMANDS
+from reconciler.cli.reference import every_command
 from tests.conftest import copy_example
 
 ROOT = Path(__file__).parents[1]
@@ -153,24 +152,8 @@ def interpreter(code: str, given: object, folder: Path) -> object:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def every_command() -> Iterator[str]:
-    """Each command as it is typed, groups and their commands included."""
-
-    def below(command: click.Command, words: tuple[str, ...]) -> Iterator[str]:
-        yield " ".join(words)
-        if isinstance(command, click.Group):
-            context = click.Context(command)
-            for name in command.list_commands(context):
-                found = command.get_command(context, name)
-                assert found is not None
-                yield from below(found, (*words, name))
-
-    yield from below(group, ())
-    yield "drift merge"
-
-
 def test_help_imports_declarations_only(tmp_path: Path) -> None:
-    commands = list(every_command())
+    commands = [one.command_path.partition(" ")[2] for one in every_command()]
     assert {"", "plan", "state history", "drift merge", *COMMANDS} <= set(commands)
 
     found = interpreter(HELP, commands, tmp_path)

@@ -17,7 +17,8 @@ import click
 import pytest
 
 from providers.sandbox import Sandbox
-from reconciler.cli import COMMANDS, group
+from reconciler.cli import COMMANDS
+from reconciler.cli.reference import every_command
 from tests.commands.terminal import Terminal
 from tests.conftest import Cli, copy_example
 from tests.services import program
@@ -209,22 +210,11 @@ def test_every_argument_and_option_with_a_free_value_is_completed_or_known() -> 
         *("--approve", "--override", "--owner", "--reason", "--image", "--changed"),  # the user's own words
     }
     missing = []
-    for words_, command in every_command():
-        for param in command.params:
+    for context in every_command():
+        for param in context.command.params:
             plain = type(param.type) in (click.types.StringParamType, click.types.FuncParamType)
-            names = {*words_.split(), *param.opts}
+            names = {*context.command_path.split(), *param.opts}
             is_open = plain and not getattr(param, "is_flag", False)
             if is_open and param._custom_shell_complete is None and not names & free:
-                missing.append(f"{words_} {param.opts}")
+                missing.append(f"{context.command_path} {param.opts}")
     assert missing == []
-
-
-def every_command() -> Iterator[tuple[str, click.Command]]:
-    """Each command with its words."""
-    for name in COMMANDS:
-        command = group.get_command(click.Context(group), name)
-        assert command is not None
-        if isinstance(command, click.Group):
-            yield from ((f"{name} {below}", one) for below, one in command.commands.items())
-        else:
-            yield name, command
