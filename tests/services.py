@@ -164,21 +164,33 @@ def started_registry(auth: str = "") -> Iterator[Registry]:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Callable[..., str]:
+def chromium_program() -> str:
+    """The program `chromium`."""
+    return _binary("chromium") or _unavailable(
+        "no browser to look at a page with (Debian: apt install chromium)"
+    )
+
+
+@pytest.fixture(scope="session")
+def browser(chromium_program: str) -> Callable[..., str]:
     """Opens a file or an address in headless Chromium; the page as it stands once its scripts have run.
 
     Called with a path or an http address, and more of Chromium's flags. It asks no network, and leaves no
     profile behind.
     """
-    program = _binary("chromium")
-    if program is None:
-        return _unavailable("no browser to look at a page with (Debian: apt install chromium)")
 
     def opened(page: Path | str, *flags: str) -> str:
         address = page if isinstance(page, str) else page.as_uri()
         with _folder() as profile:
             command = [
-                *(program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+                *(
+                    chromium_program,
+                    "--headless",
+                    "--no-sandbox",
+                    "--disable-gpu",
+                    "--disable-quic",
+                    "--no-first-run",
+                ),
                 *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
                 *(f"--user-data-dir={profile}", "--dump-dom", *flags, address),
             ]

@@ -207,6 +207,7 @@ def test_a_release_holds_what_the_demo_plays_the_pages_the_licence_and_the_types
     assert "reconciler/schemas/config.schema.json" in names
     pages = {name for name in names if ".data/data/share/man/man1/" in name}
     assert {name.rpartition("/")[2] for name in pages} >= {"reconciler.1", "reconciler-state-show.1"}
+    assert "reconciler/views/site/assets/uplot/uPlot.iife.min.js" in names
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
     assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")]
     assert not [name for name in names if name.startswith(("tests/", "examples/"))]

@@ -73,6 +73,7 @@ CASES = [
     Case("status --all --offline", 1, PLATFORM | STATE),
     Case("status --all --offline --matrix", 1, PLATFORM | STATE),
     Case("drift dataset_cleanup", 1, PLATFORM),
+    Case("dashboard --out site", 0, PLATFORM | STATE | {"jinja2"}),
     Case("drift merge report.json", 1, FILES),
     Case("adopt dataset_cleanup", 1, PLATFORM),
     Case("show plan.json", 1, TERMINAL),

@@ -27,6 +27,7 @@ COMMANDS = {
     "rollback": "Restore the state of an earlier run.",
     "status": "Show version, image, last apply and drift of each pipeline.",
     "drift": "Report changes made outside of the files.",
+    "dashboard": "Write static pages about all pipelines and environments.",
     "adopt": "Write changes made outside of the files into the files.",
     "show": "Show a saved plan.",
     "graph": "Draw a pipeline's resources, or what pipelines share.",

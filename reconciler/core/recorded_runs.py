@@ -36,3 +36,9 @@ class RecordedRun:
     def serial(self) -> int:
         """The serial to roll back to."""
         return self.saves[0].serial
+
+    @property
+    def verb(self) -> str:
+        """The command of the run: `apply`, `promote`, `rollback`, …; "" if it is unknown."""
+        words = self.saves[0].command.split()[1:]
+        return words[0] if words and not words[0].startswith("-") else ""

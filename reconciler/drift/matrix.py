@@ -3,15 +3,16 @@
 Reads only the history of a pipeline whose environments run different versions: to count what one lacks.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 
 from semver import Version
 
 from reconciler.core.events import Emit, Note
-from reconciler.core.recorded_runs import RunOutcome
+from reconciler.core.recorded_runs import RecordedRun, RunOutcome
 from reconciler.drift.findings import DriftState
 from reconciler.drift.status import Row
 from reconciler.engine.earlier_states import recorded_runs
@@ -101,7 +102,7 @@ def matrix(rows: Iterable[Row], columns: Sequence[Column], store: Store, emit: E
     others = sorted({where for found in by_line.values() for where in found} - known)
     ordered = sorted(by_line.items())
     with ThreadPoolExecutor(THREADS, thread_name_prefix="history") as pool:
-        cells = pool.map(lambda item: _cells(item[1], store, emit), ordered)
+        cells = pool.map(lambda item: cells_of(item[1], partial(_history, store, emit)), ordered)
         lines = [
             MatrixLine(stack, folder, found)
             for ((stack, folder), _), found in zip(ordered, cells, strict=True)
@@ -123,7 +124,12 @@ def in_promotion_order(columns: Sequence[Column]) -> list[Column]:
     return [by_name[name] for name in order]
 
 
-def _cells(rows: Mapping[str, Row], store: Store, emit: Emit) -> dict[str, Cell]:
+def cells_of(rows: Mapping[str, Row], runs_of: Callable[[Row], Iterable[RecordedRun]]) -> dict[str, Cell]:
+    """The cells of one pipeline, by the scope of the environment.
+
+    Args:
+        runs_of: the history of a row, latest first. Called only if the environments run different versions.
+    """
     found = {where: Cell(row, None) for where, row in rows.items()}
     versions = {where: version for where, cell in found.items() if (version := _parsed(cell.version))}
     if not versions:
@@ -132,18 +138,23 @@ def _cells(rows: Mapping[str, Row], store: Store, emit: Emit) -> dict[str, Cell]
     lowest = min(versions.values())
     newer = {versions[furthest]}
     if lowest < versions[furthest]:
-        emit(Note(f"reading the history of {rows[furthest].where}/{rows[furthest].stack}"))
-        newer |= _applied_since(store, rows[furthest], lowest)
+        newer |= _applied_since(runs_of(rows[furthest]), lowest)
     for where, version in versions.items():
         behind = sum(other > version for other in newer)
         found[where] = Cell(rows[where], behind)
     return found
 
 
-def _applied_since(store: Store, row: Row, lowest: Version) -> set[Version]:
+def _history(store: Store, emit: Emit, row: Row) -> Iterable[RecordedRun]:
+    stack = f"{row.where}/{row.stack}"
+    emit(Note(f"reading the history of {stack}"))
+    return recorded_runs(store, stack)
+
+
+def _applied_since(runs: Iterable[RecordedRun], lowest: Version) -> set[Version]:
     """The versions above the lowest one that an environment applied, and did not roll back from."""
     found: set[Version] = set()
-    for run in recorded_runs(store, f"{row.where}/{row.stack}"):
+    for run in runs:
         version = _parsed(run.version)
         if run.outcome is not RunOutcome.APPLIED or version is None:
             continue

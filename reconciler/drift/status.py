@@ -171,8 +171,8 @@ def orphan_row(orphan: Orphan) -> Row:
     drift = Reason(DriftState.ORPHANED, {"declared": orphan.declared} if orphan.declared else {})
     row = Row(orphan.name, orphan.name, orphan.folder, orphan.scope, drift=drift)
     if orphan.problem is not None:
-        return _with_unread_state(row, orphan.problem)
-    return _with_state(row, orphan.state, orphan.last_apply)
+        return with_unread_state(row, orphan.problem)
+    return with_state(row, orphan.state, orphan.last_apply)
 
 
 def _pipelines(
@@ -240,7 +240,7 @@ def _stored_rows(
                 continue
             if state is not None:
                 listed.add(reads.stored_name(str(stack)) if isinstance(reads, RenamingStore) else str(stack))
-                row = _with_state(row, state, last_apply(reads, str(stack), state))
+                row = with_state(row, state, last_apply(reads, str(stack), state))
             yield pipeline, row, state is not None
 
 
@@ -276,7 +276,7 @@ def _rows_without_login(
             if training is None:
                 continue
             row = replace(row, folder=training.folder)
-        row = _with_state(row, state, last_apply(store, text, state))
+        row = with_state(row, state, last_apply(store, text, state))
         yield replace(row, drift=_NO_LOGIN)
 
 
@@ -286,7 +286,7 @@ def _load(store: Store, text: str, row: Row, failed: Callable[[UserError], None]
         return store.load(text)
     except UnreadableStateError as problem:
         failed(UserError(error(problem.message, problem.hint)))
-        return _with_unread_state(row, problem)
+        return with_unread_state(row, problem)
 
 
 def _once_per_folder(failed: Callable[[UserError], None]) -> Callable[[Path, UserError], None]:
@@ -347,7 +347,7 @@ def _live_row(now: datetime, opened: Session, validated: ValidatedPipeline, _: N
     planned = make_plan(opened, validated, PlanRequest(), partial=True)
     stack, store = planned.plan.stack, opened.store
     report = report_of(opened, planned, first_seen={}, now=now)
-    row = _with_state(_row_of(stack, pipeline), planned.stored, report.last_apply)
+    row = with_state(_row_of(stack, pipeline), planned.stored, report.last_apply)
     for image in sorted(planned.running, key=lambda image: image.is_moved):  # a moved one is shown
         row = replace(row, running_version=image.version, running_digest=image.digest or "")
     stored_name = store.stored_name(str(stack)) if isinstance(store, RenamingStore) else str(stack)
@@ -379,12 +379,17 @@ def _row_of(stack: Stack, pipeline: Pipeline) -> Row:
     )
 
 
-def _drift(report: StackReport, row: Row, now: datetime) -> Reason:
+def drift_found(report: StackReport, now: datetime) -> Reason | None:
+    """The drift that a report has, or what it could not read; None if it has no finding."""
     counts = {cls: count for cls, count in Report(now, (report,)).counts.items() if count}
     if report.unchecked:
         return Reason(DriftState.PARTLY_READ, {"counts": counts})
-    if counts:
-        return Reason(DriftState.DIFFERENT, {"counts": counts})
+    return Reason(DriftState.DIFFERENT, {"counts": counts}) if counts else None
+
+
+def _drift(report: StackReport, row: Row, now: datetime) -> Reason:
+    if (found := drift_found(report, now)) is not None:
+        return found
     if row.agrees:
         return Reason(DriftState.IN_SYNC)
     if row.follows:
@@ -396,12 +401,14 @@ def _unreadable(problem: str) -> Reason:
     return Reason(DriftState.UNREADABLE, {"problem": problem})
 
 
-def _with_unread_state(row: Row, problem: UnreadableStateError) -> Row:
+def with_unread_state(row: Row, problem: UnreadableStateError) -> Row:
+    """The row of a stack whose state cannot be read."""
     is_newer = isinstance(problem, NewerFormatError)
     return replace(row, drift=Reason(DriftState.NEWER_STATE if is_newer else DriftState.DAMAGED_STATE))
 
 
-def _with_state(row: Row, state: Snapshot | None, applied: LastApply | None) -> Row:
+def with_state(row: Row, state: Snapshot | None, applied: LastApply | None) -> Row:
+    """The row with what the last apply left."""
     image = image_in(state) if state else None
     if image is None:
         return replace(row, applied=applied)

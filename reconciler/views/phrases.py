@@ -18,6 +18,7 @@ from reconciler.core.diff import ChangeClass
 from reconciler.core.plan import Action, Basis, Plan, Stack
 from reconciler.core.promotion import Promotion, PromotionRefusal, PromotionWay, RunningVersion
 from reconciler.core.reasons import ContractCode, ReasonCode, RefusalCode, Way
+from reconciler.core.recorded_runs import RunOutcome
 from reconciler.core.runs import PipelineRun, RunResult
 from reconciler.core.stale import PlanMismatch
 from reconciler.core.values import MISSING, NoValue
@@ -41,6 +42,8 @@ TONES = {
     RunResult.FAILED.value: "bad",
     RunResult.INTERRUPTED.value: "warn",
     RunResult.NOT_STARTED.value: "warn",
+    RunOutcome.ROLLED_BACK.value: "muted",
+    RunOutcome.UNKNOWN.value: "unknown",
     Action.CREATE.word: "good",
     Action.UPDATE.word: "warn",
     Action.REPLACE.word: "bad",
@@ -49,7 +52,7 @@ TONES = {
     Action.FORGET.word: "muted",
     Action.NOOP.word: "muted",
 }
-"""Class, action or result -> tone. Each output with colours has one colour per tone."""
+"""Class, action, result or outcome -> tone. Each output with colours has one colour per tone."""
 
 
 WORLDS = {"desired": "in the files", "recorded": "last applied", "live": "live"}

@@ -3,7 +3,8 @@
 Such text can neither start a line, send a command to a terminal or a workflow, nor add markup. Hidden
 characters become visible. The console in `terminal/console.py` passes every text through `on_one_line`.
 Markdown, annotations, JUnit and drawings use `one_line` before their own quoting, HTML pages `visible`, and
-JSON documents `json_text`. In a workflow, a document on stdout passes through `safe_for_workflows`.
+JSON documents `json_text`, scripts `json_script`. In a workflow, a document on stdout passes through
+`safe_for_workflows`.
 """
 
 import json
@@ -20,7 +21,9 @@ __all__ = [
     "escape_match",
     "has_commands",
     "in_workflow",
+    "is_web",
     "json_line",
+    "json_script",
     "json_text",
     "limited",
     "on_one_line",
@@ -96,6 +99,22 @@ def _indented(document: JSON) -> str:
 def json_line(document: JSON) -> str:
     """The document as JSON on one line, with its line feed; otherwise as `json_text`."""
     return _BUT_LINES.sub(_for_json, json.dumps(document, ensure_ascii=False)) + "\n"
+
+
+def json_script(document: JSON) -> str:
+    """The document as an expression of JavaScript, which cannot end a script element or begin a comment."""
+    import orjson
+
+    try:
+        text = orjson.dumps(document).decode()
+    except TypeError:  # as in `_indented`
+        text = json.dumps(document, separators=(",", ":"))
+    return _BUT_LINES.sub(_for_json, text.replace("<", "\\u003c"))
+
+
+def is_web(address: str) -> bool:
+    """Whether the address is safe to link to: servers may send `javascript:` addresses."""
+    return address.startswith(("https://", "http://"))
 
 
 def safe_for_workflows(document: str, format_: str) -> str:

@@ -1,9 +1,9 @@
 """Runs `reconciler show`."""
 
-import re
 import sys
 from pathlib import Path
 
+from reconciler.cli.documents import format_of
 from reconciler.core.exit_codes import DONE
 from reconciler.core.runs import RunReport
 from reconciler.views.reports.plan_json import read_plan
@@ -11,12 +11,9 @@ from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.plans import print_plan, print_refusals
 
-_FORMAT = re.compile(rb'"format": ?"(reconciler/[a-z]+)"')
-"""Every document begins with its format."""
-
 
 def run(file: Path) -> int:
-    match _format(file):
+    match format_of(file):
         case b"reconciler/run":
             from reconciler.views.reports.run_json import read_run
 
@@ -30,18 +27,6 @@ def run(file: Path) -> int:
         case _:
             _show_plan(file)
     return DONE
-
-
-def _format(file: Path) -> bytes:
-    """The format that the beginning of the file names; b"" if it names none or cannot be read."""
-    try:
-        if not file.is_file():  # a pipe could be read only once
-            return b""
-        with file.open("rb") as opened:
-            found = _FORMAT.search(opened.read(200))
-    except OSError:
-        return b""
-    return found[1] if found else b""
 
 
 def _show_run(report: RunReport) -> None:

@@ -28,12 +28,14 @@ class Node:
         tone: a key of PALETTE.
         notes: further lines.
         group: the heading that it is drawn below; "" for none. An edge stays within a group.
+        link: the page that it leads to, relative to that of the drawing; "" for none.
     """
 
     name: str
     tone: str = "plain"
     notes: tuple[str, ...] = ()
     group: str = ""
+    link: str = ""
 
     @property
     def lines(self) -> tuple[str, ...]:

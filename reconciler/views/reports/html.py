@@ -25,7 +25,7 @@ from reconciler.views.counting import ago, duration, plural
 from reconciler.views.plan_rows import rows
 from reconciler.views.reports.graphs import of_plan, of_report
 from reconciler.views.reports.svg import style, svg
-from reconciler.views.safe import visible
+from reconciler.views.safe import is_web, visible
 from reconciler.views.terminal.plans import summary
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def drift_html(report: Report) -> str:
     """The page of a report: its state, the findings (worst first), the graphs and the remarks."""
     all_causes = causes(report.findings)
     tones = [phrases.TONES[word] for word, count in report.counts.items() if count]
-    return _page("drift.html").render(
+    return page_template("drift.html").render(
         report=report,
         tone="unknown" if report.unchecked and "bad" not in tones else next(iter(tones), "good"),
         unacknowledged=[cause for cause in all_causes if not cause.first.acknowledged],
@@ -53,7 +53,7 @@ def plan_html(plans: Sequence[Plan], errors: Sequence[Diagnostic]) -> str:
     """The page of plans: the steps field by field, with refusals, conflicts and errors."""
     stopped = any(not plan.can_apply for plan in plans) or errors
     writes = any(not plan.is_empty for plan in plans)
-    return _page("plan.html").render(
+    return page_template("plan.html").render(
         plans=plans,
         errors=errors,
         tone="bad" if stopped else "warn" if writes else "good",
@@ -64,7 +64,7 @@ def run_html(report: RunReport) -> str:
     """The page of a run: the totals, then each pipeline, worst first, with its reasons and steps."""
     tones = [phrases.TONES[result.value] for result, count in report.counts.items() if count]
     failed = "bad" if "bad" in tones or report.problems or report.refusal else "warn"
-    return _page("run.html").render(
+    return page_template("run.html").render(
         report=report,
         tone=failed if report.exit_code else "good",
         headline=run_problems.headline,
@@ -89,7 +89,7 @@ def matrix_html(found: Matrix, now: datetime) -> str:
     words = [f"{count:,} {word}" for word, count in counts.items() if count]
     if not found.is_complete:
         words.append("not everything was read")
-    return _page("matrix.html").render(
+    return page_template("matrix.html").render(
         matrix=found,
         now=now,
         ago=ago,
@@ -131,7 +131,7 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(full_text=full_text, plural=plural, web=_web)
+    environment.filters.update(full_text=full_text, plural=plural, web=is_web)
     environment.globals.update(
         # Markup is not escaped again: svg() escapes its texts, and style() has none from outside.
         style=lambda: Markup(style()),
@@ -169,7 +169,8 @@ _WORDS = (
 )
 
 
-def _page(name: str) -> "Template":
+def page_template(name: str) -> "Template":
+    """The template of a page, which escapes every text."""
     return _environment().get_template(name)
 
 
@@ -186,11 +187,6 @@ def _in_a_page(value: object) -> object:
     if isinstance(value, Markup):
         return value
     return Markup(escape(visible(str(value))).replace("\n", Markup("&#10;")))
-
-
-def _web(address: str) -> bool:
-    """Whether the address is safe to link to: servers may send `javascript:` addresses."""
-    return address.startswith(("https://", "http://"))
 
 
 def _rank(stack: StackReport) -> tuple[bool, bool, str]:

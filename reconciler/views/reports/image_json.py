@@ -1,21 +1,86 @@
 """The report on a published image and its source, as a JSON document."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
 from providers.docker import labels
-from providers.docker.registry.layers import layers
+from providers.docker.registry.layers import Layer, layers
 from providers.docker.registry.manifests import PublishedImage
 from providers.json_value import JSON
-from reconciler.core.diagnostics import Diagnostic
+from providers.regular_files import read_regular
+from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.engine.image_report import ImageReport, PublishedSecrets, effect_of_apply
 from reconciler.engine.image_verify import ImageVerification
 from reconciler.views import phrases
-from reconciler.views.reports.document_parts import diagnostic_to_document
+from reconciler.views.reports.document_parts import Document, diagnostic_to_document
 from reconciler.views.safe import json_text
 from reconciler.views.terminal.images import created_at, settings
 from reconciler.views.verification import sentence, way_out
 
 FORMAT = "reconciler/image"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageVersion:
+    """A published image, as a report shows it.
+
+    Attributes:
+        version: the version in its labels; "" if it has none.
+        size: of all layers, in bytes.
+        created: seconds since 1970; 0 if unknown.
+        layers: lowest first.
+    """
+
+    repository: str
+    version: str
+    digest: str
+    size: int
+    created: int
+    layers: tuple[Layer, ...]
+
+
+def read_images(path: Path) -> list[ImageVersion]:
+    """The published images in a file that `image --json` wrote.
+
+    Raises:
+        UserError: the file cannot be read, or has no such report.
+    """
+    try:
+        document = json.loads(read_regular(path))
+        documents = [document] if document["format"] == FORMAT else document["images"]
+        return [_image_version(one) for one in documents if one["published"] is not None]
+    except OSError as problem:
+        raise UserError(error("the report cannot be read", f"{problem.strerror}.", file=path)) from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+        detail = f"{problem!r}. Use a file that `reconciler image --json` printed."
+        raise UserError(error("the file is not a report about images", detail, file=path)) from None
+
+
+def _image_version(document: Document) -> ImageVersion:
+    published = document["published"]
+    return ImageVersion(
+        str(document["repository"]),
+        str(published["version"] or ""),
+        str(published["digest"]),
+        int(published["size"]),
+        _seconds(published["created"] or ""),
+        tuple(
+            Layer(str(one["digest"]), int(one["size"]), str(one["instruction"]), one["of_base"])
+            for one in published["layers"]
+        ),
+    )
+
+
+def _seconds(created: str) -> int:
+    """Seconds since 1970, of a time that a builder wrote; 0 if it is none."""
+    try:
+        time = datetime.fromisoformat(created)
+        return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
+        return 0
 
 
 def images_text(documents: Sequence[JSON], errors: Sequence[Diagnostic]) -> str:

@@ -60,8 +60,9 @@ def svg(drawing: Drawing, *, alone: bool = True) -> str:
     width = max((box.right for box in boxes.values()), default=_MARGIN) + _MARGIN
     height = max((box.bottom for box in boxes.values()), default=_MARGIN) + _MARGIN
     title = escape(f"Resources of {drawing.title}")
+    role = "group" if any(node.link for node in drawing.nodes) else "img"  # a picture has no links
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="graph" role="img" aria-label="{title}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="graph" role="{role}" aria-label="{title}" '
         f'width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}">'
     ]
     if alone:
@@ -195,7 +196,8 @@ def _drawn(box: _Box) -> str:
     rectangle = (
         f'<rect x="{box.left:g}" y="{box.top:g}" width="{box.width:g}" height="{box.height:g}" rx="6"/>'
     )
-    return f'<g class="{node.tone}"><title>{full}</title>{rectangle}{text}</g>'
+    drawn = f'<g class="{node.tone}"><title>{full}</title>{rectangle}{text}</g>'
+    return f'<a href="{escape(node.link)}">{drawn}</a>' if node.link else drawn
 
 
 def escape(text: str) -> str:

@@ -1,0 +1,171 @@
+"""Runs `reconciler dashboard`."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from providers.regular_files import read_regular
+from reconciler.cli import options, stores
+from reconciler.cli.documents import format_of
+from reconciler.core.diagnostics import UserError, error
+from reconciler.core.events import Emit, Note
+from reconciler.core.exit_codes import DONE, FAILED
+from reconciler.drift.dashboard import drift_history, pipeline_records
+from reconciler.drift.findings import Report
+from reconciler.drift.matrix import Column, in_promotion_order
+from reconciler.drift.orphans import find_orphans, is_top
+from reconciler.engine.problems import diagnostics_of
+from reconciler.system.files import display_path
+from reconciler.views.counting import plural
+from reconciler.views.reports.drift_json import read_report
+from reconciler.views.reports.image_json import ImageVersion, read_images
+from reconciler.views.site.site import Site, columns_of
+from reconciler.views.terminal.console import console
+from reconciler.views.terminal.messages import print_diagnostics
+from reconciler.views.terminal.progress import ProgressView
+from reconciler.workspace.schema import Workspace
+from state.errors import StateError
+from state.register import scope_of
+
+MANIFEST: Final = "reconciler-dashboard.json"
+"""The file in the folder of a dashboard that lists the others."""
+_FORMAT: Final = "reconciler/dashboard"
+
+
+def run(out: Path, reports: Sequence[Path], most_runs: int) -> int:
+    err = console(sys.stderr)
+    code = DONE
+
+    def failed(problem: UserError | StateError) -> None:
+        nonlocal code
+        code = FAILED
+        print_diagnostics(diagnostics_of(problem), err)
+
+    earlier = _earlier(out)
+    workspace = options.workspace()
+    with ProgressView(err) as progress, stores.store(progress) as store:
+        images: list[ImageVersion] = []
+        drift = drift_history(_read(reports, images, progress, failed))
+        stacks = {*store.stacks(), *drift.checks}
+        orphans = []
+        if is_top(workspace):
+            try:
+                orphans = find_orphans(store, sorted({*map(scope_of, stacks)} - {""}), workspace)
+            except UserError as problem:
+                failed(problem)
+        columns = columns_of(stacks, _declared(workspace))
+        records = pipeline_records(store, drift, orphans, most_runs=most_runs, emit=progress)
+        site = Site(records, columns, drift, images, datetime.now(UTC).replace(microsecond=0))
+        try:
+            count = _write(out, site.files(), earlier)
+        except OSError as problem:
+            detail = (
+                f"{problem.strerror}: {problem.filename}. Run the same command again when that is solved."
+            )
+            raise UserError(error("the dashboard cannot be written", detail, file=out)) from None
+    console(sys.stdout).print(
+        f"{plural(count, 'file')} in {display_path(out)}, open {display_path(out / 'index.html')}"
+    )
+    return code
+
+
+def _declared(workspace: Workspace) -> list[Column]:
+    """The environments of reconciler.toml, in the order of promotion."""
+    shared = workspace.shared()
+    return in_promotion_order(
+        [Column(name, scope, shared.promotes_from.get(name, "")) for scope, name in shared.names.items()]
+    )
+
+
+def _read(
+    paths: Iterable[Path],
+    images: list[ImageVersion],
+    emit: Emit,
+    failed: Callable[[UserError], None],
+) -> Iterator[Report]:
+    """Yield each drift report, one at a time, as a folder may have hundreds; images are added to the list.
+
+    Args:
+        failed: called for each file that is given itself and is no such report, or that is damaged.
+    """
+    for path in paths:
+        is_folder = path.is_dir()
+        for file in sorted(path.rglob("*.json")) if is_folder else [path]:
+            emit(Note(f"reading {display_path(file)}"))
+            try:
+                match format_of(file):
+                    case b"reconciler/drift":
+                        yield read_report(file)
+                    case b"reconciler/image" | b"reconciler/images":
+                        images += read_images(file)
+                    case _ if not is_folder:
+                        detail = "Use a file that `drift --json FILE` wrote or `image --json` printed."
+                        raise UserError(error("the file is not a report for a dashboard", detail, file=file))
+            except UserError as problem:
+                failed(problem)
+
+
+def _earlier(out: Path) -> frozenset[str] | None:
+    """The files that an earlier dashboard wrote to this folder; None if there was none.
+
+    Raises:
+        UserError: the list of them is damaged.
+    """
+    manifest = out / MANIFEST
+    try:
+        document = json.loads(read_regular(manifest))
+        if document["format"] != _FORMAT:
+            raise ValueError(f"its format is {document['format']!r}")
+        return frozenset(map(str, document["files"]))
+    except FileNotFoundError:
+        return None
+    except OSError as problem:
+        raise UserError(error("the folder cannot be read", f"{problem.strerror}.", file=out)) from None
+    except (ValueError, KeyError, TypeError, RecursionError) as problem:
+        detail = f"{problem}. It lists the files that the dashboard may remove. Use another folder."
+        raise UserError(
+            error("the list of the dashboard's files is damaged", detail, file=manifest)
+        ) from None
+
+
+def _write(out: Path, files: Iterable[tuple[str, bytes]], earlier: frozenset[str] | None) -> int:
+    """Write the files and remove those that only an earlier dashboard had. Returns their number.
+
+    Raises:
+        UserError: the folder has no dashboard, and a file with the name of one of its files.
+        OSError: a file cannot be written.
+    """
+    written: list[str] = []
+    folders: set[Path] = set()
+    for name, content in files:
+        file = out / name
+        if earlier is None and file.exists():
+            detail = "The dashboard replaces its own files only. Move the file, or use another folder."
+            raise UserError(error("the folder has another file of that name", detail, file=file))
+        if not written:
+            out.mkdir(parents=True, exist_ok=True)
+            _list(out, sorted(earlier or ()))  # so that the next run may replace the files of a killed one
+        if file.parent not in folders:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            folders.add(file.parent)
+        written.append(name)
+        file.write_bytes(content)
+    for name in (earlier or frozenset()).difference(written):
+        if _is_below(out, name):
+            (out / name).unlink(missing_ok=True)
+    _list(out, sorted(written))
+    return len(written)
+
+
+def _list(out: Path, names: Sequence[str]) -> None:
+    document = {"format": _FORMAT, "version": 1, "files": names}
+    (out / MANIFEST).write_text(json.dumps(document, indent=1) + "\n")
+
+
+def _is_below(out: Path, name: str) -> bool:
+    """Whether a name of the list leads to a file in the folder: the list may have been edited."""
+    path = Path(name)
+    return not path.is_absolute() and ".." not in path.parts and (out / path).is_file()

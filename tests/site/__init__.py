@@ -1,0 +1,1 @@
+"""The dashboard: its data, its pages in a browser, and the command."""
