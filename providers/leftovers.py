@@ -11,8 +11,12 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-if os.name == "posix":
+try:
     import fcntl
+
+    _HAS_LOCKS = True
+except ImportError:  # Windows
+    _HAS_LOCKS = False
 
 TEMPORARY: Final = ".reconciler-tmp"
 """Suffix of temporary files, which lie beside the file they will replace."""
@@ -50,7 +54,7 @@ def new_temporary(beside: Path) -> tuple[int, Path]:
     while True:
         handle, name = tempfile.mkstemp(TEMPORARY, f".{beside.name[:100]}.", beside.parent)
         _mark_in_use(handle)
-        if os.name != "posix" or os.fstat(handle).st_nlink:
+        if not _HAS_LOCKS or os.fstat(handle).st_nlink:
             return handle, Path(name)
         os.close(handle)  # another run swept it before it was marked
 
@@ -66,7 +70,7 @@ def sweep(folder: Path) -> None:
 
 def _remove_abandoned(path: str) -> None:
     """Remove a temporary file that no process has open. Raises OSError if one has."""
-    if os.name != "posix":
+    if not _HAS_LOCKS:
         Path(path).unlink()  # the system refuses this for an open file
         return
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -80,6 +84,6 @@ def _remove_abandoned(path: str) -> None:
 
 def _mark_in_use(handle: int) -> None:
     """Lock the file, so `sweep` skips it. On a file system without locks `sweep` removes nothing."""
-    if os.name == "posix":
+    if _HAS_LOCKS:
         with contextlib.suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

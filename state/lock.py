@@ -80,7 +80,7 @@ def process_table() -> str:
     if not sys.platform.startswith("linux"):
         return ""
     try:
-        start = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        start = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
         return f"{start} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return ""
@@ -110,7 +110,8 @@ def _exists(holder: LockInfo) -> bool | None:
         return True  # it belongs to another user
     try:
         # A zombie, killed but not yet reaped by its parent, has ended: "pid (name) Z …".
-        return not Path(f"/proc/{holder.pid}/stat").read_text().rpartition(") ")[2].startswith(("Z", "X"))
+        status = Path(f"/proc/{holder.pid}/stat").read_text("utf-8", "replace").rpartition(") ")[2]
+        return not status.startswith(("Z", "X"))
     except OSError:
         return None
 

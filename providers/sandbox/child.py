@@ -24,7 +24,7 @@ class ChildServer:
 
     def __init__(self, settings: Settings) -> None:
         # A file, as a full pipe would block the process.
-        self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self._stderr = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-m", "providers.sandbox"],
             stdin=subprocess.PIPE,

@@ -159,7 +159,7 @@ def probe() -> Probe:
 
 def _digest(metadata: Path) -> str | None:
     try:
-        digest = json.loads(metadata.read_text()).get("containerimage.digest", "")
+        digest = json.loads(metadata.read_text(encoding="utf-8")).get("containerimage.digest", "")
     except (OSError, ValueError):
         return None
     return digest if is_digest(digest) else None

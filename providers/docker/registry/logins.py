@@ -78,7 +78,8 @@ def docker_config(registry: str) -> Iterator[Mapping[str, str]]:
                     (folder / entry.name).symlink_to(entry.absolute())
             file = own / "config.json"
             config = json.loads(read_regular(file)) if file.exists() else {}
-            (folder / "config.json").write_text(json.dumps(_with_login(config, registry, login)))
+            text = json.dumps(_with_login(config, registry, login))
+            (folder / "config.json").write_text(text, encoding="utf-8")
         except (OSError, ValueError) as error:
             raise RefusedError(
                 f"cannot pass the login of {login.origin or login.username} to docker: {error}",

@@ -53,7 +53,7 @@ def unpacked_context(source: ImageSource, report: Report) -> Iterator[StagedCont
                 tar.extractall(context_folder, filter="fully_trusted")
             recipe = root / "Dockerfile"
             recipe.write_bytes(dockerfile(source) or b"")
-            recipe.with_name("Dockerfile.dockerignore").write_text("# nothing: this is filtered already\n")
+            recipe.with_name("Dockerfile.dockerignore").write_bytes(b"# nothing: this is filtered already\n")
         except (OSError, tarfile.TarError) as error:
             raise RefusedError(
                 f"the build context cannot be copied to {tempfile.gettempdir()}: {error}",

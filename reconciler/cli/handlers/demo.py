@@ -26,7 +26,7 @@ def run() -> int:
         folder = Path(home) / PIPELINE
         shutil.copytree(example(), folder)
         config = folder / "config.toml"
-        config.write_text(config.read_text().replace("localhost:8000", sandbox.registry))
+        config.write_bytes(config.read_bytes().replace(b"localhost:8000", sandbox.registry.encode()))
         play = _DemoRun(Path(home), sandbox.url, sandbox.token, sandbox.organization, out)
 
         play.say("A pipeline folder and an empty platform: the plan creates everything.")

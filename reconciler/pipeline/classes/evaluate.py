@@ -65,7 +65,7 @@ def evaluate(
     static_parameters = (
         _refuse(static.read_parameters(parameters, installed), parameters) if parameters else None
     )
-    if static_only:
+    if static_only or not runner.CAN_RUN:
         input_result = _require_static(static_inputs, inputs)
         parameter_result = _require_static(static_parameters, parameters)
         stand_ins: tuple[str, ...] = ()
@@ -143,10 +143,13 @@ def _require_static(
     """The static result, or an error if the class must be run."""
     if not isinstance(result, NotStatic) or reference is None:
         return result if isinstance(result, ClassValue) else None
+    way_out = "Leave out --static-only for code that you trust, or simplify the class."
+    if not runner.CAN_RUN:
+        way_out = "Classes are run on Linux and macOS only: use WSL or CI, or simplify the class."
     problem = error(
         f"{reference.name} needs code to run: {result.reason}",
         "Only the usual form can be read without running it: literal arguments, one statement each. "
-        "Leave out --static-only for code that you trust, or simplify the class.",
+        f"{way_out}",
         file=reference.file,
         line=result.line,
     )

@@ -38,6 +38,9 @@ from reconciler.pipeline.classes.parse_lock import parsing
 
 READER: Final = "subprocess"
 
+CAN_RUN: Final = hasattr(os, "killpg")
+"""Whether all processes of the code can be ended here. Windows has no process groups for that."""
+
 _CHILD: Final = Path(__file__).with_name("class_child.py")
 _ENUMS: Final = {
     "Framework": enums.FRAMEWORKS,

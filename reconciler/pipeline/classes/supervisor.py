@@ -12,7 +12,6 @@ import contextlib
 import ctypes
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -98,6 +97,8 @@ def main(pipe: int, command: list[str]) -> int:
 if __name__ == "__main__":
     status = main(int(sys.argv[1]), sys.argv[2:])
     if status < 0:
+        import resource
+
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if -status != signal.SIGKILL:
             signal.signal(-status, signal.SIG_DFL)
