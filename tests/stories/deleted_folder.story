@@ -76,13 +76,13 @@ pipeline         environment              runs   applied  files  image          
 computed_inputs  sandbox@sandbox  -      1.0.0    -      sha256:…  orphaned: its folder is gone  just now by somebody
 dataset_cleanup  sandbox@sandbox  1.0.0  1.0.0    1.0.0  sha256:…  in sync                       just now by somebody
 | info: 1 stack of this workspace is no longer declared in its files: sandbox@sandbox/computed_inputs
-|   Show what is left, and how to remove it: reconciler drift --all
+|   Show what is left, and how to remove it: reconciler drift --all --organization sandbox --env CUSTOM
 
 $ reconciler plan --all
 sandbox@sandbox/dataset_cleanup  http://sandbox
 Nothing to do: 7 resources unchanged.
 | info: 1 stack of this workspace is no longer declared in its files: sandbox@sandbox/computed_inputs
-|   Show what is left, and how to remove it: reconciler drift --all
+|   Show what is left, and how to remove it: reconciler drift --all --organization sandbox --env CUSTOM
 
 # Selections smaller than --all report none, and neither does --all below the top.
 $ reconciler drift dataset_cleanup
@@ -131,7 +131,7 @@ $ reconciler destroy --stack computed_input --yes
 
 $ reconciler destroy --stack dataset_cleanup --yes
 | error: sandbox@sandbox/dataset_cleanup has a folder: moved
-|   Destroy it with its files:  reconciler destroy moved
+|   Destroy it with its files:  reconciler destroy moved --organization sandbox --env CUSTOM
 [1]
 
 $ reconciler destroy --stack computed_inputs --yes --parallel 1
@@ -181,7 +181,7 @@ Found: 1 orphaned. 0 pipelines in sync.
 
 $ reconciler plan --all
 | info: 1 stack of this workspace is no longer declared in its files: sandbox@sandbox/dataset_cleanup
-|   Show what is left, and how to remove it: reconciler drift --all
+|   Show what is left, and how to remove it: reconciler drift --all --organization sandbox --env CUSTOM
 
 $ reconciler state forget --stack dataset_cleanup --yes
 the state of sandbox@sandbox/dataset_cleanup is empty (serial …), and its claims are released

@@ -228,6 +228,7 @@ $ reconciler state forget dataset_cleanup input/dataset_cleanup/archive --yes
 |   input/dataset_cleanup/report_title
 |   input/dataset_cleanup/sample_size
 |   processing/dataset_cleanup
+|   Did you mean 'input/dataset_cleanup/dataset'?
 [1]
 
 $ reconciler state verify dataset_cleanup
