@@ -1,6 +1,7 @@
 """The options `--json`, `--events`, `--junit`, `--markdown` and `--html`, and the destination of each."""
 
 import functools
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -38,10 +39,12 @@ class Outputs:
     Attributes:
         places: format -> its file, or `STDOUT`.
         failures: formats that could not be written during the run. `write_run` reports them.
+        dashboard: the address of the dashboard that HTML pages link to; "" for none.
     """
 
     places: Mapping[str, Path]
     failures: "list[Diagnostic]" = field(default_factory=list)
+    dashboard: str = ""
 
     @property
     def on_stdout(self) -> bool:
@@ -90,8 +93,16 @@ def output_files(*formats: str, texts: Mapping[str, str] = HELP) -> Callable[[Co
             places: dict[str, Path] = {name: place for name, place in values.items() if place is not None}
             if len(set(places.values())) < len(places):
                 raise click.UsageError("two outputs cannot go to the same place")
-            return command(outputs=Outputs(places), **arguments)
+            return command(outputs=Outputs(places, dashboard=arguments.pop("dashboard", "")), **arguments)
 
+        if "html" in formats:
+            with_outputs = click.option(
+                "--dashboard",
+                default="",
+                metavar="URL",
+                callback=_a_web_address,
+                help="With --html: the address of a dashboard, whose page of each pipeline is linked.",
+            )(with_outputs)
         for name in reversed(formats):
             kind = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
             with_outputs = click.option(
@@ -100,6 +111,13 @@ def output_files(*formats: str, texts: Mapping[str, str] = HELP) -> Callable[[Co
         return with_outputs
 
     return decorated
+
+
+def _a_web_address(ctx: click.Context, param: click.Parameter, address: str) -> str:
+    """Accept only addresses that may be a link: a web address, or a path relative to the page."""
+    if not re.fullmatch(r"(https?://.*|(?!/)[^:\\]*)", address):
+        raise click.BadParameter("use an address that begins with https:// or http://, or a relative path")
+    return address
 
 
 def _in_a_folder(ctx: click.Context, param: click.Parameter, place: Path | None) -> Path | None:

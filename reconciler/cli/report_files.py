@@ -70,7 +70,7 @@ def write_report(report: Report, outputs: Outputs, err: Console) -> None:
             "json": lambda: report_text(report),
             "junit": lambda: junit_text(report),
             "markdown": lambda: drift_markdown(report),
-            "html": lambda: drift_html(report),
+            "html": lambda: drift_html(report, outputs.dashboard),
         },
     )
 
@@ -99,7 +99,7 @@ def write_run(report: RunReport, outputs: Outputs, err: Console) -> None:
             "json": lambda: run_text(report),
             "junit": lambda: run_junit(report),
             "markdown": lambda: run_markdown(report),
-            "html": lambda: run_html(report),
+            "html": lambda: run_html(report, outputs.dashboard),
         },
     )
 
@@ -125,7 +125,7 @@ def write_plans(plans: list[Plan], errors: list[Diagnostic], outputs: Outputs) -
         outputs,
         {
             "markdown": lambda: plan_markdown(plans, errors),
-            "html": lambda: plan_html(plans, errors),
+            "html": lambda: plan_html(plans, errors, outputs.dashboard),
         },
     )
 

@@ -11,6 +11,7 @@ from reconciler.core.values import Address
 from reconciler.drift.findings import LastApply, StackReport, findings, outline
 from reconciler.engine.missing_state import no_state_note
 from reconciler.engine.plan import PlanResult, make_plan
+from reconciler.engine.recorded import image_in
 from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline
@@ -76,7 +77,9 @@ def last_apply(store: Store, stack: str, state: Snapshot | None) -> LastApply | 
     if state is None or not (state.resources or state.intents):
         return None
     for entry in store.history(stack, 1):
-        return LastApply(entry.written_at, entry.owner, entry.host, entry.git_commit, entry.ci)
+        image = image_in(state)
+        version = str(image.inputs.get("version") or "") if image else ""
+        return LastApply(entry.written_at, entry.owner, entry.host, entry.git_commit, entry.ci, version)
     return None
 
 

@@ -59,13 +59,18 @@ class DriftState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LastApply:
-    """The last run that saved the state; texts that are unknown are ""."""
+    """The last run that saved the state; texts that are unknown are "".
+
+    Attributes:
+        version: of the image that it left.
+    """
 
     at: str
     by: str
     host: str
     git_commit: str
     ci: str
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """`reconciler dashboard`: what it is made from, and what it leaves alone in its folder."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +170,21 @@ def test_a_list_that_was_edited_removes_nothing_outside_of_the_folder(applied: C
 
     assert mine.read_text() == "mine"
     assert not (site / "pipelines" / "gone.html").exists()
+
+
+def test_reports_link_to_the_pages_of_the_dashboard(applied: Cli, tmp_path: Path) -> None:
+    page, site = tmp_path / "drift.html", tmp_path / "site"
+    assert applied("dashboard", "--out", str(site)).code == 0
+    assert applied("drift", "--all", "--html", str(page), "--dashboard", "site").code == 0
+    links = re.findall(r'<a href="(site/[^"]+)">in the dashboard', page.read_text())
+    assert len(links) == 2
+    assert all((tmp_path / link).is_file() for link in links)
+
+
+@pytest.mark.parametrize(
+    "address", ["javascript:alert(1)", "//elsewhere.example.com", "file:///etc", "/site"]
+)
+def test_only_web_addresses_and_relative_paths_are_linked(applied: Cli, address: str) -> None:
+    ended = applied("plan", "--all", "--html", "plan.html", "--dashboard", address)
+    assert ended.code == 2
+    assert "use an address that begins with https:// or http://, or a relative path" in ended.err

@@ -4,6 +4,7 @@ import html
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ import pytest
 
 from providers.reasons import Refusal, WayOut
 from reconciler.core.diagnostics import error
+from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.plan import Action, Plan, Step
 from reconciler.core.reasons import Way
 from reconciler.core.values import Address
 from reconciler.views.reports.document_parts import unstated
-from reconciler.views.reports.html import drift_html, plan_html
+from reconciler.views.reports.html import drift_html, plan_html, run_html
 from tests.reports.conftest import NASTY, STACK, everything, finding, report, stack_report
+from tests.reports.runs import every_result
 
 WIDTHS = (400, 1280)
 # Each page is in its own frame, as browser windows cannot be 400 pixels wide. All details are open.
@@ -160,3 +163,36 @@ def test_a_report_in_sync_is_green() -> None:
     assert "<h1>No drift</h1>" in page
     unread = drift_html(report(stack_report(unchecked=(error("the platform does not answer"),))))
     assert '<header class="state unknown">' in unread
+
+
+def test_a_page_of_plans_has_the_totals_first_and_the_versions() -> None:
+    version = Change("version", ChangeClass.PENDING, "1.0.1", "1.0.0", "1.0.0", unstated("new"), True)
+    image = Step(Address.of("image", "reg.io", "app"), Action.UPDATE, unstated("new"), (version,))
+    page = plan_html([plan(), Plan(STACK, "", 0, (image,)), Plan(STACK, "", 0, ())], [])
+
+    totals = re.findall(r'<li class="(\w+)"><b>(\d+)</b>([^<]*)</li>', page.partition("<section>")[0])
+    assert totals == [
+        ("bad", "1", "cannot be applied"),
+        ("warn", "1", "to change"),
+        ("good", "1", "unchanged"),
+        ("bad", "1", "to delete"),
+        ("warn", "1", "to update"),
+    ]
+    assert "1.0.0 → 1.0.1" in page
+
+
+def test_a_drift_page_has_the_version_and_user_of_the_last_apply() -> None:
+    stack = stack_report(finding())
+    assert stack.last_apply is not None
+    page = drift_html(report(replace(stack, last_apply=replace(stack.last_apply, version="1.2.3"))))
+    assert "1.2.3 · last applied 2025-03-01 12:00 by ada@laptop" in page
+
+
+@pytest.mark.parametrize("dashboard", ["https://team.example.com/d/", "../site"])
+def test_pages_link_to_the_dashboard_if_it_is_given(dashboard: str) -> None:
+    link = f'<a href="{dashboard.rstrip("/")}/pipelines/app.html">'
+    assert link in drift_html(everything(), dashboard)
+    assert link in plan_html([plan()], [], dashboard)
+    assert f'<a href="{dashboard.rstrip("/")}/pipelines/' in run_html(every_result(), dashboard)
+    for page in (drift_html(everything()), plan_html([plan()], []), run_html(every_result())):
+        assert "in the dashboard" not in page

@@ -142,7 +142,7 @@ def organization(
             for name in chosen:
                 stack = f"{_scope(environment)}/{name}"
                 sources[stack] = Source(WORKSPACE, name)
-                state = _snapshot(stack, name, environment, 1, APPLIED, now, 0)
+                state = _snapshot(stack, name, environment)
                 claims |= recorded_claims(state, {"image": False, "processing": True}, since=now.isoformat())
             register = Register(_scope(environment), 0, sources, claims)
             store.save_register(register, expected_serial=0)
@@ -172,6 +172,7 @@ def _history(
     stack = f"{_scope(environment)}/{name}"
     lag = ENVIRONMENTS.index(environment) if environment in ENVIRONMENTS else 0
     patch = max(0, runs - (lag and dice.choice((0, 0, 0, 1, 1, 2))))
+    template = to_json(_snapshot(stack, name, environment))
     saves, contents = [], []
     hours = sorted((dice.random() ** 2) * 24 * 120 for _ in range(runs))[::-1]
     for serial in range(1, runs + 1):
@@ -181,14 +182,23 @@ def _history(
         outcome = FAILED if roll < 0.05 else INTERRUPTED if roll < 0.065 else APPLIED
         is_rollback = serial > 3 and outcome == APPLIED and dice.random() < 0.04
         verb = "rollback" if is_rollback else "promote" if lag and dice.random() < 0.8 else "deploy"
-        state = _snapshot(stack, name, environment, version, outcome, at, serial)
-        if is_rollback:
-            state = Snapshot(**{**_fields(state), "restores": serial - 2})
+        written_at = at.isoformat(timespec="milliseconds")
+        values = {
+            "VERSION": f"1.{version // 10}.{version % 10}",
+            "DIGEST": _digest(name, version),
+            "OUTCOME": outcome,
+            "AT": written_at,
+            '"serial":1,': f'"serial":{serial},',
+            '"restores":0,': f'"restores":{serial - 2 if is_rollback else 0},',
+        }
+        text = template
+        for placeholder, value in values.items():
+            text = text.replace(placeholder, value)
         owner = PEOPLE[-1] if dice.random() < 0.55 else dice.choice(PEOPLE[:-1])
         entry = HistoryEntry(
             serial,
-            state.lineage,
-            state.written_at,
+            "lineage",
+            written_at,
             "0.1.0",
             owner,
             "runner" if owner == PEOPLE[-1] else "laptop",
@@ -201,26 +211,21 @@ def _history(
         row = (entry.serial, entry.lineage, entry.written_at, entry.written_by, entry.owner, entry.host)
         more = (entry.command, entry.git_commit, entry.ci, entry.run, entry.promoted_from, entry.override)
         saves.append((stack, *row, *more))
-        contents.append((stack, serial, 1, zlib.compress(to_json(state).encode())))
+        contents.append((stack, serial, 1, zlib.compress(text.encode(), 1)))
     connection.executemany(f"INSERT INTO saves VALUES ({', '.join('?' * 13)})", saves)
     connection.executemany("INSERT INTO contents VALUES (?, ?, ?, ?)", contents)
 
 
-def _fields(state: Snapshot) -> dict[str, object]:
-    return {name: getattr(state, name) for name in state.__dataclass_fields__}
-
-
-def _snapshot(
-    stack: str, name: str, environment: str, version: int, outcome: str, at: datetime, serial: int
-) -> Snapshot:
+def _snapshot(stack: str, name: str, environment: str) -> Snapshot:
+    """The state of a stack, with placeholders for what differs in each run."""
     image, processing = f"image/reg.example.com/vision/{name}", f"processing/{name}"
     found = [
         RecordedResource(
             image,
             "image",
-            f"sha256:{name}-{version}",
-            {"version": f"1.{version // 10}.{version % 10}", "channel": environment.lower()},
-            {"digest": _digest(name, version), "tag": f"1.{version // 10}.{version % 10}"},
+            "DIGEST",
+            {"version": "VERSION", "channel": environment.lower()},
+            {"digest": "DIGEST", "tag": "VERSION"},
         )
     ]
     if re.search("detection|segmentation|training", name):
@@ -243,12 +248,12 @@ def _snapshot(
             )
     return Snapshot(
         stack,
-        f"lineage of {stack}",
-        serial or 1,
+        "lineage",
+        1,
         {one.address: one for one in found},
         written_by="0.1.0",
-        written_at=at.isoformat(timespec="milliseconds"),
-        outcome=outcome,
+        written_at="AT",
+        outcome="OUTCOME",
     )
 
 

@@ -1,6 +1,7 @@
 """A drift report as a versioned JSON document, for scripts and for the next run."""
 
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -204,7 +205,7 @@ def _finding_to_document(finding: Finding) -> dict[str, JSON]:
 def _last_apply(last: LastApply | None) -> dict[str, JSON] | None:
     if last is None:
         return None
-    return {"at": last.at, "by": last.by, "host": last.host, "git_commit": last.git_commit, "ci": last.ci}
+    return asdict(last)
 
 
 def _acknowledged(rule: Acknowledgement | None) -> dict[str, JSON] | None:

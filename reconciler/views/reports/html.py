@@ -5,6 +5,7 @@ only adds a filter and buttons to copy commands.
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
@@ -26,6 +27,7 @@ from reconciler.views.plan_rows import rows
 from reconciler.views.reports.graphs import of_plan, of_report
 from reconciler.views.reports.svg import style, svg
 from reconciler.views.safe import is_web, visible
+from reconciler.views.site_links import link_to
 from reconciler.views.terminal.plans import summary
 
 if TYPE_CHECKING:
@@ -34,38 +36,57 @@ if TYPE_CHECKING:
 LONGEST_VALUE = 20_000  # characters
 
 
-def drift_html(report: Report) -> str:
-    """The page of a report: its state, the findings (worst first), the graphs and the remarks."""
+def drift_html(report: Report, dashboard: str = "") -> str:
+    """The page of a report: its state, the findings (worst first), the graphs and the remarks.
+
+    Args:
+        dashboard: the address of the dashboard to link to; "" for none.
+    """
     all_causes = causes(report.findings)
     tones = [phrases.TONES[word] for word, count in report.counts.items() if count]
     return page_template("drift.html").render(
         report=report,
+        dashboard=dashboard,
         tone="unknown" if report.unchecked and "bad" not in tones else next(iter(tones), "good"),
         unacknowledged=[cause for cause in all_causes if not cause.first.acknowledged],
         acknowledged=[cause for cause in all_causes if cause.first.acknowledged],
         stacks=sorted(report.stacks, key=_rank),
+        version_of={
+            stack.stack: stack.last_apply.version if stack.last_apply else "" for stack in report.stacks
+        },
         last_applied={stack.stack: phrases.last_applied(stack) for stack in report.stacks},
         remarks=in_order(report.remarks),
     )
 
 
-def plan_html(plans: Sequence[Plan], errors: Sequence[Diagnostic]) -> str:
-    """The page of plans: the steps field by field, with refusals, conflicts and errors."""
+def plan_html(plans: Sequence[Plan], errors: Sequence[Diagnostic], dashboard: str = "") -> str:
+    """The page of plans: the totals, then the steps field by field, with refusals, conflicts and errors.
+
+    Args:
+        dashboard: as for `drift_html`.
+    """
     stopped = any(not plan.can_apply for plan in plans) or errors
     writes = any(not plan.is_empty for plan in plans)
     return page_template("plan.html").render(
         plans=plans,
         errors=errors,
+        dashboard=dashboard,
+        totals=_totals(plans),
         tone="bad" if stopped else "warn" if writes else "good",
     )
 
 
-def run_html(report: RunReport) -> str:
-    """The page of a run: the totals, then each pipeline, worst first, with its reasons and steps."""
+def run_html(report: RunReport, dashboard: str = "") -> str:
+    """The page of a run: the totals, then each pipeline, worst first, with its reasons and steps.
+
+    Args:
+        dashboard: as for `drift_html`.
+    """
     tones = [phrases.TONES[result.value] for result, count in report.counts.items() if count]
     failed = "bad" if "bad" in tones or report.problems or report.refusal else "warn"
     return page_template("run.html").render(
         report=report,
+        dashboard=dashboard,
         tone=failed if report.exit_code else "good",
         headline=run_problems.headline,
         reach=run_problems.reach,
@@ -99,6 +120,33 @@ def matrix_html(found: Matrix, now: datetime) -> str:
         headline=", ".join(words) or "All environments are in sync",
         tone="unknown" if not found.is_complete else "warn" if words else "good",
     )
+
+
+def _totals(plans: Sequence[Plan]) -> list[tuple[str, str, int]]:
+    """Tone, word and number: the pipelines that change, cannot be applied, and the steps by action."""
+    steps = Counter(step.action for plan in plans for step in plan.steps)
+    refused = sum(not plan.can_apply for plan in plans)
+    unchanged = sum(plan.is_empty and plan.can_apply for plan in plans)
+    return [
+        ("bad", "cannot be applied", refused),
+        ("warn", "to change", len(plans) - refused - unchanged),
+        ("good", "unchanged", unchanged),
+        *(
+            (phrases.TONES[action.word], f"to {action.word}", count)
+            for action, count in sorted(steps.items(), key=lambda item: -item[0].severity)
+            if action is not Action.NOOP
+        ),
+    ]
+
+
+def _versions(plan: Plan) -> tuple[str, str]:
+    """The version that runs, and the one that the plan gives; "" for unknown ones."""
+    for step in plan.steps:
+        for change in step.changes:
+            if step.address.kind == "image" and change.path == "version":
+                before, after = change.live, change.desired
+                return "" if isinstance(before, NoValue) else str(before), str(after)
+    return "", ""
 
 
 def _tone_of_cell(cell: Cell, column: Column) -> str:
@@ -140,6 +188,8 @@ def _environment() -> "Environment":
         tone_of=phrases.TONES.__getitem__,
         plan_summary=lambda plan: summary(plan).plain,
         steps=_steps,
+        versions=_versions,
+        link_to=link_to,
         rows=rows,
         in_order=in_order,
         DRIFT=phrases.Audience.DRIFT,
