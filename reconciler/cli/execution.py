@@ -63,6 +63,10 @@ def shared_session(
     )
 
 
+GRACE = 30.0
+"""Seconds that a run has to end after Ctrl-C: running steps finish, and the lock is released."""
+
+
 class StopSignal(threading.Event):
     """Set at the first Ctrl-C or SIGTERM.
 
@@ -81,24 +85,39 @@ class StopSignal(threading.Event):
 def interruptible() -> Iterator[StopSignal]:
     """Handles Ctrl-C and SIGTERM: the first one sets the signal, the second ends the process at once.
 
+    `GRACE` seconds after the first one, the process is ended in the same way: a server that does not answer
+    may keep a step waiting for much longer.
+
     Raises:
         KeyboardInterrupt: at the first one, if no step runs.
     """
     stop = StopSignal()
+
+    def give_up() -> None:
+        end_commands()
+        text = f"\nstopped {GRACE:g} s after the interruption; the next run settles what this one left open\n"
+        os.write(2, text.encode())
+        os._exit(INTERRUPTED)
+
+    grace = threading.Timer(GRACE, give_up)
+    grace.daemon = True
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
             end_commands()
             os._exit(INTERRUPTED)
         stop.set()
+        grace.start()
         if not stop.steps_running:
             raise KeyboardInterrupt
         if not stop.is_shown:
-            os.write(2, b"\ninterrupted: waiting for running steps to finish; interrupt again to stop now\n")
+            text = f"interrupted: waiting up to {GRACE:g} s for running steps to finish"
+            os.write(2, f"\n{text}; interrupt again to stop now\n".encode())
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
+        grace.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -11,6 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
@@ -32,7 +33,7 @@ class Watcher(NamedTuple):
     """Announces requests that a bucket does not respond to.
 
     Attributes:
-        announce: called from a separate thread: with the seconds waited so far while the bucket does not
+        announce: called from the waiting thread: with the seconds waited so far while the bucket does not
             respond, then with None when it does.
         every: seconds without a response until the first announcement, and between further ones.
     """
@@ -294,26 +295,29 @@ class Objects:
             self._sleep(random.uniform(0.5, 1.5))
 
     def _request(self, call: Callable[[], T]) -> T:
-        """The result of a call of obstore. Announces a long wait."""
+        """The result of a call of obstore. Announces a long wait.
+
+        The call runs in another thread: Ctrl-C would wait until it ends.
+        """
         if self._watcher is None:
             return call()
-        (announce, every), done = self._watcher, threading.Event()
+        (announce, every), result, silences = self._watcher, Future[T](), 0
 
-        def watch() -> None:
-            silences = 0
-            while not done.wait(every):
+        def run() -> None:
+            try:
+                result.set_result(call())
+            except BaseException as problem:  # noqa: BLE001 - the caller raises it
+                result.set_exception(problem)
+
+        threading.Thread(target=run, name=f"request to {self.url}", daemon=True).start()
+        try:
+            while not wait((result,), every).done:
                 silences += 1
                 announce(silences * every)
+        finally:
             if silences:
                 announce(None)
-
-        thread = threading.Thread(target=watch, name=f"silence of {self.url}", daemon=True)
-        thread.start()
-        try:
-            return call()
-        finally:
-            done.set()
-            thread.join()
+        return result.result()
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:

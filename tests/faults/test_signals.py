@@ -57,7 +57,7 @@ def test_once_lets_running_steps_finish_and_starts_no_other(
 
     assert warm.wait(run) == 130
     err = run.err.read_text()
-    assert "interrupted: waiting for running steps to finish" in err
+    assert "interrupted: waiting up to 30 s for running steps to finish" in err
     assert "created processing/dataset_cleanup" in err
     assert err.count("not started: input/dataset_cleanup/") == 5
     assert "Traceback" not in err

@@ -79,8 +79,13 @@ class Warm:
         dies: Death | None = None,
         gate: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        grace: float | None = None,
     ) -> Run:
-        """Fork a run at `folder`, in the environment of this process; it goes on by itself."""
+        """Fork a run at `folder`, in the environment of this process; it goes on by itself.
+
+        Args:
+            grace: seconds for running steps after Ctrl-C.
+        """
         self._runs += 1
         out, err = (folder / f".run-{self._runs}.{name}" for name in ("out", "err"))
         out.touch()
@@ -95,6 +100,7 @@ class Warm:
                 "err": str(err),
                 "dies": [dies.at, dies.number, dies.after] if dies else None,
                 "gate": str(gate) if gate else None,
+                "grace": grace,
             }
         )
         return Run(answer["pid"], out, err)
@@ -162,6 +168,10 @@ def _run(asked: Mapping[str, Any]) -> None:
         sys.argv = ["reconciler", *asked["arguments"]]
         if asked["dies"]:
             _die(*asked["dies"])
+        if asked["grace"] is not None:
+            from reconciler.cli import execution
+
+            execution.GRACE = asked["grace"]
         if asked["gate"]:
             Path(f"{asked['gate']}.{os.getpid()}").touch()
             with Path(asked["gate"]).open("rb") as gate:
