@@ -36,6 +36,11 @@ def test_every_workflow_has_a_schema() -> None:
 
 def refused(service: str, workflows: Iterable[Path]) -> str:
     """What is wrong with them; nothing when all is well."""
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", *SCHEMAS[service], *workflows]
+    return refused_by(SCHEMAS[service], workflows)
+
+
+def refused_by(schema: Iterable[str], files: Iterable[Path]) -> str:
+    """What is wrong with files by a schema of check-jsonschema; nothing when all is well."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", *schema, *files]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     return done.stdout + done.stderr if done.returncode else ""
