@@ -68,10 +68,12 @@ class GitHub:
     vars: dict[str, str]
     secrets: dict[str, str]
     environments: dict[str, dict[str, str]]
-    caches: dict[str, bytes] = field(default_factory=dict)
+    caches: dict[str, dict[str, bytes]] = field(default_factory=dict)
     artifacts: dict[str, Path] = field(default_factory=dict)
     kept: dict[str, Any] = field(default_factory=lambda: {"issues": [], "comments": []})
     runs: int = 0
+    pages: dict[str, bytes] | None = None
+    _for_pages: Path | None = None
 
     def run(self, workflow: Path, event: dict[str, Any]) -> dict[str, list[Job]]:
         """Runs every job whose `if` holds, one after the other, and tells how each of its matrix ended."""
@@ -122,7 +124,8 @@ class GitHub:
             if holds(step.get("if"), context, failed=bool(ended.code)):
                 if "uses" in step:
                     values = {name: text(str(value), context) for name, value in step.get("with", {}).items()}
-                    self._action(step["uses"], values, place, context["github"].get("head_ref", "main"))
+                    github = context["github"]
+                    self._action(step["uses"], values, place, github.get("head_ref", "main"), github["token"])
                     code = 0
                 else:
                     own = {name: text(value, context) for name, value in step.get("env", {}).items()}
@@ -158,7 +161,7 @@ class GitHub:
         job.summary += summary.read_text()
         return code, dict(line.split("=", 1) for line in output.read_text().splitlines())
 
-    def _action(self, uses: str, given: dict[str, str], place: Path, branch: str) -> None:
+    def _action(self, uses: str, given: dict[str, str], place: Path, branch: str, token: str) -> None:
         match uses.partition("@")[0]:
             case "actions/checkout":
                 only(given, "persist-credentials", "fetch-depth")
@@ -176,12 +179,14 @@ class GitHub:
                 only(given, "path", "key", "restore-keys")
                 newest = [key for key in self.caches if key.startswith(given["restore-keys"])][-1:]
                 for key in newest:
-                    Path(given["path"]).parent.mkdir(exist_ok=True)
-                    Path(given["path"]).write_bytes(self.caches[key])
+                    for name, content in self.caches[key].items():
+                        file = Path(given["path"]) / name if name else Path(given["path"])
+                        file.parent.mkdir(parents=True, exist_ok=True)
+                        file.write_bytes(content)
             case "actions/cache/save":
                 only(given, "path", "key")
                 assert given["key"] not in self.caches, "a cache is never overwritten"
-                self.caches[given["key"]] = Path(given["path"]).read_bytes()
+                self.caches[given["key"]] = _files(Path(given["path"]))
             case "actions/upload-artifact":
                 only(given, "name", "path")
                 assert given["name"] not in self.artifacts, "two artifacts of one name"
@@ -189,6 +194,14 @@ class GitHub:
                     *Path(given["path"]).iterdir()
                 ]:  # else there is only a warning
                     self.artifacts[given["name"]] = Path(given["path"])
+            case "actions/upload-pages-artifact":
+                only(given, "path")
+                self._for_pages = Path(given["path"])
+            case "actions/deploy-pages":
+                only(given)
+                assert {"pages:write", "id-token:write"} <= {*token.split()}, "it may not write pages"
+                assert self._for_pages is not None
+                self.pages = _files(self._for_pages)
             case "actions/download-artifact":
                 only(given, "pattern", "path")
                 for name, folder in self.artifacts.items():
@@ -196,6 +209,13 @@ class GitHub:
                         shutil.copytree(folder, Path(given["path"]) / name)
             case unknown:
                 raise AssertionError(f"{unknown} is not known")
+
+
+def _files(path: Path) -> dict[str, bytes]:
+    """The content of each file below a folder; of a file, its own below ""."""
+    if path.is_file():
+        return {"": path.read_bytes()}
+    return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
 def _foreign(event: dict[str, Any]) -> bool:

@@ -17,8 +17,8 @@ from tests.conftest import EXAMPLES, Cli
 from tests.services import free_port
 
 CI = EXAMPLES / "ci"
-DRIFT, SHARDED, PIPELINES, RUNNERS = (
-    CI / f"github-{name}.yml" for name in ("drift", "drift-sharded", "plan-apply", "runners")
+DRIFT, SHARDED, PIPELINES, RUNNERS, DASHBOARD = (
+    CI / f"github-{name}.yml" for name in ("drift", "drift-sharded", "plan-apply", "runners", "dashboard")
 )
 BRANCH = "a-branch"
 MARKER = "<!-- reconciler:drift -->\n"
@@ -166,6 +166,42 @@ def test_one_issue_follows_what_somebody_changes_outside(
     assert checked(github).code == 10
     assert json.dumps(github.kept) == settled
     assert github.kept["issues"][:6] == others
+
+
+def test_the_dashboard_is_published_each_night_with_the_drift_of_earlier_nights(
+    github: GitHub, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started_by_hand(github)
+    sandbox.clear_requests()
+
+    first = github.run(DASHBOARD, schedule())
+    assert [job.code for jobs in first.values() for job in jobs] == [0, 0], first["dashboard"][0].log
+    assert len(points(github)) == 1
+    (kept,) = github.caches.values()
+    (today,) = (name for name in kept if name.startswith("drift-"))
+    kept["drift-2025-01-01.json"] = kept.pop(today)  # it is the next night
+
+    sandbox.platform.edit_processing("dataset_cleanup", default_cpu=64)
+    sandbox.clear_requests()
+    second = github.run(DASHBOARD, schedule())
+    assert [job.code for jobs in second.values() for job in jobs] == [0, 0], "drift is no failure here"
+    assert sandbox.writes() == []
+    assert len(points(github)) == 2
+    assert "pipelines/dataset_cleanup.html" in (github.pages or {})
+
+    # what cannot be checked is published, too, and the job is red
+    with monkeypatch.context() as down:
+        down.setitem(github.machine.variables, "PICSELLIA_CUSTOM_ENV", f"http://127.0.0.1:{free_port()}")
+        ended = github.run(DASHBOARD, schedule())
+    assert [ended["dashboard"][0].code, ended["publish"][0].code] == [0, 13], ended["dashboard"][0].log
+
+
+def points(github: GitHub) -> list[int]:
+    """The times of the checks that the published dashboard shows."""
+    assert github.pages is not None
+    script = github.pages["data/drift.js"].decode().removeprefix("var DATA = ").removesuffix(";\n")
+    found: list[int] = json.loads(script)["drift"]["at"]
+    return found
 
 
 def test_wrong_usage_fails_the_job_and_touches_no_issue(github: GitHub) -> None:
