@@ -8,7 +8,8 @@ STACK and SCOPE are percent-encoded. Unknown content is refused, never skipped.
 """
 
 import re
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, unquote
 from uuid import uuid4
@@ -172,7 +173,22 @@ def _body(data: bytes, what: str, kind: type[Head] | type[HistoryObject]) -> dic
             f"a newer reconciler wrote {what}: it has layout {version}, this version reads up to {VERSION}",
             hint="pip install --upgrade picsellia-reconciler",
         )
+    _refuse_newer_keys(body, what, kind)
+    for name, part in (("holder", LockInfo), ("entry", HistoryEntry)):
+        if isinstance(nested := body.get(name), dict):
+            _refuse_newer_keys(nested, what, part)
     names = {field.name for field in fields(kind)}
     if body.keys() != names:
         raise CorruptStateError(f"{what} is damaged: it has {sorted(body)} instead of {sorted(names)}")
     return body
+
+
+def _refuse_newer_keys(body: Mapping[str, Any], what: str, kind: type[Any]) -> None:
+    """Raise NewerFormatError for an object with all keys of this version, and further ones."""
+    names = {field.name for field in fields(kind)}
+    required = {field.name for field in fields(kind) if field.default is MISSING}
+    if required <= body.keys() and (unknown := sorted(body.keys() - names)):
+        raise NewerFormatError(
+            f"a newer reconciler wrote {what}: it has {unknown[0]!r}, which this version does not know",
+            hint="pip install --upgrade picsellia-reconciler",
+        )

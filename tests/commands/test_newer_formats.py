@@ -48,6 +48,29 @@ def newer_head(url: str, upgraded: pytest.MonkeyPatch) -> None:
         store.objects.put(path, json.dumps(body | {"version": 99}).encode())
 
 
+def newer_keys(part: str) -> Callable[[str, pytest.MonkeyPatch], None]:
+    """An object of this layout with a key that a later version added, for example to the history."""
+
+    def write(url: str, upgraded: pytest.MonkeyPatch) -> None:
+        with open_store(url) as store:
+            assert isinstance(store, BucketStore)
+            path = bucket_layout.head_path(stack_of(NEWER))
+            head = store.objects.get(path)
+            assert head is not None
+            body = json.loads(head.body)
+            if part == "entry":
+                path = f"{bucket_layout.history_folder(stack_of(NEWER))}/{body['content']}"
+                found = store.objects.get(path)
+                assert found is not None
+                body = json.loads(found.body)
+                body["entry"]["approved_by"] = "ada"
+            else:
+                body["approved_by"] = "ada"
+            store.objects.put(path, json.dumps(body).encode())
+
+    return write
+
+
 def newer_register(url: str, upgraded: pytest.MonkeyPatch) -> None:
     upgraded.setattr(register, "VERSION", register.VERSION + 1)
     with open_store(url) as store:
@@ -61,6 +84,8 @@ WRITTEN: Mapping[str, Callable[[str, pytest.MonkeyPatch], None]] = {
     "layout": newer_layout,
     "head": newer_head,
     "register": newer_register,
+    "keys of the head": newer_keys("head"),
+    "keys of the history": newer_keys("entry"),
 }
 READING = (
     ("status",),
@@ -80,6 +105,7 @@ def rows(cli: Cli, *options: str) -> dict[str, dict[str, Any]]:
 
 IN_STORES = [
     *(("state", "sqlite"), ("register", "sqlite"), ("layout", "s3"), ("head", "s3"), ("register", "s3")),
+    *(("keys of the head", "s3"), ("keys of the history", "s3")),
     # the other clouds have the same code for buckets
     *(pytest.param(what, cloud, marks=pytest.mark.full) for cloud in ("azure", "gcs") for what in WRITTEN),
 ]
