@@ -65,6 +65,7 @@ class Case(NamedTuple):
 
 # Commands that need the platform end where no organization is selected, just before the first request.
 CASES = [
+    Case("init new_pipeline --type PRE_ANNOTATION --image user/new", 0, FILES | {"jinja2"}),
     Case("plan dataset_cleanup", 1, PLATFORM),
     Case("apply dataset_cleanup", 1, PLATFORM),
     Case("deploy dataset_cleanup", 1, PLATFORM),

@@ -47,6 +47,14 @@ _RAISED: Final = (
 )
 
 
+class NotAPlatformError(PermanentError):
+    """The server at this address is not a Picsellia platform."""
+
+
+class UnknownOrganizationError(PermanentError):
+    """The platform has no such organization, or the token has no access to it."""
+
+
 class Platform:
     """Requests to one organization, as JSON in and JSON out.
 
@@ -105,14 +113,14 @@ class Platform:
         try:
             username = self.get("/api/home/ping").text("username")
         except GoneError as problem:
-            raise PermanentError(
+            raise NotAPlatformError(
                 f"{self.host} does not respond like a Picsellia platform: {problem.message}",
                 hint=f"check that {self.host} is the address of the platform",
             ) from problem
         try:
             found = self.get("/api/organizations/find", name=self.organization)
         except GoneError as problem:
-            raise PermanentError(
+            raise UnknownOrganizationError(
                 f"{self.host} has no organization {self.organization!r}, or this token has no access to it",
                 hint="check --organization, and that the user of the token is a member",
             ) from problem

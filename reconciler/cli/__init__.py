@@ -20,6 +20,7 @@ from reconciler.cli.mistyped import CommandGroup, unknown_option
 from reconciler.core.exit_codes import FAILED, INTERRUPTED, code_of
 
 COMMANDS = {
+    "init": "Create a pipeline.",
     "plan": "Show what apply would change, and why.",
     "apply": "Bring the platform and the registry in line with the files.",
     "deploy": "Build, push and register a pipeline, as pxl-pipeline deploy does.",
@@ -83,12 +84,13 @@ class _Commands(CommandGroup):
 def group() -> None:
     """Deploy Picsellia pipelines from their folders, and report drift.
 
-    A pipeline is a folder with a config.toml, as pxl-pipeline init creates it. demo shows what you can do
-    with one, and needs no account.
+    A pipeline is a folder with a config.toml, as init creates it. demo shows what you can do with one, and
+    needs no account.
 
     \b
     Examples:
       reconciler demo
+      reconciler init my_pipeline
       reconciler plan my_pipeline --organization my-org --env STAGING
     """
     import logging  # imported here, as it would slow down --help

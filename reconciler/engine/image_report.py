@@ -23,10 +23,11 @@ from providers.errors import ProviderError, TransientError
 from providers.json_value import JSON
 from providers.protocol import Assessment, LiveObject, Reference, RequiredAction
 from providers.reasons import WayOut
-from reconciler.core.diagnostics import error
+from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit, Note
 from reconciler.core.values import image_address
 from reconciler.engine.kinds import image_kind
+from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.session import CannotCheckError
 from reconciler.engine.validate import ValidatedPipeline
 from reconciler.pipeline.channels import leaves_channel
@@ -198,3 +199,18 @@ def effect_of_apply(report: ImageReport) -> str:
     if report.assessment.need is RequiredAction.NOTHING:
         return "nothing"
     return "build" if report.builder is not None else "re-tag"
+
+
+def require_builder(validated: ValidatedPipeline) -> None:
+    """Check that this machine can build the image of a pipeline.
+
+    Raises:
+        UserError: it cannot, or the files have errors.
+    """
+    pipeline, _ = validated.require_valid()
+    try:
+        select(pipeline.config.reconciler.image.builder, validated.source or image_source(pipeline)).check()
+    except ProviderError as problem:
+        raise UserError(
+            provider_diagnostic(problem, f"the image of {pipeline.name} cannot be built")
+        ) from None

@@ -8,11 +8,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Literal
 
 from providers.docker.builders.select import Probes
 from providers.docker.registry.connection import ConnectionPool
-from providers.errors import ExistsError, ProviderError, RefusedError, TransientError, UnexpectedError
-from providers.picsellia.platform import Platform
+from providers.errors import (
+    ExistsError,
+    ProviderError,
+    RefusedError,
+    TransientError,
+    UnauthorizedError,
+    UnexpectedError,
+)
+from providers.picsellia.platform import NotAPlatformError, Platform, UnknownOrganizationError
 from providers.protocol import Reference
 from providers.rate_limit import AT_ONCE, RateLimiter
 from providers.table import EXCLUSIVE
@@ -280,8 +288,20 @@ def _sign_in(target: Target, limiter: RateLimiter) -> Platform:
         where = f"{target.organization}@{target.environment}"
         diagnostic = provider_diagnostic(problem, f"could not sign in to {where}")
         if isinstance(problem, TransientError | UnexpectedError | ExistsError | RefusedError):
-            raise CannotCheckError(diagnostic) from None
-        raise UserError(diagnostic) from None
+            raise CannotCheckError(diagnostic) from problem
+        raise UserError(diagnostic) from problem
+
+
+def refused_value(problem: UserError) -> Literal["token", "organization", "host"] | None:
+    """The value of the target that a failed sign-in refers to; None if it is none of them."""
+    match problem.__cause__:
+        case UnauthorizedError():
+            return "token"
+        case UnknownOrganizationError():
+            return "organization"
+        case NotAPlatformError() | TransientError():
+            return "host"
+    return None
 
 
 def _is_of(platform: Platform, state: Snapshot) -> bool:

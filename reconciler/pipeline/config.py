@@ -100,7 +100,11 @@ def load(
     except UserError as problem:
         return LoadedConfig(path, "", None, problem.diagnostics)
     loaded = read(text, path, environment, shared)
-    return edited_config(loaded, edits) if edits and loaded.config is not None else loaded
+    if not edits or not loaded.document:
+        return loaded
+    edited = edited_config(loaded, edits)
+    # The answer to a question may be what the file lacks. Other errors have the lines of the file.
+    return loaded if edited.config is None and loaded.config is None else edited
 
 
 def edited_config(loaded: LoadedConfig, edits: Edits) -> LoadedConfig:
@@ -183,7 +187,7 @@ def _unreadable(path: Path, problem: OSError) -> Diagnostic:
         return error(
             "no config.toml here",
             f"A pipeline is a folder with a config.toml, and {path.parent} has none. "
-            "Give the folder of a pipeline, or create one with `pxl-pipeline init`.",
+            "Give the folder of a pipeline, or create one:  reconciler init",
             file=path,
         )
     return unreadable(path, problem)

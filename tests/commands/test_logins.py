@@ -279,6 +279,45 @@ def test_prompts_show_their_defaults_and_reasons(cli: Cli, nobody: Sandbox, home
         assert user.end() == 0
 
 
+def test_only_the_value_that_is_refused_is_asked_for_again(
+    cli: Cli, nobody: Sandbox, home: Path, saved: Path
+) -> None:
+    environment = {name: os.environ[name] for name in ("HOME", "PATH", "XDG_RUNTIME_DIR", "RECONCILER_STATE")}
+    with terminal(
+        *("login", "--env", "custom", "--organization", "nowhere"), cwd=cli.folder, environment=environment
+    ) as user:
+        user.expect("? Address")
+        user.answer(f"{nobody.url}/elsewhere")
+        user.expect("your API token is in your Personal Settings, tab Token")
+        user.expect("? API token  of nowhere@CUSTOM")
+        user.answer(nobody.token)
+        user.expect("does not respond like a Picsellia platform")
+        user.expect("? Address")
+        user.expect("/elsewhere, as before")
+        user.answer(nobody.url)
+        user.expect("has no organization 'nowhere'")
+        user.expect("? Organization")
+        user.expect("Enter for nowhere, as before")
+        user.answer(nobody.organization)
+        user.expect("Logged in to")
+        assert user.end() == 0
+        assert user.shown.count("? API token") == 1
+    (saved / ".env").unlink()
+    options = ("--host", nobody.url, "--organization", nobody.organization)
+    with terminal("login", *options, cwd=cli.folder, environment=environment) as user:
+        user.expect("? API token")
+        user.answer("wrong\u00e9-0123456789")
+        user.expect("the API token in the answer cannot be sent")
+        user.answer("wrong-0123456789")
+        user.expect("does not accept this API token")
+        user.expect(f"? API token  of {nobody.organization}@CUSTOM")
+        user.answer(nobody.token)
+        user.expect("Logged in to")
+        assert user.end() == 0
+        assert "? Organization" not in user.shown
+        assert nobody.token not in user.shown
+
+
 def test_two_logins_at_once_are_both_saved(
     cli: Cli, nobody: Sandbox, saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

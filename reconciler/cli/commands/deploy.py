@@ -18,6 +18,7 @@ from reconciler.cli.outputs import run_outputs
     "--cpu", type=click.IntRange(0), metavar="NUMBER", help="CPU cores of a job. Saved in config.toml."
 )
 @click.option("--gpu", type=click.IntRange(0), metavar="NUMBER", help="GPUs of a job. Saved in config.toml.")
+@options.model
 @options.dry_run
 @options.approval("Do not ask for approval.")
 @options.side_by_side
@@ -29,9 +30,10 @@ def command(**arguments: Any) -> int:
 
     PIPELINE is a folder, or the name of a pipeline below the current folder; without it, deploy takes the
     current folder. deploy has the arguments of pxl-pipeline deploy and reads the same files. It asks for
-    values that config.toml lacks: the image name, CPU and GPU. It asks for a version bump (patch, minor,
-    major, rc, final) if the published version has another source, or was published by another tool. If there
-    is nothing new to publish, it asks nothing, builds nothing and keeps the version.
+    values that config.toml lacks: the image name, CPU and GPU, or the model of a training. It asks for a
+    version bump (patch, minor, major, rc, final) if the published version has another source, or was
+    published by another tool. If there is nothing new to publish, it asks nothing, builds nothing and keeps
+    the version.
 
     \b
     1. deploy shows the plan and asks for your approval.

@@ -22,8 +22,9 @@ from reconciler.core.platforms import ENVIRONMENTS
 def command(**arguments: Any) -> int:
     """Check an API token, save it, and use this login from now on.
 
-    Asks for each value that you do not pass as an option. Logins are shared with pxl-pipeline: both use the
-    same files.
+    Asks for each value that you do not pass as an option, and asks again only for a value that the platform
+    refuses. Your API token is on the platform, in your Personal Settings, tab Token. Logins are shared with
+    pxl-pipeline: both use the same files.
 
     \b
     Examples:

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli import options, prompts
+from reconciler.cli import kept_answers, options, prompts
 from reconciler.cli.applying import Dialogue, apply_one
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.prompts import Default, choose
-from reconciler.cli.questions import ASKED, answers
-from reconciler.core.diagnostics import UserError
+from reconciler.cli.questions import ASKED, MODEL, answers, form
 from reconciler.core.events import Emit
 from reconciler.core.plan import Action, Plan
 from reconciler.core.plan_options import PlanOptions
@@ -46,6 +45,7 @@ def run(
     image: str | None,
     cpu: int | None,
     gpu: int | None,
+    model: Mapping[str, str],
     dry_run: bool,
     consent: Consent,
     fleet_options: FleetOptions,
@@ -53,12 +53,12 @@ def run(
     outputs: Outputs,
     read_options: ReadOptions,
 ) -> int:
-    edits = _edits_of_options(image, cpu, gpu)
+    edits = _edits_of_options(image, cpu, gpu, model)
     request = replace(version, options=PlanOptions(take=take))
     if dry_run:
         from reconciler.cli.handlers import plan
 
-        unused = {"--image": image, "--cpu": cpu is not None, "--gpu": gpu is not None}
+        unused = {"--image": image, "--cpu": cpu is not None, "--gpu": gpu is not None, "--model": model}
         return plan.dry_run(selection, where, request, fleet_options, outputs, read_options, unused=unused)
     if selection.request.is_of_one:
         folder = selection.folder()
@@ -73,7 +73,7 @@ def run(
             dialogue=_Deploy,
         )
     if edits:
-        raise click.UsageError("--image, --cpu and --gpu are for one pipeline")
+        raise click.UsageError("the options for values of config.toml, such as --image, are for one pipeline")
     from reconciler.cli.fleet_applying import FleetCommand, apply_selected
     from reconciler.engine.fleet_apply import DeployFiles
 
@@ -148,27 +148,42 @@ class _Deploy(Dialogue):
         return False
 
     def report_not_applied(self, planned: PlanResult) -> None:
-        edits = planned.pipeline.loaded.edits.items()
-        lost = [f"{path[-1]} {value}" for path, value in edits if path[-2:] in ASKED]
-        if lost:
-            self.err.print(f"Not saved in config.toml, because nothing was applied: {listed(lost)}")
+        self._report_not_saved(planned, "nothing was applied")
 
     def report_applied(self, applied: ApplyResult) -> None:
         print_applied(applied, self.out, self.err, pages=False)
         if applied.succeeded:
             print_deployed(applied, self.out)
+            kept_answers.forget(applied.planned.pipeline.loaded.path)
+        else:
+            self._report_not_saved(applied.planned, "the deploy did not succeed")
+
+    def _report_not_saved(self, planned: PlanResult, why: str) -> None:
+        """Print the answers and options that config.toml has not got."""
+        edits = planned.pipeline.loaded.edits.items()
+        lost = [f"{path[-1]} {value}" for path, value in edits if path[-2:] in ASKED]
+        if lost:
+            self.err.print(f"Not saved in config.toml, because {why}: {listed(lost)}")
 
 
 def _read(folder: Path, option_edits: Edits, read_options: ReadOptions, emit: Emit) -> ValidatedPipeline:
     """The pipeline, with answers for the values that its config.toml lacks. Raises UserError."""
     out, err = console(sys.stdout), console(sys.stderr)
-    loaded = load(folder, option_edits, read_options.environment, read_options.shared)
-    if loaded.config is None:
-        raise UserError(*loaded.diagnostics)
-    print_details(loaded.config, out)
-    config = loaded.config
+    loaded = load(folder, None, read_options.environment, read_options.shared)
+    asked = form(loaded, option_edits)
+    assert asked.complete.config is not None
+    config = asked.complete.config
+    if not config.is_training and any(path[0] == MODEL for path in option_edits):
+        raise click.UsageError("the options for a model are for a training pipeline")
+    print_details(config, out)
+
+    def check() -> None:
+        from reconciler.engine.image_report import require_builder  # late: few runs ask
+
+        require_builder(validate(folder, read_options, asked.stand_ins, emit=emit))
+
     edits = {
-        **answers(loaded, option_edits, err),
+        **answers(asked, err, check),
         **image_tag_edits(config.metadata.version, config.docker.image_tag),
     }
     validated = validate(folder, read_options, edits, emit=emit)
@@ -176,11 +191,12 @@ def _read(folder: Path, option_edits: Edits, read_options: ReadOptions, emit: Em
     return validated
 
 
-def _edits_of_options(image: str | None, cpu: int | None, gpu: int | None) -> Edits:
-    values: Mapping[KeyPath, Value | None] = {
+def _edits_of_options(image: str | None, cpu: int | None, gpu: int | None, model: Mapping[str, str]) -> Edits:
+    values: dict[KeyPath, Value | None] = {
         ("docker", "image_name"): image,
         ("docker", "cpu"): cpu,
         ("docker", "gpu"): gpu,
+        **{(MODEL, key): value for key, value in model.items()},
     }
     return {path: value for path, value in values.items() if value is not None}
 

@@ -25,11 +25,13 @@ from reconciler.credentials.target import (
     checked_token,
     known_environments,
 )
-from reconciler.engine.session import session
+from reconciler.engine.session import refused_value, session
 from reconciler.pipeline.toml.toml_edits import Value
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.progress import ProgressView
+
+_TOKEN_PLACE = "your API token is in your Personal Settings, tab Token"
 
 
 def run(organization: str | None, environment: str | None, host: str | None, token_stdin: bool) -> int:
@@ -39,19 +41,26 @@ def run(organization: str | None, environment: str | None, host: str | None, tok
         raise click.UsageError("--token-stdin reads the token from a pipe; omit it to type the token")
     out, err = console(sys.stdout), console(sys.stderr)
     login, address = _where(organization, environment, host, err, token_stdin)
-    token = _token(login, token_stdin, err)
-    target = Target(
-        login.organization,
-        Environment(login.environment, address),
-        token,
-        token_from="",
-        token_renewal="run the command again with a valid one",
-    )
-    with (
-        ProgressView(err) as progress,
-        session(target, stores.store(progress), progress, threading.Event()) as opened,
-    ):
-        user = opened.platform.username
+    token = _token(login, address, token_stdin, err)
+    while True:
+        try:
+            user = _sign_in(login, address, token, err)
+            break
+        except UserError as problem:
+            wrong = refused_value(problem)
+            is_ours = wrong == "host" and login.environment != CUSTOM  # a fixed address is never typed
+            if wrong is None or is_ours or not prompts.is_interactive():
+                raise
+            print_diagnostics(problem.diagnostics, err)
+        match wrong:
+            case "token":
+                token = _token(login, address, False, err)
+            case "organization":
+                typed = Default(login.organization, "as before")
+                organization = str(ask("Organization", "", typed, _no_problem(_not_a_name), err))
+                login = Login(organization, login.environment)
+            case "host":
+                address = _asked_address(Default(address, "as before"), err)
     name = login.environment
     before = _spelled(saved.entries().get(host_variable(name), address))
     shared = name not in HOSTS
@@ -64,6 +73,28 @@ def run(organization: str | None, environment: str | None, host: str | None, tok
         print_diagnostics([info(f"all logins to {name} now use {address}", detail)], err)
     logins.warn_of_variables(login, err)
     return DONE
+
+
+def _sign_in(login: Login, address: str, token: str, err: Console) -> str:
+    """The user of the token. Raises as `session`."""
+    target = Target(
+        login.organization,
+        Environment(login.environment, address),
+        token,
+        token_from="",
+        token_renewal="run the command again with a valid one",
+    )
+    with (
+        ProgressView(err) as progress,
+        session(target, stores.store(progress), progress, threading.Event()) as opened,
+    ):
+        return opened.platform.username
+
+
+def _asked_address(default: Default | None, err: Console) -> str:
+    return platform_address(
+        str(ask("Address", "https://host[:port]", default, _no_problem(address_problem), err))
+    )
 
 
 def _where(
@@ -108,7 +139,7 @@ def _where(
     if host is None:
         address, place = _known_host(declared)
         default = Default(address, place) if address else None
-        host = str(ask("Address", "https://host[:port]", default, _no_problem(address_problem), err))
+        host = _asked_address(default, err)
     if (problem := address_problem(host)) is not None:
         raise UserError(
             error("--host is not the address of a platform", f"It {problem}: https://host[:port].")
@@ -121,15 +152,24 @@ def _spelled(address: str) -> str:
     return address if address_problem(address) else platform_address(address)
 
 
-def _token(login: Login, from_stdin: bool, err: Console) -> str:
+def _token(login: Login, address: str, from_stdin: bool, err: Console) -> str:
     if from_stdin:
         token = checked_token(sys.stdin.read(), "stdin")
         if not token:
             example = "For example:  printenv MY_TOKEN | reconciler login --token-stdin …"
-            raise UserError(error("there is no API token on stdin", example))
+            raise UserError(error("there is no API token on stdin", f"{_TOKEN_PLACE}.\n{example}"))
         return token
     form = f"of {login}; hidden while you type"
-    return checked_token(str(ask("API token", form, None, str, err, hidden=True)), "the answer")
+    err.print(Text(f"  {address}: {_TOKEN_PLACE}", "dim"))
+    return str(ask("API token", form, None, _as_token, err, hidden=True))
+
+
+def _as_token(typed: Value) -> str:
+    try:
+        return checked_token(str(typed), "the answer")
+    except UserError as problem:
+        (diagnostic,) = problem.diagnostics
+        raise click.UsageError(f"{diagnostic.summary}. {diagnostic.detail}") from None
 
 
 def _refuse_missing(options_missing: Mapping[str, bool]) -> None:

@@ -12,6 +12,7 @@ from reconciler.cli.options.applying import (
     side_by_side,
 )
 from reconciler.cli.options.command import Command
+from reconciler.cli.options.model import model
 from reconciler.cli.options.param_types import ADDRESS, as_address
 from reconciler.cli.options.planning import planning, resolving, take, versions
 from reconciler.cli.options.reading import classes
@@ -59,6 +60,7 @@ __all__ = [
     "is_in_pipeline",
     "lock_timeout",
     "login_filter_options",
+    "model",
     "pipeline",
     "pipeline_folder",
     "pipelines",

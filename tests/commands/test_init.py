@@ -1,0 +1,167 @@
+"""`reconciler init`: a pipeline of each type that validates, builds and is deployed as it is."""
+
+import compileall
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from providers.enums import PROCESSING_TYPES, TRAINING
+from providers.sandbox import Sandbox
+from reconciler.pipeline import new_pipeline
+from reconciler.pipeline.new_pipeline import TYPES
+from tests.commands.terminal import terminal
+from tests.commands.untouched import snapshot
+from tests.conftest import Cli
+
+MODEL = (
+    *("--model", "Detector", "--model-version", "v1"),
+    *("--framework", "onnx", "--inference-type", "object_detection"),
+)
+
+
+def options_of(kind: str, registry: str) -> list[str]:
+    """Every option that a pipeline of this type needs to be built in the sandbox, without Docker."""
+    image = ["--image", f"{registry}/team/{kind.lower()}", "--base", f"{registry}/base/python:3.11"]
+    return ["--type", kind, *image, *(MODEL if kind == TRAINING else ())]
+
+
+def test_every_type_has_a_meaning() -> None:
+    assert {*TYPES} == {*PROCESSING_TYPES, TRAINING}
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_new_pipeline_is_valid_and_deployed_as_it_is(kind: str, cli: Cli, sandbox: Sandbox) -> None:
+    made = cli("init", "my_pipeline", *options_of(kind, sandbox.registry))
+    assert made.code == 0, made.err
+    assert sandbox.requests() == []
+
+    checked = cli("validate", "my_pipeline", "--static-only")
+    assert (checked.code, checked.err) == (0, "")
+    assert compileall.compile_dir("my_pipeline", quiet=1)
+    deployed = cli("deploy", "my_pipeline", "--yes")
+    assert deployed.code == 0, deployed.err
+    assert "Nothing to do" in cli("plan", "my_pipeline", "--exit-code").out
+    if kind == TRAINING:
+        (version,) = sandbox.platform.versions("Detector")
+        assert (version["name"], version["framework"]) == ("v1", "ONNX")
+        return
+    processing = sandbox.platform.processing("my_pipeline")
+    assert processing is not None
+    assert (processing["type"], processing["default_parameters"]) == (kind, {"threshold": 0.5})
+
+
+def test_without_a_base_the_dockerfile_is_the_builder_s(cli: Cli, home: Path) -> None:
+    assert cli("init", "mine", "--type", "PRE_ANNOTATION", "--image", "user/mine").code == 0
+    config = tomllib.loads(Path("mine/config.toml").read_text())
+    assert "reconciler" not in config
+    assert "COPY ./ mine\n" in Path("mine/Dockerfile").read_text()
+    assert cli("validate", "mine").code == 0
+
+
+def test_the_folder_may_be_below_another_one(cli: Cli, home: Path) -> None:
+    Path("team").mkdir()
+    assert cli("init", "team/mine", "--type", "PRE_ANNOTATION", "--image", "user/mine").code == 0
+    assert tomllib.loads(Path("team/mine/config.toml").read_text())["metadata"]["name"] == "mine"
+    ended = cli("init", "nowhere/mine", "--type", "PRE_ANNOTATION", "--image", "user/mine")
+    assert (ended.code, "there is no folder nowhere" in ended.err) == (1, True)
+
+
+@pytest.mark.parametrize("content", [None, "mine"])
+def test_an_existing_folder_is_never_written_to(content: str | None, cli: Cli, home: Path) -> None:
+    Path("mine").mkdir()
+    if content:
+        Path("mine/config.toml").write_text(content)
+    before = snapshot(cli.folder)
+    ended = cli("init", "mine", "--type", "PRE_ANNOTATION", "--image", "user/mine")
+    assert (ended.code, "mine exists already" in ended.err) == (1, True)
+    assert snapshot(cli.folder) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "better"), [("my-pipeline", "such as my_pipeline"), ("3d", "such as pipeline_3d"), ("…", "")]
+)
+def test_a_name_that_python_cannot_import_is_refused(name: str, better: str, cli: Cli, home: Path) -> None:
+    ended = cli("init", name, "--type", "PRE_ANNOTATION", "--image", "user/mine")
+    assert ended.code == 1
+    assert "cannot be the name of a pipeline" in ended.err
+    assert better in ended.err
+    assert [*cli.folder.iterdir()] == []
+
+
+def test_without_a_terminal_each_missing_value_is_reported_with_its_option(cli: Cli, home: Path) -> None:
+    ended = cli("init")
+    assert (ended.code, "init needs NAME and --type TYPE" in ended.err) == (2, True)
+    ended = cli("init", "mine", "--type", "training")
+    assert ended.code == 1
+    for option in ("--image NAME", "--model NAME", "--model-version NAME", "--framework NAME"):
+        assert f"Use {option}." in ended.err
+    assert [*cli.folder.iterdir()] == []
+
+
+def test_wrong_values_are_refused_before_anything_is_written(cli: Cli, home: Path) -> None:
+    ended = cli("init", "mine", "--type", "PRE_ANNOTATION", "--image", "Not A Name")
+    assert (ended.code, "is not an image name" in ended.err) == (1, True)
+    ended = cli("init", "mine", "--type", "PRE_ANNOTATION", "--image", "user/mine", "--model", "M")
+    assert (ended.code, "for a training pipeline" in ended.err) == (2, True)
+    assert [*cli.folder.iterdir()] == []
+
+
+@pytest.mark.parametrize("after", [0, 1, 5])
+@pytest.mark.parametrize("problem", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_an_init_that_does_not_end_leaves_nothing(
+    problem: BaseException, after: int, cli: Cli, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, write = 0, Path.write_text
+
+    def failing(path: Path, *arguments: str, **options: str) -> int:
+        nonlocal written
+        written += 1
+        if written > after:
+            raise problem
+        return write(path, *arguments, **options)
+
+    monkeypatch.setattr(new_pipeline.Path, "write_text", failing)
+    ended = cli("init", "mine", "--type", "PRE_ANNOTATION", "--image", "user/mine")
+
+    assert ended.code == (130 if isinstance(problem, KeyboardInterrupt) else 1)
+    assert [*cli.folder.iterdir()] == []
+
+
+def test_at_a_terminal_everything_is_asked_for(cli: Cli, sandbox: Sandbox) -> None:
+    with terminal("init", cwd=cli.folder, environment=os.environ) as screen:
+        screen.expect("? Name")
+        screen.answer("my-training")
+        screen.expect("such as my_training")
+        screen.answer("my_training")
+        screen.expect("? Type")
+        screen.expect("makes a dataset version from another one")
+        screen.answer("training")
+        screen.expect("? Docker image name")
+        screen.answer("user/my_training")
+        screen.expect("? Model to train")
+        screen.answer("Detector")
+        screen.expect("? Version of the model")
+        screen.answer("")
+        screen.expect("? Framework")
+        screen.answer("onxx")
+        screen.expect("framework 'ONXX' is not known")
+        screen.answer("onnx")
+        screen.expect("? Inference type")
+        screen.answer("")
+        screen.expect("Created my_training with ")
+        assert screen.end() == 0
+    assert tomllib.loads((cli.folder / "my_training" / "config.toml").read_text())["model_version"] == {
+        "origin_name": "Detector",
+        "name": "v1",
+        "framework": "ONNX",
+        "inference_type": "OBJECT_DETECTION",
+    }
+
+
+def test_a_folder_outside_of_the_workspace_is_reported(cli: Cli, home: Path) -> None:
+    Path("reconciler.toml").write_text('[workspace]\npipelines = ["pipelines/**"]\n')
+    ended = cli("init", "mine", "--type", "PRE_ANNOTATION", "--image", "user/mine")
+    assert ended.code == 0
+    assert "mine is not a pipeline of the workspace" in ended.err
