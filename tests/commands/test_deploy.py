@@ -16,7 +16,7 @@ def test_the_commands_of_the_page_work(cli: Cli, sandbox: Sandbox, monkeypatch: 
     monkeypatch.delenv("PICSELLIA_ENV")
     copy_example("dataset_cleanup", cli.folder, sandbox.registry).rename(cli.folder / "my_pipeline")
     commands = [line for line in DOCUMENT.blocks if line.startswith("reconciler ")]
-    assert len(commands) == 3
+    assert len(commands) == 4
     for line in commands:
         ended = cli(*here(line, sandbox))
         assert ended.code == 0, f"{line}\n{ended.err}"
