@@ -38,7 +38,9 @@ def command(**arguments: Any) -> int:
     for each pipeline. The data come from the state, its history and the given reports; the platform and the
     registry are not read. The pages load nothing from elsewhere: open index.html, or publish the folder.
 
-    Example: reconciler dashboard --out site --reports reports
+    \b
+    Example:
+      reconciler dashboard --out site --reports reports
     """
     from reconciler.cli.handlers.dashboard import run
 

@@ -32,8 +32,7 @@ def command(**arguments: Any) -> int:
     \b
     Examples:
       reconciler init my_pipeline --type PRE_ANNOTATION --image my-user/my_pipeline
-      reconciler init my_pipeline --type MODEL_CONVERSION \\
-        --image localhost:8000/team/my_pipeline --base localhost:8000/base/python:3.11
+      reconciler init my_pipeline --type MODEL_CONVERSION --base registry.example.com/team/base:1
     """
     from reconciler.cli.handlers.init import run
 

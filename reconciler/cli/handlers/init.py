@@ -13,7 +13,8 @@ from reconciler.cli.prompts import Default, ask, choose
 from reconciler.cli.questions import MODEL, answers, form
 from reconciler.core.diagnostics import UserError, error, warning
 from reconciler.core.exit_codes import DONE
-from reconciler.pipeline.config import FILE_NAME, read
+from reconciler.pipeline import FILE_NAME
+from reconciler.pipeline.config import read
 from reconciler.pipeline.new_pipeline import TYPES, NewPipeline, create, files_of, name_problem
 from reconciler.pipeline.toml.toml_edits import Value, apply_edits
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath

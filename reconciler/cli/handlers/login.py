@@ -82,7 +82,9 @@ def _sign_in(login: Login, address: str, token: str, err: Console) -> str:
         Environment(login.environment, address),
         token,
         token_from="",
-        token_renewal="run the command again with a valid one",
+        token_renewal="type another one"
+        if prompts.is_interactive()
+        else "run the command again with a valid one",
     )
     with (
         ProgressView(err) as progress,
