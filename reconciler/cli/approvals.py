@@ -1,5 +1,4 @@
-"""Shared by the commands that apply plans: the refusals of a plan that is not approved, how to repeat
-one, and the time."""
+"""Shared by the commands that apply plans: refusals of plans without approval, repeats, and the time."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime

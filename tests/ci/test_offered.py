@@ -1,22 +1,27 @@
 """What this repository offers: an action, a component, a hook and releases. All are run as they stand."""
 
+import io
 import json
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from providers.docker.registry.client import RegistryClient
+from providers.docker.registry.manifests import Blob
 from providers.sandbox import Sandbox
 from tests.ci.github import GitHub
 from tests.ci.gitlab import GitLab
 from tests.ci.machine import Job, Machine
 from tests.ci.test_schemas import refused_by
 from tests.conftest import copy_example
+from tests.test_shape import built
 
 ROOT = Path(__file__).parents[2]
 ACTION, RELEASE = ROOT / "action.yml", ROOT / ".github" / "workflows" / "release.yml"
@@ -196,3 +201,54 @@ def test_a_release_has_checksums_and_is_the_same_when_it_is_made_again(clone: Pa
         shutil.rmtree(clone / "dist")
     assert len(sums[0].splitlines()) == 2
     assert sums[0] == sums[1]
+
+
+def test_the_tool_packages_itself(
+    sandbox: Sandbox, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """What the image adds runs, with the packages that it needs from here."""
+    (wheel,) = built(tmp_path, "wheel", ROOT)
+    image = f"{sandbox.registry}/tools/reconciler"
+    words = [
+        *(sys.executable, ROOT / "scripts" / "tool-image", wheel, f"{image}:1.0.0"),
+        *(f"{sandbox.registry}/base/python:3.11", "--no-deps", "--no-index"),
+    ]
+    printed = []
+    for _ in range(2):
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        printed.append(done.stdout)
+
+    assert printed[0] == printed[1]
+    with RegistryClient(image) as client:
+        manifest = json.loads(client.manifest("1.0.0").content)
+        assert printed[0].strip() == f"{image}@{client.digest('1.0.0')}"
+        config, layer = (
+            b"".join(client.read_blob(Blob(one["mediaType"], one["digest"], one["size"])))
+            for one in (manifest["config"], manifest["layers"][-1])
+        )
+    config = json.loads(config)
+    with tarfile.open(fileobj=io.BytesIO(layer)) as archive:
+        root = tmp_path_factory.mktemp("root")  # elsewhere: our source has the token of the sandbox
+        archive.extractall(root, filter="data")
+    assert config["config"]["Entrypoint"] == ["python", "-m", "reconciler"]
+    variables = dict(one.split("=", 1) for one in config["config"]["Env"])
+    place = root / variables["PYTHONPATH"].lstrip("/")
+    shown = subprocess.run(
+        [sys.executable, *config["config"]["Entrypoint"][1:], "schema"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(place), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout.startswith("config ")
+    found = subprocess.run(
+        [sys.executable, "-c", "import reconciler; print(reconciler.__file__)"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(place)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(found.stdout.strip()).is_relative_to(place)
