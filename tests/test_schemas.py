@@ -209,6 +209,25 @@ def test_linked_files_are_checked_by_the_editor_and_stay_in_sync(
     assert "'bilder' was unexpected" in taplo(config)
 
 
+def test_a_new_pipeline_names_the_schema_that_the_workspace_has(cli: Cli) -> None:
+    arguments = ("--type", "PRE_ANNOTATION", "--image", "team/app")
+    assert cli("init", "before", *arguments).code == 0
+    assert cli("schema", "--link").code == 0
+    assert cli("init", "after", *arguments).code == 0
+
+    line = "#:schema ../.config.reconciler-schema.json\n"
+    texts = [(cli.folder / name / "config.toml").read_text() for name in ("before", "after")]
+    assert texts[1].startswith(line)
+    assert texts[0].replace("before", "after") == texts[1]
+    valid(of_toml(texts[1]), "config")
+
+
+def test_a_new_pipeline_has_no_line_for_editors_where_nobody_wants_one(cli: Cli) -> None:
+    assert cli("init", "app", "--type", "PRE_ANNOTATION", "--image", "team/app").code == 0
+    assert "#:schema" not in (cli.folder / "app" / "config.toml").read_text()
+    assert not [*cli.folder.glob("**/*.reconciler-schema.json")]
+
+
 def taplo(*files: Path) -> str:
     """What is wrong with these files; "" if nothing is."""
     done = subprocess.run(

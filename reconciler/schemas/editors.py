@@ -39,6 +39,11 @@ def with_header(text: str, line: str) -> str:
     return f"{mark}{line}{ending}{body}"
 
 
+def linked(text: str, file: Path, root: Path, name: str) -> str:
+    """The text of a new file, with the header if the workspace has the schema."""
+    return with_header(text, header(file, root, name)) if schema_file(root, name).is_file() else text
+
+
 def save_schema(root: Path, name: str) -> Path | None:
     """Write the schema into the workspace; returns its file, or None if it has this content already.
 
@@ -61,8 +66,8 @@ def link_file(file: Path, root: Path, name: str) -> bool:
     """
     with locked(file):
         text = read_text(file)
-        linked = with_header(text, header(file, root, name))
-        if linked == text:
+        changed = with_header(text, header(file, root, name))
+        if changed == text:
             return False
-        replace_file(file, linked.encode())
+        replace_file(file, changed.encode())
         return True

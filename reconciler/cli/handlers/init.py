@@ -18,6 +18,7 @@ from reconciler.pipeline.config import read
 from reconciler.pipeline.new_pipeline import TYPES, NewPipeline, create, files_of, name_problem
 from reconciler.pipeline.toml.toml_edits import Value, apply_edits
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath
+from reconciler.schemas.editors import linked
 from reconciler.system.files import display_path
 from reconciler.views.counting import plural
 from reconciler.views.terminal.console import console
@@ -48,7 +49,8 @@ def run(
     if model and type_ != "TRAINING":
         raise click.UsageError("the options for a model are for a training pipeline")
     files = files_of(NewPipeline(folder.name, type_, base))
-    files[FILE_NAME] = _complete(folder, files[FILE_NAME], image, model, err)
+    config = _complete(folder, files[FILE_NAME], image, model, err)
+    files[FILE_NAME] = linked(config, folder / FILE_NAME, options.workspace().root, "config")
     try:
         create(folder, files)
     except FileExistsError:
