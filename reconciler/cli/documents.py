@@ -1,9 +1,12 @@
-"""Prints documents for programs on stdout, as no other module does, and says which one a file has."""
+"""Writes documents for programs, to stdout or a file. No other module prints them."""
 
 import re
 import sys
 from pathlib import Path
 
+from reconciler.cli.outputs import STDOUT
+from reconciler.core.diagnostics import UserError, error
+from reconciler.system.files import write_output
 from reconciler.views.safe import in_workflow, safe_for_workflows
 
 _FORMAT = re.compile(rb'"format": ?"(reconciler/[a-z]+)"')
@@ -31,3 +34,24 @@ def format_of(file: Path) -> bytes:
     except OSError:
         return b""
     return found[1] if found else b""
+
+
+def write_document(place: Path, text: str, format_: str = "json") -> None:
+    """Write a document to a file, or to stdout.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    try:
+        write_to(place, text, format_)
+    except OSError as problem:
+        raise UserError(error("the output cannot be written", f"{problem.strerror}.", file=place)) from None
+
+
+def write_to(place: Path, text: str, format_: str) -> None:
+    """As `write_document`. Raises OSError."""
+    content = text.encode("utf-8", "backslashreplace")
+    if place == STDOUT:
+        print_document(content.decode(), format_)
+    else:
+        write_output(place, content, mode=0o644)  # readable by all: the user of the next step, a web server

@@ -1,8 +1,11 @@
-"""The options `--json`, `--events`, `--junit`, `--markdown` and `--html`, and the destination of each."""
+"""The outputs of a command: `-o FORMAT[=FILE]`, which every command has that prints or writes documents.
+
+Each format also has an option of its own: `--json`, `--events`, `--junit`, `--markdown` and `--html`.
+"""
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.options import Command
+from reconciler.cli.options.param_types import ParsedType
 
 if TYPE_CHECKING:
     from reconciler.core.diagnostics import Diagnostic
@@ -79,36 +83,37 @@ def run_outputs(command: Command) -> Command:
     return output_files(*RUN_HELP, texts=RUN_HELP)(command)
 
 
-def output_files(*formats: str, texts: Mapping[str, str] = HELP) -> Callable[[Command], Command]:
-    """An option for each of these formats, passed as `outputs`.
+def output_files(
+    *formats: str, texts: Mapping[str, str] = HELP, flags: Collection[str] = (), dashboard: bool = True
+) -> Callable[[Command], Command]:
+    """`-o` with these formats, and an option for each of them, passed as `outputs`.
 
     Args:
         texts: format -> help of its option.
+        flags: formats whose option takes no file: it prints to stdout.
+        dashboard: whether the page has links to those of a dashboard.
     """
 
     def decorated(command: Command) -> Command:
         @functools.wraps(command)
-        def with_outputs(**arguments: Any) -> int:
-            values = {name: arguments.pop(f"{name}_file") for name in formats}
-            places: dict[str, Path] = {name: place for name, place in values.items() if place is not None}
-            if len(set(places.values())) < len(places):
-                raise click.UsageError("two outputs cannot go to the same place")
-            return command(outputs=Outputs(places, dashboard=arguments.pop("dashboard", "")), **arguments)
+        def with_outputs(asked: Sequence[tuple[str, Path]], **arguments: Any) -> int:
+            own = [(name, arguments.pop(f"{name}_file")) for name in formats]
+            given = [(name, STDOUT if name in flags else place) for name, place in own if place]
+            outputs = Outputs(_places([*given, *asked]), dashboard=arguments.pop("dashboard", ""))
+            return command(outputs=outputs, **arguments)
 
-        if "html" in formats:
-            with_outputs = click.option(
+        result = _asked(formats)(with_outputs)
+        if dashboard:
+            result = click.option(
                 "--dashboard",
                 default="",
                 metavar="URL",
                 callback=_a_web_address,
                 help="With --html: the address of a dashboard, whose page of each pipeline is linked.",
-            )(with_outputs)
+            )(result)
         for name in reversed(formats):
-            kind = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
-            with_outputs = click.option(
-                f"--{name}", f"{name}_file", type=kind, callback=_in_a_folder, help=texts[name]
-            )(with_outputs)
-        return with_outputs
+            result = (_FLAG if name in flags else _file_option(name, texts[name]))(result)
+        return result
 
     return decorated
 
@@ -120,8 +125,91 @@ def _a_web_address(ctx: click.Context, param: click.Parameter, address: str) -> 
     return address
 
 
+def output_option(*formats: str) -> Callable[[Command], Command]:
+    """`-o` alone, with these formats, passed as `outputs`."""
+
+    def decorated(command: Command) -> Command:
+        @functools.wraps(command)
+        def with_outputs(asked: Sequence[tuple[str, Path]], **arguments: Any) -> int:
+            return command(outputs=Outputs(_places(asked)), **arguments)
+
+        return _asked(formats)(with_outputs)
+
+    return decorated
+
+
+def json_document(command: Command) -> Command:
+    """`-o json[=FILE]` and the flag `--json`, for a command whose only document is JSON, as `json_place`.
+
+    The command gets the destination of the document, or None to print text.
+    """
+
+    @functools.wraps(command)
+    def with_document(asked: Sequence[tuple[str, Path]], json_file: bool, **arguments: Any) -> int:
+        places = _places([*([("json", STDOUT)] if json_file else []), *asked])
+        return command(json_place=places.get("json"), **arguments)
+
+    return _FLAG(_asked(["json"])(with_document))
+
+
+_FLAG = click.option("--json", "json_file", is_flag=True, help="Print a JSON document.")
+
+
+def _file_option(name: str, text: str) -> Callable[[Command], Command]:
+    kind = click.Path(path_type=Path, allow_dash=True)
+    return click.option(f"--{name}", f"{name}_file", type=kind, callback=_in_a_folder, help=text)
+
+
+_ALIASES = {"events": "ndjson"}
+"""Formats whose name after `-o` is that of the form."""
+
+
+def _asked(formats: Sequence[str]) -> Callable[[Command], Command]:
+    names = {_ALIASES.get(name, name): name for name in formats}
+
+    def parse(text: str) -> tuple[str, str]:
+        name, _, place = text.partition("=")
+        if name not in names:
+            raise ValueError(f"there is no format {name!r} here. There are: {', '.join(names)}.")
+        return names[name], place or str(STDOUT)
+
+    def convert(ctx: click.Context, param: click.Parameter, asked: Sequence[tuple[str, str]]) -> Any:
+        return [(name, _in_a_folder(ctx, param, Path(place))) for name, place in asked]
+
+    return click.option(
+        "-o",
+        "--output",
+        "asked",
+        metavar="FORMAT[=FILE]",
+        multiple=True,
+        type=ParsedType("FORMAT[=FILE]", parse),
+        callback=convert,
+        help=f"Write {_in_words(list(names))} to FILE, or to stdout. Repeatable.",
+    )
+
+
+def _in_words(names: Sequence[str]) -> str:
+    return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _places(asked: Iterable[tuple[str, Path]]) -> dict[str, Path]:
+    """Format -> its destination. Raises UsageError if two are the same."""
+    places: dict[str, Path] = {}
+    for name, place in asked:
+        if places.setdefault(name, place) != place:
+            raise click.UsageError(f"-o {name}: two destinations for one format")
+    if len(set(places.values())) < len(places):
+        raise click.UsageError("two outputs cannot go to the same place")
+    return places
+
+
 def _in_a_folder(ctx: click.Context, param: click.Parameter, place: Path | None) -> Path | None:
-    """Refuse a missing folder before the run: a check can take minutes and would lose its report."""
-    if place is not None and not place.parent.is_dir():
+    """Refuse a folder, and a missing one, before the run: one of minutes would lose its report."""
+    if place is None or place == STDOUT:
+        return place
+    if place.is_dir():
+        is_pipeline = " of a pipeline" if (place / "config.toml").exists() else ""
+        raise click.BadParameter(f"{place} is the folder{is_pipeline}, and the output needs a file")
+    if not place.parent.is_dir():
         raise click.BadParameter(f"there is no folder {place.parent}")
     return place

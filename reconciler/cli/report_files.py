@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from providers.regular_files import real_path
-from reconciler.cli.documents import print_document
+from reconciler.cli.documents import write_to
 from reconciler.cli.outputs import STDOUT, Outputs
 from reconciler.core.diagnostics import Diagnostic, UserError, error, warning
 from reconciler.core.plan import Plan
@@ -21,7 +21,7 @@ from reconciler.core.runs import RunReport
 from reconciler.drift.findings import Report, with_relative_paths
 from reconciler.pipeline.image_source import is_in_image
 from reconciler.pipeline.shared import SharedSettings
-from reconciler.system.files import append_output, write_output
+from reconciler.system.files import append_output
 from reconciler.views.safe import in_workflow
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
@@ -141,21 +141,12 @@ def _write_all(outputs: Outputs, texts: Mapping[str, Callable[[], str]]) -> None
         if format_ not in texts:
             continue  # written during the run
         try:
-            write_document(place, texts[format_](), format_)
+            write_to(place, texts[format_](), format_)
         except OSError as problem:
             detail = f"{problem.strerror}. The results are above, and in the other outputs."
             failed.append(error(f"the {format_} output cannot be written", detail, file=place))
     if failed:
         raise UserError(*failed)
-
-
-def write_document(place: Path, text: str, format_: str) -> None:
-    """Write one document to a file, or to stdout. Raises OSError."""
-    content = text.encode("utf-8", "backslashreplace")
-    if place == STDOUT:
-        print_document(content.decode(), format_)
-    else:
-        write_output(place, content, mode=0o644)  # readable by all: the user of the next step, a web server
 
 
 def _show_in_workflow(report: Report, err: Console) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from reconciler.cli import options
+from reconciler.cli.outputs import json_document
 
 
 @click.command("contract")
@@ -17,7 +18,7 @@ from reconciler.cli import options
     is_flag=True,
     help="Exit with 12 if a change is breaking, and with 10 if there are only compatible ones.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
+@json_document
 @options.classes
 def command(**arguments: Any) -> int:
     """Show the inputs of a processing, or what changes for those who launch it.

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from reconciler.cli import options
+from reconciler.cli.outputs import output_option
 
 FORMATS = ("mermaid", "dot", "svg")
 
@@ -16,10 +17,9 @@ FORMATS = ("mermaid", "dot", "svg")
     "--format",
     "format_",
     type=click.Choice(FORMATS),
-    default="mermaid",
-    show_default=True,
-    help="Mermaid for Markdown, DOT for Graphviz, SVG as a picture.",
+    help="Mermaid for Markdown, DOT for Graphviz, SVG as a picture. Default: mermaid, on stdout.",
 )
+@output_option(*FORMATS)
 @click.option(
     "--plan",
     "plan_file",

@@ -5,12 +5,13 @@ from typing import Any
 import click
 
 from reconciler.cli import options
+from reconciler.cli.outputs import json_document
 
 
 @click.command("image")
 @options.pipelines
 @options.where
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
+@json_document
 @click.option(
     "--secrets", is_flag=True, help="Search the published image for secrets. Exits with 12 if it has any."
 )

@@ -5,13 +5,14 @@ from typing import Any
 import click
 
 from reconciler.cli import options
+from reconciler.cli.outputs import json_document
 
 
 @click.command("list")
 @options.pipelines
 @options.where
 @click.option("--explain", is_flag=True, help="Also show why each pipeline is selected.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
+@json_document
 @click.option(
     "--github-matrix",
     "as_matrix",

@@ -16,8 +16,7 @@ from reconciler.cli.outputs import output_files
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan for apply --plan FILE."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
-@output_files("markdown", "html")
+@output_files("json", "markdown", "html", flags=["json"])
 @click.option(
     "--exit-code",
     is_flag=True,

@@ -1,15 +1,16 @@
 """`reconciler state …`. STACK is a stack's name as in plans and messages: my-org@STAGING/my_pipeline."""
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from reconciler.cli import options
 from reconciler.cli.mistyped import CommandGroup
+from reconciler.cli.outputs import json_document
 
 MOST = 20  # runs or saves that `state history` shows by default
 _stack = click.argument("name", metavar="[STACK]", required=False, shell_complete=options.completions.stacks)
-_json = click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 
 
 @click.group("state", cls=CommandGroup)
@@ -27,7 +28,7 @@ def command() -> None:
 
 
 @command.command("list")
-@_json
+@json_document
 def list_stacks(**arguments: Any) -> int:
     """List the stacks that have state.
 
@@ -48,7 +49,7 @@ def list_stacks(**arguments: Any) -> int:
     shell_complete=options.completions.serials,
     help="Show the state version with this serial. Default: the latest.",
 )
-@_json
+@json_document
 def show(**arguments: Any) -> int:
     """Show a stack's state: the resources of the last apply with all fields.
 
@@ -73,7 +74,7 @@ def show(**arguments: Any) -> int:
     show_default=True,
     help="Largest number of runs to show; of saves with --saves or --json.",
 )
-@_json
+@json_document
 def history(**arguments: Any) -> int:
     """Show each run that changed a stack's state, latest first.
 
@@ -98,8 +99,8 @@ def history(**arguments: Any) -> int:
     required=True,
     shell_complete=options.completions.stack_and_serials,
 )
-@_json
-def diff(values: tuple[str, ...], as_json: bool) -> int:
+@json_document
+def diff(values: tuple[str, ...], json_place: Path | None) -> int:
     """Show the changes in a stack's state from serial A to serial B, field by field.
 
     \b
@@ -112,7 +113,7 @@ def diff(values: tuple[str, ...], as_json: bool) -> int:
     if not after:
         raise click.UsageError("give two serials, after the name of the stack: STACK A B")
     serial = click.IntRange(1)
-    return state.diff(name[0] if name else None, serial(before), serial(after), as_json)
+    return state.diff(name[0] if name else None, serial(before), serial(after), json_place)
 
 
 @command.command("forget")
@@ -126,7 +127,7 @@ def diff(values: tuple[str, ...], as_json: bool) -> int:
 )
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for approval.")
 @options.lock_timeout
-@_json
+@json_document
 def forget(**arguments: Any) -> int:
     """Remove one resource, or everything with --stack, from a stack's state. The resources themselves stay.
 
@@ -146,7 +147,7 @@ def forget(**arguments: Any) -> int:
 @click.argument("before", metavar="FROM", shell_complete=options.completions.stacks)
 @click.argument("after", metavar="TO")
 @options.lock_timeout
-@_json
+@json_document
 def move(**arguments: Any) -> int:
     """Rename the state of a stack, with its history. The resources themselves stay.
 
@@ -169,7 +170,7 @@ def move(**arguments: Any) -> int:
     shell_complete=options.completions.scopes,
     help="Rebuild the claims of an organization and environment, such as my-org@STAGING, from the states.",
 )
-@_json
+@json_document
 def claims(**arguments: Any) -> int:
     """List which stack claims each processing, model version and image repository.
 
@@ -187,7 +188,7 @@ def claims(**arguments: Any) -> int:
 
 @command.command("unlock")
 @_stack
-@_json
+@json_document
 def unlock(**arguments: Any) -> int:
     """Remove the lock of a run that ended without releasing it.
 
@@ -204,7 +205,7 @@ def unlock(**arguments: Any) -> int:
 
 @command.command("verify")
 @_stack
-@_json
+@json_document
 def verify(**arguments: Any) -> int:
     """Check a stack's state for damage, and show how to repair it.
 
@@ -220,7 +221,7 @@ def verify(**arguments: Any) -> int:
 @command.command("copy")
 @click.argument("source", metavar="FROM")
 @click.argument("target", metavar="TO")
-@_json
+@json_document
 def copy(**arguments: Any) -> int:
     """Copy the state of all stacks, with its history, to another store.
 

@@ -1,26 +1,22 @@
 """`reconciler status`."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from reconciler.cli import options
+from reconciler.cli.outputs import output_files
 
 
 @click.command("status")
 @options.pipelines
 @options.where
 @click.option("--offline", is_flag=True, help="Read only the state, neither the platform nor the registry.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 @click.option(
     "--matrix", is_flag=True, help="Show pipelines and environments side by side, in the order of promotion."
 )
-@click.option(
-    "--html",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="With --matrix: also write a page; - is stdout.",
+@output_files(
+    "json", "html", texts={"html": "With --matrix: write one HTML page."}, flags=["json"], dashboard=False
 )
 @options.executor
 @options.classes

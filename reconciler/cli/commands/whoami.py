@@ -5,12 +5,13 @@ from typing import Any
 import click
 
 from reconciler.cli import options
+from reconciler.cli.outputs import json_document
 
 
 @click.command("whoami")
 @options.where
 @click.option("--explain", is_flag=True, help="Show each value with its source, offline.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
+@json_document
 def command(**arguments: Any) -> int:
     """Show the platform, organization and token in use, and check that they work.
 

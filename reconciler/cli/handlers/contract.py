@@ -2,9 +2,11 @@
 
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 
 from reconciler.cli import options, stores
-from reconciler.cli.documents import print_document
+from reconciler.cli.documents import write_document
+from reconciler.cli.outputs import STDOUT
 from reconciler.core.diagnostics import UserError, has_errors
 from reconciler.core.events import Note
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED, PENDING, UNCHECKED
@@ -27,7 +29,7 @@ def run(
     after: str | None,
     where: options.TargetOptions,
     exit_code: bool,
-    as_json: bool,
+    json_place: Path | None,
     read_options: ReadOptions,
 ) -> int:
     out, err = console(sys.stdout), console(sys.stderr)
@@ -40,9 +42,9 @@ def run(
     except CannotCheckError as problem:
         print_diagnostics(problem.diagnostics, err)
         return UNCHECKED if exit_code else FAILED
-    if as_json:
-        print_document(json_text(contract_document(report)))
-    else:
+    if json_place is not None:
+        write_document(json_place, json_text(contract_document(report)))
+    if json_place != STDOUT:
         print_contract(report, out)
     if not exit_code or not report.changes:
         return DONE

@@ -7,12 +7,14 @@ from functools import partial
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 from reconciler.cli import kept_answers, options, prompts
 from reconciler.cli.applying import Dialogue, apply_one
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.prompts import Default, choose
 from reconciler.cli.questions import ASKED, MODEL, answers, form
+from reconciler.cli.report_files import terminal
 from reconciler.core.events import Emit
 from reconciler.core.plan import Action, Plan
 from reconciler.core.plan_options import PlanOptions
@@ -63,7 +65,7 @@ def run(
     if selection.request.is_of_one:
         folder = selection.folder()
         return apply_one(
-            partial(_read, folder, edits, where.reads(read_options, search=True)),
+            partial(_read, folder, edits, where.reads(read_options, search=True), terminal(outputs)),
             display_path(folder),
             where,
             request,
@@ -166,9 +168,11 @@ class _Deploy(Dialogue):
             self.err.print(f"Not saved in config.toml, because {why}: {listed(lost)}")
 
 
-def _read(folder: Path, option_edits: Edits, read_options: ReadOptions, emit: Emit) -> ValidatedPipeline:
+def _read(
+    folder: Path, option_edits: Edits, read_options: ReadOptions, out: Console, emit: Emit
+) -> ValidatedPipeline:
     """The pipeline, with answers for the values that its config.toml lacks. Raises UserError."""
-    out, err = console(sys.stdout), console(sys.stderr)
+    err = console(sys.stderr)
     loaded = load(folder, None, read_options.environment, read_options.shared)
     asked = form(loaded, option_edits)
     assert asked.complete.config is not None

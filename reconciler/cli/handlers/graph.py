@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from reconciler.cli import options, stores
-from reconciler.cli.documents import print_document
+from reconciler.cli.documents import write_document
+from reconciler.cli.outputs import STDOUT, Outputs
 from reconciler.core.diagnostics import UserError, has_errors
 from reconciler.core.events import Emit, FleetProgress
 from reconciler.core.exit_codes import DONE, FAILED
@@ -31,7 +32,16 @@ from reconciler.workspace.selection_request import SelectionRequest
 DRAWN = {"mermaid": mermaid, "dot": dot, "svg": svg}
 
 
-def run(selection: options.Selection, format_: str, plan_file: Path | None, read_options: ReadOptions) -> int:
+def run(
+    selection: options.Selection,
+    format_: str | None,
+    plan_file: Path | None,
+    outputs: Outputs,
+    read_options: ReadOptions,
+) -> int:
+    if format_ is not None and outputs.places:
+        raise click.UsageError("pass --format or -o, not both")
+    places = outputs.places or {format_ or "mermaid": STDOUT}
     err = console(sys.stderr)
     code = DONE
 
@@ -51,7 +61,8 @@ def run(selection: options.Selection, format_: str, plan_file: Path | None, read
                 drawing = _of_pipeline(folders[0], read_options, progress)
             else:
                 drawing = _of_pipelines(folders, read_options, progress, failed)
-    print_document(DRAWN[format_](drawing), format_)
+    for name, place in places.items():
+        write_document(place, DRAWN[name](drawing), name)
     return code
 
 

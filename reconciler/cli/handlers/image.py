@@ -10,7 +10,8 @@ from rich.console import Console
 from providers.docker.builders.select import Probes
 from providers.json_value import JSON
 from reconciler.cli import options, stores
-from reconciler.cli.documents import print_document
+from reconciler.cli.documents import write_document
+from reconciler.cli.outputs import STDOUT
 from reconciler.core.diagnostics import Diagnostic, UserError
 from reconciler.core.events import Note
 from reconciler.core.exit_codes import CONFLICT, DONE, UNCHECKED, code_of, worst
@@ -68,7 +69,7 @@ class _Inspected:
 def run(
     selection: options.Selection,
     where: options.TargetOptions,
-    as_json: bool,
+    json_place: Path | None,
     secrets: bool,
     verify: bool,
     read_options: ReadOptions,
@@ -92,10 +93,10 @@ def run(
             continue
         codes.add(inspected.exit_code)
         print_diagnostics(inspected.remarks, err)
-        if documents and not as_json:
+        if documents and json_place != STDOUT:
             out.print()
         documents.append(image_document(inspected.report, inspected.secrets, inspected.verification))
-        if not as_json:
+        if json_place != STDOUT:
             print_image(
                 inspected.report,
                 out,
@@ -103,10 +104,10 @@ def run(
                 secrets=inspected.secrets,
                 verification=inspected.verification,
             )
-    if as_json and documents and selection.request.is_of_one:
-        print_document(json_text(documents[0]))
-    elif as_json and not selection.request.is_of_one:
-        print_document(images_text(documents, errors))
+    if json_place is not None and documents and selection.request.is_of_one:
+        write_document(json_place, json_text(documents[0]))
+    elif json_place is not None and not selection.request.is_of_one:
+        write_document(json_place, images_text(documents, errors))
     return worst(codes)
 
 

@@ -2,11 +2,13 @@
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import click
 
 from reconciler.cli import options, stores
-from reconciler.cli.documents import print_document
+from reconciler.cli.documents import print_document, write_document
+from reconciler.cli.outputs import STDOUT
 from reconciler.core.diagnostics import UserError, error, warning
 from reconciler.core.exit_codes import DONE, FAILED
 from reconciler.engine.requests import ReadOptions
@@ -21,11 +23,11 @@ def run(
     selection: options.Selection,
     where: options.TargetOptions,
     explain: bool,
-    as_json: bool,
+    json_place: Path | None,
     as_matrix: bool,
     read_options: ReadOptions,
 ) -> int:
-    if as_json and as_matrix:
+    if json_place == STDOUT and as_matrix:
         raise click.UsageError("two outputs cannot go to the same place")
     out, err = console(sys.stdout), console(sys.stderr)
     code = DONE
@@ -55,9 +57,9 @@ def run(
                 )
             )
         print_document(matrix_text(rows))
-    elif as_json:
-        print_document(pipelines_text(rows))
-    else:
+    if json_place is not None:
+        write_document(json_place, pipelines_text(rows))
+    if not as_matrix and json_place != STDOUT:
         for line in pipeline_lines(rows, explain=explain):
             out.print(line)
     return code

@@ -11,9 +11,9 @@ import click
 from reconciler.cli import execution, options
 from reconciler.cli.approvals import review_of
 from reconciler.cli.cluster import workers_of
-from reconciler.cli.documents import print_document
+from reconciler.cli.documents import write_document
 from reconciler.cli.orphans import folders_beside_orphans, orphans_of
-from reconciler.cli.outputs import Outputs
+from reconciler.cli.outputs import STDOUT, Outputs
 from reconciler.cli.report_files import in_images, terminal, write_plans
 from reconciler.core.approval import SHORT, digest
 from reconciler.core.diagnostics import Diagnostic, UserError
@@ -41,15 +41,12 @@ def run(
     where: options.TargetOptions,
     request: PlanRequest,
     out: Path | None,
-    as_json: bool,
     outputs: Outputs,
     exit_code: bool,
     rps: float | None,
     executor: str | None,
     read_options: ReadOptions,
 ) -> int:
-    if as_json and outputs.on_stdout:
-        raise click.UsageError("two outputs cannot go to the same place")
     if executor is not None:
         where = where.explicit()  # workers have other variables
     shown, err = terminal(outputs), console(sys.stderr)
@@ -81,14 +78,15 @@ def run(
     plans = list(result.results.values())
     for problem in dict.fromkeys(result.problems.values()):
         failed(problem)
-    text = _text(plans, errors, only_one) if as_json or out is not None else ""
-    if as_json:
-        print_document(text)
+    json_place = outputs.places.get("json")
+    text = _text(plans, errors, only_one) if json_place or out is not None else ""
+    if json_place is not None:
+        write_document(json_place, text)
     for plan in plans:
-        if not as_json:
+        if json_place != STDOUT:
             print_plan(plan, shown)
         print_diagnostics(plan.diagnostics, err)
-        if not as_json:
+        if json_place != STDOUT:
             print_refusals(plan, err)
     print_diagnostics(errors, err)
     if out is not None and plans:
@@ -137,7 +135,6 @@ def dry_run(
         where,
         request,
         out=None,
-        as_json=False,
         outputs=outputs,
         exit_code=False,
         rps=fleet_options.rps,

@@ -82,7 +82,6 @@ def _save(
         where,
         request,
         out,
-        as_json=False,
         outputs=outputs,
         exit_code=False,
         rps=fleet_options.rps,

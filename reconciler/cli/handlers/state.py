@@ -12,7 +12,8 @@ from rich.text import Text
 
 from providers.json_value import JSON
 from reconciler.cli import options, prompts, stores
-from reconciler.cli.documents import print_document
+from reconciler.cli.documents import write_document
+from reconciler.cli.outputs import STDOUT
 from reconciler.cli.prompts import confirm
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED
@@ -41,32 +42,35 @@ from state.stores.base import Store
 MOST = 20  # latest serials that `state verify` checks
 
 
-def list_stacks(as_json: bool) -> int:
+def list_stacks(json_place: Path | None) -> int:
     with stores.opened() as store:
         stacks = list(store.stacks())
-    _print(as_json, {"format": "reconciler/stacks", "version": 1, "stacks": stacks}, map(Text, stacks))
+    _print(json_place, {"format": "reconciler/stacks", "version": 1, "stacks": stacks}, map(Text, stacks))
     return DONE
 
 
-def show(name: str | None, serial: int | None, as_json: bool) -> int:
+def show(name: str | None, serial: int | None, json_place: Path | None) -> int:
     with stores.opened() as store:
         stack = _named(store, name)
         snapshot = _at(store, stack, serial) if serial else _present(store, stack)
-    _print(as_json, to_document(snapshot), state_lines(snapshot))
+    _print(json_place, to_document(snapshot), state_lines(snapshot))
     return DONE
 
 
-def history(name: str | None, by_save: bool, limit: int, as_json: bool) -> int:
+def history(name: str | None, by_save: bool, limit: int, json_place: Path | None) -> int:
     from reconciler.engine.earlier_states import recorded_runs
 
     with stores.opened() as store:
         stack = _named(store, name)
-        runs = list(islice(recorded_runs(store, stack), limit)) if as_json or not by_save else []
-        if as_json or by_save:
-            entries = store.history(stack, limit)
-            saves = [(entry, _changed(store, stack, entry.serial, entry.serial)) for entry in entries]
-            _print(as_json, history_document(stack, saves, runs), save_lines(saves))
-        else:
+        has_json = json_place is not None
+        runs = list(islice(recorded_runs(store, stack), limit)) if has_json or not by_save else []
+        entries = store.history(stack, limit) if has_json or by_save else []
+        saves = [(entry, _changed(store, stack, entry.serial, entry.serial)) for entry in entries]
+        if json_place is not None:
+            write_document(json_place, json_text(history_document(stack, saves, runs)))
+        if json_place != STDOUT and by_save:
+            _print_lines(save_lines(saves))
+        elif json_place != STDOUT:
             _print_lines(
                 run_lines(
                     [(run, _changed(store, stack, run.saves[-1].serial, run.saves[0].serial)) for run in runs]
@@ -75,11 +79,11 @@ def history(name: str | None, by_save: bool, limit: int, as_json: bool) -> int:
     return DONE
 
 
-def diff(name: str | None, before: int, after: int, as_json: bool) -> int:
+def diff(name: str | None, before: int, after: int, json_place: Path | None) -> int:
     with stores.opened() as store:
         stack = _named(store, name)
         changed = changes(_at(store, stack, before), _at(store, stack, after))
-    _print(as_json, diff_document(stack, before, after, changed), change_lines(changed))
+    _print(json_place, diff_document(stack, before, after, changed), change_lines(changed))
     return DONE
 
 
@@ -89,20 +93,20 @@ def forget(
     stack: str | None,
     yes: bool,
     lock_timeout: float,
-    as_json: bool,
+    json_place: Path | None,
 ) -> int:
     if stack is not None and name is None:
-        return _forget_stack(stack, yes, lock_timeout, as_json)
+        return _forget_stack(stack, yes, lock_timeout, json_place)
     if name is not None and address is None and (given := options.as_address(name)) is not None:
         name, address = None, given
     if stack is not None or address is None:
         raise click.UsageError(
             "give a stack and the address of a resource: STACK ADDR; or only --stack STACK"
         )
-    return _forget_resource(name, address, yes, lock_timeout, as_json)
+    return _forget_resource(name, address, yes, lock_timeout, json_place)
 
 
-def _forget_stack(name: str, yes: bool, lock_timeout: float, as_json: bool) -> int:
+def _forget_stack(name: str, yes: bool, lock_timeout: float, json_place: Path | None) -> int:
     from reconciler.cli.recorded_stacks import OtherWorkspaceError, recorded_stack
     from reconciler.engine.run_identity import VERSION, this_run
     from reconciler.pipeline.image_source import git_commit
@@ -144,12 +148,12 @@ def _forget_stack(name: str, yes: bool, lock_timeout: float, as_json: bool) -> i
     lines = [Text(f"the state of {stack} is empty (serial {serial}), and its claims are released")]
     if addresses:
         lines.append(Text("these resources stay, and are no longer managed:"))
-    _print(as_json, document, [*lines, *(Text(f"  {address}") for address in addresses)])
+    _print(json_place, document, [*lines, *(Text(f"  {address}") for address in addresses)])
     return DONE
 
 
 def _forget_resource(
-    name: str | None, address: Address, yes: bool, lock_timeout: float, as_json: bool
+    name: str | None, address: Address, yes: bool, lock_timeout: float, json_place: Path | None
 ) -> int:
     from reconciler.engine.run_identity import VERSION, this_run
     from reconciler.pipeline.image_source import git_commit
@@ -189,11 +193,11 @@ def _forget_resource(
     line = (
         f"{address} is no longer in the state of {stack} (serial {saved.serial}); the resource itself stays"
     )
-    _print(as_json, {**document, "serial": saved.serial}, [Text(line)])
+    _print(json_place, {**document, "serial": saved.serial}, [Text(line)])
     return DONE
 
 
-def move(before: str, after: str, lock_timeout: float, as_json: bool) -> int:
+def move(before: str, after: str, lock_timeout: float, json_place: Path | None) -> int:
     from reconciler.engine.run_identity import this_run
     from reconciler.pipeline.image_source import git_commit
     from state.claims import move_state
@@ -211,11 +215,11 @@ def move(before: str, after: str, lock_timeout: float, as_json: bool) -> int:
         ):
             move_state(store, stack, after)
     document: dict[str, JSON] = {"format": "reconciler/moved", "version": 1, "from": stack, "to": after}
-    _print(as_json, document, [Text(f"renamed {stack} to {after}; the resources themselves stay")])
+    _print(json_place, document, [Text(f"renamed {stack} to {after}; the resources themselves stay")])
     return DONE
 
 
-def list_claims(rebuild: str | None, as_json: bool) -> int:
+def list_claims(rebuild: str | None, json_place: Path | None) -> int:
     from providers.table import EXCLUSIVE
     from state.claims import Registers
     from state.register import to_document as register_document
@@ -232,22 +236,22 @@ def list_claims(rebuild: str | None, as_json: bool) -> int:
         "version": 1,
         "scopes": [register_document(one) for one in found],
     }
-    _print(as_json, document, claim_lines(found) or [Text("there are no claims")])
+    _print(json_place, document, claim_lines(found) or [Text("there are no claims")])
     return DONE
 
 
-def unlock(name: str | None, as_json: bool) -> int:
+def unlock(name: str | None, json_place: Path | None) -> int:
     with stores.opened() as store:
         # A full name also unlocks a stack without state, whose first run did not come to an end.
         stack = name if name is not None and "@" in name.partition("/")[0] else _named(store, name)
         holder = store.unlock(stack)
     line = f"{stack} was locked by {holder}" if holder else f"{stack} was not locked"
     document: dict[str, JSON] = {"format": "reconciler/unlocked", "version": 1, "stack": stack}
-    _print(as_json, {**document, "holder": asdict(holder) if holder else None}, [Text(line)])
+    _print(json_place, {**document, "holder": asdict(holder) if holder else None}, [Text(line)])
     return DONE
 
 
-def verify(name: str | None, as_json: bool) -> int:
+def verify(name: str | None, json_place: Path | None) -> int:
     with stores.opened() as store:
         stack = _named(store, name)
         document: dict[str, JSON] = {"format": "reconciler/verified", "version": 1, "stack": stack}
@@ -255,12 +259,13 @@ def verify(name: str | None, as_json: bool) -> int:
             snapshot = _present(store, stack)
         except CorruptStateError as problem:
             intact = _intact_serials(store, stack)
-            if as_json:
+            if json_place is not None:
                 findings: dict[str, JSON] = {
                     "problems": list(problem.problems) or [problem.message],
                     "whole_serials": intact,
                 }
-                print_document(json_text({**document, "whole": False, "serial": None, **findings}))
+                damage = {**document, "whole": False, "serial": None, **findings}
+                write_document(json_place, json_text(damage))
             _print_damage(problem, intact)
             return FAILED
         intact = _intact_serials(store, stack)
@@ -271,11 +276,11 @@ def verify(name: str | None, as_json: bool) -> int:
     if snapshot.intents:
         open_writes = plural(len(snapshot.intents), "write")
         lines.append(Text(f"an unfinished run left {open_writes} open; the next apply settles them"))
-    _print(as_json, {**document, **findings}, lines)
+    _print(json_place, {**document, **findings}, lines)
     return DONE
 
 
-def copy(source: str, target: str, as_json: bool) -> int:
+def copy(source: str, target: str, json_place: Path | None) -> int:
     from providers.table import EXCLUSIVE
     from state.copying import copy_states
 
@@ -299,14 +304,14 @@ def copy(source: str, target: str, as_json: bool) -> int:
         "stacks": [asdict(result) for result in results],
     }
     lines = [Text(f"{result.stack}: {plural(len(result.serials), 'serial')} copied") for result in results]
-    _print(as_json, document, lines or [Text(f"there is no state in {source}")])
+    _print(json_place, document, lines or [Text(f"there is no state in {source}")])
     return FAILED if lossy else DONE
 
 
-def _print(as_json: bool, document: JSON, lines: Iterable[Text]) -> None:
-    if as_json:
-        print_document(json_text(document))
-    else:
+def _print(json_place: Path | None, document: JSON, lines: Iterable[Text]) -> None:
+    if json_place is not None:
+        write_document(json_place, json_text(document))
+    if json_place != STDOUT:
         _print_lines(lines)
 
 

@@ -8,16 +8,15 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 import click
 
 from reconciler.cli import options, stores
 from reconciler.cli.cluster import workers_of
-from reconciler.cli.documents import print_document
+from reconciler.cli.documents import write_document
 from reconciler.cli.orphans import folders_beside_orphans, orphans_of
-from reconciler.cli.outputs import STDOUT
-from reconciler.cli.report_files import write_document
+from reconciler.cli.outputs import STDOUT, Outputs
+from reconciler.cli.report_files import terminal
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit
 from reconciler.core.exit_codes import DONE, FAILED, UNCHECKED
@@ -52,16 +51,13 @@ def run(
     selection: options.Selection,
     where: options.TargetOptions,
     offline: bool,
-    as_json: bool,
     matrix: bool,
-    html: Path | None,
+    outputs: Outputs,
     executor: str | None,
     read_options: ReadOptions,
 ) -> int:
-    if html is not None and not matrix:
+    if "html" in outputs.places and not matrix:
         raise click.UsageError("--html needs --matrix")
-    if html == STDOUT and as_json:
-        raise click.UsageError("two outputs cannot go to the same place")
     if executor is not None:
         where = where.explicit()  # workers have other variables
     out, err = console(sys.stdout), console(sys.stderr)
@@ -106,13 +102,14 @@ def run(
     if beside is not None:
         if not offline and code == DONE and not beside.is_complete:
             code = UNCHECKED
-        return _show_matrix(beside, now, as_json, html, code)
+        return _show_matrix(beside, now, outputs, code)
     unchecked = (row for row in rows if not row.checked and row.drift.code is not DriftState.NO_LOGIN)
     if code == DONE and not offline and any(unchecked):
         code = UNCHECKED
-    if as_json:
-        print_document(json_text(overview_document(rows)))
-        return code
+    if (place := outputs.places.get("json")) is not None:
+        write_document(place, json_text(overview_document(rows)))
+        if place == STDOUT:
+            return code
     for line in overview_lines(rows, now):
         out.print(line)
     for target in targets:
@@ -128,18 +125,15 @@ def run(
     return code
 
 
-def _show_matrix(found: Matrix, now: datetime, as_json: bool, html: Path | None, code: int) -> int:
-    if html is not None:
+def _show_matrix(found: Matrix, now: datetime, outputs: Outputs, code: int) -> int:
+    if (html := outputs.places.get("html")) is not None:
         from reconciler.views.reports.html import matrix_html
 
-        try:
-            write_document(html, matrix_html(found, now), "html")
-        except OSError as problem:
-            raise UserError(error("the page cannot be written", f"{problem.strerror}.", file=html)) from None
-    if as_json:
-        print_document(json_text(matrix_document(found)))
-    else:
-        print_matrix(found, now, console(sys.stderr if html == STDOUT else sys.stdout))
+        write_document(html, matrix_html(found, now), "html")
+    if (place := outputs.places.get("json")) is not None:
+        write_document(place, json_text(matrix_document(found)))
+    if place != STDOUT:
+        print_matrix(found, now, terminal(outputs))
     return code
 
 

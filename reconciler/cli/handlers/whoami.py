@@ -4,9 +4,11 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from reconciler.cli import options, stores
-from reconciler.cli.documents import print_document
+from reconciler.cli.documents import write_document
+from reconciler.cli.outputs import STDOUT
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.core.exit_codes import DONE, FAILED
 from reconciler.credentials import saved
@@ -22,7 +24,7 @@ from state.errors import StoreUnavailableError
 from state.stores.opening import check_url, default_path
 
 
-def explain(where: options.TargetOptions, as_json: bool) -> int:
+def explain(where: options.TargetOptions, json_place: Path | None) -> int:
     """Print each value with its source. Contacts no platform; a value that is missing hides no other."""
     workspace, settings = options.workspace(), where.settings()
     lookups: dict[str, Callable[[], Sourced]] = {
@@ -43,16 +45,13 @@ def explain(where: options.TargetOptions, as_json: bool) -> int:
         except UserError as problem:
             found[name] = None
             problems += problem.diagnostics
-    if as_json:
-        print_document(
-            json_text(
-                {
-                    name: {"value": one.value if one else None, "from": one.source if one else None}
-                    for name, one in found.items()
-                }
-            )
-        )
-    else:
+    if json_place is not None:
+        document = {
+            name: {"value": one.value if one else None, "from": one.source if one else None}
+            for name, one in found.items()
+        }
+        write_document(json_place, json_text(document))
+    if json_place != STDOUT:
         facts = {name: f"{one.value}  ({one.source})" if one else "missing" for name, one in found.items()}
         print_pairs(facts, console(sys.stdout))
     print_diagnostics(dict.fromkeys(problems), console(sys.stderr))
@@ -86,7 +85,7 @@ def _state(workspace: Workspace) -> Sourced:
     return Sourced(str(default_path()), "default")
 
 
-def run(where: options.TargetOptions, as_json: bool) -> int:
+def run(where: options.TargetOptions, json_place: Path | None) -> int:
     target = where.target()
     with (
         ProgressView(console(sys.stderr)) as progress,
@@ -107,9 +106,10 @@ def run(where: options.TargetOptions, as_json: bool) -> int:
     }
     used = Login(target.organization, target.environment.name)
     others = [str(login) for login in saved.logins() if login != used]
-    if as_json:
+    if json_place is not None:
         origins = {f"{name}_from": place for name, place in places.items()}
-        print_document(json_text({**values, **origins, "other_logins": others}))
+        write_document(json_place, json_text({**values, **origins, "other_logins": others}))
+    if json_place == STDOUT:
         return DONE
     facts = {
         name.replace("_", " "): f"{value}  ({places[name]})" if places.get(name) else value
