@@ -4,7 +4,7 @@ import re
 import sys
 from pathlib import Path
 
-from reconciler.cli.outputs import STDOUT
+from reconciler.cli.options.param_types import STDOUT
 from reconciler.core.diagnostics import UserError, error
 from reconciler.system.files import write_output
 from reconciler.views.safe import in_workflow, safe_for_workflows

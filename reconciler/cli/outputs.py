@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.options import Command
-from reconciler.cli.options.param_types import ParsedType
+from reconciler.cli.options.param_types import STDOUT, ParsedType
 
 if TYPE_CHECKING:
     from reconciler.core.diagnostics import Diagnostic
@@ -33,7 +33,6 @@ RUN_HELP = {
     "markdown": "Write the results as Markdown, for a comment.",
     "html": "Write the results as one HTML page.",
 }
-STDOUT = Path("-")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from rich.console import Console
 
 from providers.regular_files import real_path
 from reconciler.cli.documents import write_to
-from reconciler.cli.outputs import STDOUT, Outputs
+from reconciler.cli.options.param_types import STDOUT
+from reconciler.cli.outputs import Outputs
 from reconciler.core.diagnostics import Diagnostic, UserError, error, warning
 from reconciler.core.plan import Plan
 from reconciler.core.runs import RunReport

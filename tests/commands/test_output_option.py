@@ -30,7 +30,8 @@ TYPED = {
 }
 """Commands that a test runs, with their arguments."""
 TIMES = re.compile(
-    r'"\d{4}-\d\d-\d\dT[^"]*"|"seconds": ?[0-9.]+|time="[0-9.]+"|timestamp="[^"]*"|[0-9.]+ s\b'
+    r'"\d{4}-\d\d-\d\dT[^"]*"|"seconds": ?[0-9.]+|time="[0-9.]+"|timestamp="[^"]*"'
+    r"|[0-9.]+ s\b|[0-9]+:[0-9]{2} UTC"
 )
 
 

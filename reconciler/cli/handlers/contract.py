@@ -6,7 +6,7 @@ from pathlib import Path
 
 from reconciler.cli import options, stores
 from reconciler.cli.documents import write_document
-from reconciler.cli.outputs import STDOUT
+from reconciler.cli.options.param_types import STDOUT
 from reconciler.core.diagnostics import UserError, has_errors
 from reconciler.core.events import Note
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED, PENDING, UNCHECKED

@@ -8,7 +8,8 @@ import click
 
 from reconciler.cli import options, stores
 from reconciler.cli.documents import write_document
-from reconciler.cli.outputs import STDOUT, Outputs
+from reconciler.cli.options.param_types import STDOUT
+from reconciler.cli.outputs import Outputs
 from reconciler.core.diagnostics import UserError, has_errors
 from reconciler.core.events import Emit, FleetProgress
 from reconciler.core.exit_codes import DONE, FAILED

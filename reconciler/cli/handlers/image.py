@@ -11,7 +11,7 @@ from providers.docker.builders.select import Probes
 from providers.json_value import JSON
 from reconciler.cli import options, stores
 from reconciler.cli.documents import write_document
-from reconciler.cli.outputs import STDOUT
+from reconciler.cli.options.param_types import STDOUT
 from reconciler.core.diagnostics import Diagnostic, UserError
 from reconciler.core.events import Note
 from reconciler.core.exit_codes import CONFLICT, DONE, UNCHECKED, code_of, worst

@@ -8,7 +8,7 @@ import click
 
 from reconciler.cli import options, stores
 from reconciler.cli.documents import print_document, write_document
-from reconciler.cli.outputs import STDOUT
+from reconciler.cli.options.param_types import STDOUT
 from reconciler.core.diagnostics import UserError, error, warning
 from reconciler.core.exit_codes import DONE, FAILED
 from reconciler.engine.requests import ReadOptions

@@ -12,8 +12,9 @@ from reconciler.cli import execution, options
 from reconciler.cli.approvals import review_of
 from reconciler.cli.cluster import workers_of
 from reconciler.cli.documents import write_document
+from reconciler.cli.options.param_types import STDOUT
 from reconciler.cli.orphans import folders_beside_orphans, orphans_of
-from reconciler.cli.outputs import STDOUT, Outputs
+from reconciler.cli.outputs import Outputs
 from reconciler.cli.report_files import in_images, terminal, write_plans
 from reconciler.core.approval import SHORT, digest
 from reconciler.core.diagnostics import Diagnostic, UserError

@@ -13,7 +13,7 @@ from rich.text import Text
 from providers.json_value import JSON
 from reconciler.cli import options, prompts, stores
 from reconciler.cli.documents import write_document
-from reconciler.cli.outputs import STDOUT
+from reconciler.cli.options.param_types import STDOUT
 from reconciler.cli.prompts import confirm
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED

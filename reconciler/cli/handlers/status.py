@@ -14,8 +14,9 @@ import click
 from reconciler.cli import options, stores
 from reconciler.cli.cluster import workers_of
 from reconciler.cli.documents import write_document
+from reconciler.cli.options.param_types import STDOUT
 from reconciler.cli.orphans import folders_beside_orphans, orphans_of
-from reconciler.cli.outputs import STDOUT, Outputs
+from reconciler.cli.outputs import Outputs
 from reconciler.cli.report_files import terminal
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reconciler.cli import options, stores
 from reconciler.cli.documents import write_document
-from reconciler.cli.outputs import STDOUT
+from reconciler.cli.options.param_types import STDOUT
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.core.exit_codes import DONE, FAILED
 from reconciler.credentials import saved

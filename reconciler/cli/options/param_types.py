@@ -1,6 +1,7 @@
 """Types of parameters: what a value on the command line stands for."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -10,6 +11,8 @@ from reconciler.cli.options import completions
 from reconciler.core.values import Address
 
 EVERYWHERE = "*"
+STDOUT = Path("-")
+"""The destination of an output that goes to stdout."""
 T = TypeVar("T")
 
 
