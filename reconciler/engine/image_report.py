@@ -201,15 +201,14 @@ def effect_of_apply(report: ImageReport) -> str:
     return "build" if report.builder is not None else "re-tag"
 
 
-def require_builder(validated: ValidatedPipeline) -> None:
-    """Check that this machine can build the image of a pipeline.
+def require_builder(pipeline: Pipeline, source: ImageSource | None = None) -> None:
+    """Check that this machine can build the image of a pipeline. Raises UserError if it cannot.
 
-    Raises:
-        UserError: it cannot, or the files have errors.
+    Args:
+        source: the source of the image, if it is known.
     """
-    pipeline, _ = validated.require_valid()
     try:
-        select(pipeline.config.reconciler.image.builder, validated.source or image_source(pipeline)).check()
+        select(pipeline.config.reconciler.image.builder, source or image_source(pipeline)).check()
     except ProviderError as problem:
         raise UserError(
             provider_diagnostic(problem, f"the image of {pipeline.name} cannot be built")

@@ -100,6 +100,17 @@ def test_what_no_answer_solves_is_reported_before_any_question(
         assert "?" not in screen.shown
 
 
+def test_a_version_is_not_asked_for_if_the_image_cannot_be_built(cli: Cli, sandbox: Sandbox) -> None:
+    folder = copy_example("dataset_cleanup", cli.folder, sandbox.registry)
+    assert cli("deploy", "dataset_cleanup").code == 0
+    (folder / "pipeline.py").write_text("print('other')\n")
+    edit(folder, {("reconciler", "image", "base"): f"{sandbox.registry}/base/missing:1"})
+    with terminal("deploy", "dataset_cleanup", cwd=cli.folder, environment=os.environ) as screen:
+        screen.expect("the image of dataset_cleanup cannot be built")
+        assert screen.end() == 1
+        assert "?" not in screen.shown
+
+
 def test_answers_are_suggested_again_after_a_failure_and_forgotten_after_a_success(
     cli: Cli, sandbox: Sandbox, training: Path
 ) -> None:

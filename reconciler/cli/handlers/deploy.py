@@ -130,6 +130,10 @@ class _Deploy(Dialogue):
             self.err.print(f"no new version: {current} {_no_bump_reason(planned)}", style="dim")
         if reason is None or not prompts.is_interactive():
             return request
+        if not planned.foreign_version:  # which needs no build if it is accepted
+            from reconciler.engine.image_report import require_builder
+
+            require_builder(planned.pipeline)
         self.err.print()
         self.err.print(reason)
         choices = {kind.value: f"{current} -> {bump(current, kind)}" for kind in Bump}
@@ -184,7 +188,9 @@ def _read(
     def check() -> None:
         from reconciler.engine.image_report import require_builder  # late: few runs ask
 
-        require_builder(validate(folder, read_options, asked.stand_ins, emit=emit))
+        found = validate(folder, read_options, asked.stand_ins, emit=emit)
+        pipeline, _ = found.require_valid()
+        require_builder(pipeline, found.source)
 
     edits = {
         **answers(asked, err, check),
