@@ -31,6 +31,7 @@ _GPU: KeyPath = ("docker", "gpu")
 MODEL = "model_version"
 """The table of the model that a training trains."""
 _MODEL: tuple[KeyPath, ...] = tuple((MODEL, key) for key in TARGET_FIELDS)
+_TABLES = "[model_version] or [[model_versions]] of config.toml"
 ASKED = (_IMAGE, _CPU, _GPU, *_MODEL)
 
 
@@ -45,6 +46,7 @@ class Question:
         option: the option that sets the value without a terminal.
         stand_in: a valid answer, to check everything else before the question.
         default: the suggested answer; None for no suggestion.
+        place: where else the value can be set.
     """
 
     path: KeyPath
@@ -53,6 +55,7 @@ class Question:
     option: str
     stand_in: Value
     default: Default | None = None
+    place: str = "config.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +110,13 @@ def answers(asked: Form, err: Console, check: Callable[[], None] = lambda: None)
         return edits
     if not prompts.is_interactive():
         is_file = file.exists()  # init makes it
-        place = ", or set it in config.toml" if is_file else ""
         raise UserError(
             *(
                 error(
                     f"{'.'.join(map(str, question.path))} is missing",
-                    f"Use {question.option}{place}.",
+                    f"Use {question.option}, or set it in {question.place}."
+                    if is_file
+                    else f"Use {question.option}.",
                     file=file if is_file else None,
                     line=asked.complete.line_of(*question.path) if is_file else None,
                 )
@@ -183,6 +187,7 @@ def _model_questions(document: Mapping[str, Any]) -> Iterator[Question]:
         "its name on Picsellia; created if it does not exist",
         "--model NAME",
         "Model",
+        place=_TABLES,
     )
     yield Question(
         version,
@@ -191,6 +196,7 @@ def _model_questions(document: Mapping[str, Any]) -> Iterator[Question]:
         "--model-version NAME",
         "v1",
         Default("v1", "the usual first one"),
+        _TABLES,
     )
     for path, text, option, names, usual in (
         (framework, "Framework", "--framework NAME", enums.FRAMEWORKS, "ONNX"),
@@ -203,7 +209,9 @@ def _model_questions(document: Mapping[str, Any]) -> Iterator[Question]:
         ),
     ):
         choices = ", ".join(name for name in names if name != enums.NOT_CONFIGURED)
-        yield Question(path, text, choices, option, usual, Default(usual, "as for pxl-pipeline init"))
+        yield Question(
+            path, text, choices, option, usual, Default(usual, "as for pxl-pipeline init"), _TABLES
+        )
 
 
 def _table(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:

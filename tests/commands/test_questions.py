@@ -57,7 +57,9 @@ def test_without_a_terminal_the_options_of_the_model_are_named_and_set_it(
     ended = cli("deploy", "single_training")
     assert ended.code == 1
     for option in ("--model NAME", "--model-version NAME", "--framework NAME", "--inference-type TYPE"):
-        assert f"Use {option}, or set it in config.toml." in ended.err
+        assert (
+            f"Use {option}, or set it in [model_version] or [[model_versions]] of config.toml." in ended.err
+        )
     assert (training / "config.toml").read_bytes() == before
     options = ("--model", "Detector", "--model-version", "v2", "--framework", "onnx")
     ended = cli("deploy", "single_training", *options, "--inference-type", "POINT")
