@@ -194,6 +194,18 @@ class StackReport:
     last_apply: LastApply | None = None
     unverified: int = 0
 
+    @property
+    def is_new(self) -> bool:
+        """Whether it was never applied: there is no state, and each finding is an object to create."""
+        return (
+            bool(self.findings)
+            and not (self.last_apply or self.unchecked)
+            and all(
+                finding.change.cls is ChangeClass.PENDING and not finding.change.path
+                for finding in self.findings
+            )
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class UnmanagedObject:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from providers.sandbox import Sandbox
-from tests.conftest import Cli, copy_example, stack_of
+from tests.conftest import EXAMPLES, Cli, copy_example, stack_of
 
 NAME = "dataset_cleanup"
 COMMANDS = {
@@ -89,3 +89,32 @@ def test_the_first_plan_of_a_pipeline_needs_no_explanation(cli: Cli, sandbox: Sa
     ended = cli("plan", NAME)
     assert ended.code == 0
     assert "no state" not in ended.err
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in EXAMPLES.glob("*/config.toml")))
+def test_drift_of_a_pipeline_that_was_never_applied_is_one_row_with_one_command(
+    name: str, cli: Cli, sandbox: Sandbox
+) -> None:
+    copy_example(NAME, cli.folder, sandbox.registry)
+    if name != NAME:
+        copy_example(name, cli.folder, sandbox.registry)
+
+    ended = cli("drift", "--all")
+
+    pipelines = 1 if name == NAME else 2
+    assert ended.code == 10
+    assert ended.out.count("pending never applied: ") == pipelines
+    assert ended.out.count("reconciler apply ") == pipelines
+    assert "--target" not in ended.out
+
+
+def test_a_pipeline_of_which_something_exists_has_a_row_for_each_difference(
+    cli: Cli, sandbox: Sandbox
+) -> None:
+    copy_example(NAME, cli.folder, sandbox.registry)
+    assert cli("apply", NAME, "--yes", "--target", f"processing/{NAME}").code == 0
+
+    ended = cli("drift", NAME)
+
+    assert "never applied" not in ended.out
+    assert ended.out.count("--target") > 1

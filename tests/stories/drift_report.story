@@ -3,20 +3,8 @@ $ example dataset_cleanup
 
 $ reconciler drift dataset_cleanup
 sandbox@sandbox/dataset_cleanup  not in the state, so the origin of a change is unknown
-  pending image/registry/examples/dataset_cleanup  never-published
-    apply the files  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target image/registry/examples/dataset_cleanup
-  pending input/dataset_cleanup/archive  does not exist yet
-    apply the files  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/archive
-  pending input/dataset_cleanup/dataset  does not exist yet
-    apply the files  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/dataset
-  pending input/dataset_cleanup/embedding_model  does not exist yet
-    apply the files  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/embedding_model
-  pending input/dataset_cleanup/report_title  does not exist yet
-    apply the files  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/report_title
-  pending input/dataset_cleanup/sample_size  does not exist yet
-    apply the files  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/sample_size
-  pending processing/dataset_cleanup  does not exist yet
-    apply the files  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
+  pending never applied: 1 image, 5 inputs and 1 processing to create
+    apply the files  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM
 Found: 7 pending. 0 pipelines in sync.
 | info: there is no state of sandbox@sandbox/dataset_cleanup
 |   So nothing shows which values were applied, and which were changed since. If it was applied from another machine, use the state from there: `reconciler whoami --explain` shows where this state is. Otherwise apply the files, which adds them to the state: reconciler apply dataset_cleanup --organization sandbox --env CUSTOM

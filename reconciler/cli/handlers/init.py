@@ -66,7 +66,9 @@ def run(
     print_pairs({path: text for path, text in _PARTS.items() if path in files}, out, indent=2)
     if reason := options.workspace().excludes(folder):
         print_diagnostics([warning(f"{shown} is not a pipeline of the workspace", reason)], err)
-    out.print(f"Check it, and deploy it:\n  reconciler validate {shown}\n  reconciler deploy {shown}")
+    out.print("Check it, and deploy it:")
+    out.print(f"  reconciler validate {shown}")
+    out.print(f"  reconciler deploy {shown}")
     return DONE
 
 
