@@ -63,11 +63,13 @@ class Form:
     """A config.toml with its open questions.
 
     Attributes:
-        complete: config.toml with the values of the options, and with stand-ins for the answers.
+        loaded: config.toml as it is.
+        complete: with the values of the options, and with stand-ins for the answers.
         edits: the values of the options.
         questions: what the file and the options leave open.
     """
 
+    loaded: LoadedConfig
     complete: LoadedConfig
     edits: Edits
     questions: tuple[Question, ...]
@@ -85,7 +87,7 @@ def form(loaded: LoadedConfig, option_edits: Edits) -> Form:
     open_questions = tuple(
         found for found in _questions(loaded, option_edits) if found.path not in option_edits
     )
-    found = Form(loaded, option_edits, open_questions)
+    found = Form(loaded, loaded, option_edits, open_questions)
     # Without its model, a training is not valid. Other errors are reported as they are in the file.
     model = {path: value for path, value in found.stand_ins.items() if path in _MODEL}
     complete = edited_config(loaded, model) if model else loaded
@@ -93,7 +95,7 @@ def form(loaded: LoadedConfig, option_edits: Edits) -> Form:
         complete = edited_config(loaded, found.stand_ins)
     if complete.config is None:
         raise UserError(*complete.diagnostics)
-    return Form(complete, option_edits, open_questions)
+    return Form(loaded, complete, option_edits, open_questions)
 
 
 def answers(asked: Form, err: Console, check: Callable[[], None] = lambda: None) -> Edits:
@@ -118,7 +120,7 @@ def answers(asked: Form, err: Console, check: Callable[[], None] = lambda: None)
                     if is_file
                     else f"Use {question.option}.",
                     file=file if is_file else None,
-                    line=asked.complete.line_of(*question.path) if is_file else None,
+                    line=asked.loaded.line_of(*question.path) if is_file else None,
                 )
                 for question in asked.questions
             )
