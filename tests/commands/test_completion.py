@@ -207,7 +207,17 @@ def test_every_argument_and_option_with_a_free_value_is_completed_or_known() -> 
             "copy",
             "after",
         ),  # names of what is nowhere on this machine
-        *("--approve", "--override", "--owner", "--reason", "--image", "--changed"),  # the user's own words
+        *(
+            "--approve",
+            "--override",
+            "--owner",
+            "--reason",
+            "--image",
+            "--changed",
+            "--base",
+            "--dashboard",
+        ),  # the user's own words
+        *("--model", "--model-version"),  # new names, as a rule
     }
     missing = []
     for context in every_command():

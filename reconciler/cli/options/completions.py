@@ -101,6 +101,20 @@ def pipeline_types(_: click.Context, __: str) -> Iterator[CompletionItem[str]]:
 
 
 @_completion
+def frameworks(_: click.Context, __: str) -> Iterator[CompletionItem[str]]:
+    from providers.enums import FRAMEWORKS
+
+    yield from map(CompletionItem, FRAMEWORKS)
+
+
+@_completion
+def inference_types(_: click.Context, __: str) -> Iterator[CompletionItem[str]]:
+    from providers.enums import INFERENCE_TYPES
+
+    yield from map(CompletionItem, INFERENCE_TYPES)
+
+
+@_completion
 def stacks(_: click.Context, __: str) -> Iterator[CompletionItem[str]]:
     """The stacks of the state."""
     with closing(_store()) as store:

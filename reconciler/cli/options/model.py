@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from reconciler.cli.options import completions
 from reconciler.cli.options.command import Command
 
 _KEYS = {
@@ -26,11 +27,13 @@ def model(command: Command) -> Command:
     @click.option(
         "--framework",
         metavar="NAME",
+        shell_complete=completions.frameworks,
         help="Framework of the model version, such as ONNX. Saved in config.toml.",
     )
     @click.option(
         "--inference-type",
         metavar="TYPE",
+        shell_complete=completions.inference_types,
         help="Inference type of the model version, such as OBJECT_DETECTION. Saved in config.toml.",
     )
     @functools.wraps(command)
