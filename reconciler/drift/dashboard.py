@@ -160,15 +160,17 @@ class PipelineRecord:
 
 def pipeline_records(
     store: Store,
+    stacks: Iterable[str],
     drift: DriftHistory,
     orphans: Sequence[Orphan],
     *,
     most_runs: int,
     emit: Emit,
 ) -> Iterator[PipelineRecord]:
-    """Yield each pipeline that has state, or that a report is about, in the order of the names.
+    """Yield each pipeline in the order of the names.
 
     Args:
+        stacks: those that have state, or that a report is about.
         orphans: the stacks that no folder declares.
         most_runs: the number of latest runs to read of each stack.
 
@@ -176,9 +178,9 @@ def pipeline_records(
         state.errors.StateError: the store cannot be read. One damaged state is a row that says so.
     """
     by_name: dict[str, list[str]] = {}
-    for stack in sorted({*store.stacks(), *drift.checks}):
+    for stack in sorted(stacks):
         by_name.setdefault(stack.partition("/")[2] or stack, []).append(stack)
-    scopes = {scope_of(stack) for stacks in by_name.values() for stack in stacks} - {""}
+    scopes = {scope_of(stack) for found in by_name.values() for stack in found} - {""}
     sources = {
         stack: source
         for scope in sorted(scopes)

@@ -58,7 +58,7 @@ def saved(
 
 
 def records(store: Store, drift: DriftHistory = NO_REPORTS, most: int = 100) -> dict[str, PipelineRecord]:
-    found = pipeline_records(store, drift, [], most_runs=most, emit=quiet)
+    found = pipeline_records(store, {*store.stacks(), *drift.checks}, drift, [], most_runs=most, emit=quiet)
     return {record.name: record for record in found}
 
 

@@ -57,7 +57,7 @@ def run(out: Path, reports: Sequence[Path], most_runs: int) -> int:
             except UserError as problem:
                 failed(problem)
         columns = columns_of(stacks, _declared(workspace))
-        records = pipeline_records(store, drift, orphans, most_runs=most_runs, emit=progress)
+        records = pipeline_records(store, stacks, drift, orphans, most_runs=most_runs, emit=progress)
         site = Site(records, columns, drift, images, datetime.now(UTC).replace(microsecond=0))
         try:
             count = _write(out, site.files(), earlier)

@@ -252,16 +252,18 @@ def drift_points(drift: DriftHistory) -> JSON:
 
 
 def image_document(versions: Sequence[ImageVersion]) -> JSON:
-    """The versions of one image, oldest first, with their layers, lowest first."""
+    """The versions of one image, oldest first, the last one with its layers, lowest first."""
     return [
         {
             "version": one.version,
             "digest": one.digest,
             "size": one.size,
+            "own": sum(layer.size for layer in one.layers if layer.of_base is not True),
+            "count": len(one.layers),
             "created": one.created,
             "layers": [
                 {"size": layer.size, "instruction": layer.instruction, "base": layer.of_base is True}
-                for layer in one.layers
+                for layer in (one.layers if one is versions[-1] else ())
             ],
         }
         for one in versions

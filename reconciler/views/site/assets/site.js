@@ -3,7 +3,7 @@
 "use strict";
 (() => {
 const body = document.body.dataset, top_ = body.top, made = Number(body.made);
-const ROWS = 50, FEW = 12;
+const ROWS = 50, FEW = 12, ORDER = new Intl.Collator("en");
 
 function h(tag, attributes, ...children) {
   const element = document.createElement(tag);
@@ -186,7 +186,8 @@ function overview() {
   const found = table("Pipelines and environments: the version that runs, how many versions it is behind, its drift and its last apply", ["pipeline", ...environments.map((one) => one.name)],
     (line) => [[pipelineLink(line.name, line.key), line.folder && h("span", {class: "soft"}, line.folder)], ...line.cells.map(cell)]);
   const tiles = DATA.tiles.map((tile) => h("button", {type: "button", class: `tile ${tile.tone} ${tile.count ? "" : "zero"}`, "aria-pressed": String(tile.state === state), onclick: () => choose(tile.state === state ? "" : tile.state, true)}, h("b", {}, number(tile.count)), tile.state));
-  const orders = {"Worst first": (a, b) => a.worst - b.worst || a.name.localeCompare(b.name), "By name": (a, b) => a.name.localeCompare(b.name), "Latest apply first": (a, b) => b.last - a.last};
+  const byName = (a, b) => ORDER.compare(a.name, b.name);
+  const orders = {"Worst first": (a, b) => a.worst - b.worst || byName(a, b), "By name": byName, "Latest apply first": (a, b) => b.last - a.last};
   const query = search("q", "Pipeline, folder, version, user…", fill);
   const environment = choice("env", "All environments", environments.map((one) => one.name), fill);
   const workspaces = [...new Set(lines.map((line) => line.workspace))].filter(Boolean).sort();
@@ -293,11 +294,10 @@ function drift() {
   ];
 }
 
-const own = (version) => version.layers.filter((layer) => !layer.base).reduce((sum, layer) => sum + layer.size, 0);
 function sizePlot(versions, title) {
   const places = versions.map((_, index) => index);
-  const series = [{name: "base image", tone: "muted", values: versions.map((one) => one.size - own(one))}, {name: "own layers", tone: "info", values: versions.map(own)}].filter((one) => one.values.some(Boolean));
-  return plot(title, `${plural(versions.length, "version")}; the latest has ${size(versions.at(-1).size)}.`, ["version", "size", "own layers", "layers", "created"], versions.map((one) => [one.version || one.digest.slice(0, 19), size(one.size), size(own(one)), number(one.layers.length), one.created ? utc(one.created) : ""]), () => {
+  const series = [{name: "base image", tone: "muted", values: versions.map((one) => one.size - one.own)}, {name: "own layers", tone: "info", values: versions.map((one) => one.own)}].filter((one) => one.values.some(Boolean));
+  return plot(title, `${plural(versions.length, "version")}; the latest has ${size(versions.at(-1).size)}.`, ["version", "size", "own layers", "layers", "created"], versions.map((one) => [one.version || one.digest.slice(0, 19), size(one.size), size(one.own), number(one.count), one.created ? utc(one.created) : ""]), () => {
     const made = stacked(places, series, "bars", "version");
     made.options.scales = {x: {time: false, range: [-0.6, Math.max(versions.length - 0.4, 5.4)]}, y: {range: (_, low, high) => [0, (high || 1) * 1.1]}};
     made.options.series[0].value = (_, value) => value === null ? "–" : versions[value].version;
@@ -313,7 +313,7 @@ function images() {
   const query = search("q", "Image, pipeline…", fill);
   const found = table("Images, largest first", ["image", "pipelines", "version", {words: "size", number: true}, {words: "own layers", number: true}, {words: "layers", number: true}, {words: "since the version before", number: true}, "created"], (one) => {
     const before = one.versions.at(-2), grown = before ? one.last.size - before.size : 0;
-    return [h("code", {}, one.address), one.pipelines.map(([name, key], index) => [index ? ", " : "", pipelineLink(name, key)]), h("span", {class: "version"}, one.last.version), {number: true, content: size(one.last.size)}, {number: true, content: size(own(one.last))}, {number: true, content: number(one.last.layers.length)}, {number: true, content: before ? `${grown < 0 ? "−" : "+"}${size(Math.abs(grown))}` : ""}, when(one.last.created)];
+    return [h("code", {}, one.address), one.pipelines.map(([name, key], index) => [index ? ", " : "", pipelineLink(name, key)]), h("span", {class: "version"}, one.last.version), {number: true, content: size(one.last.size)}, {number: true, content: size(one.last.own)}, {number: true, content: number(one.last.count)}, {number: true, content: !before ? "" : grown ? `${grown < 0 ? "−" : "+"}${size(Math.abs(grown))}` : "no change"}, when(one.last.created)];
   });
   function fill() { found.fill(rows.filter((one) => query.fits(one.text)), rows.length); }
   fill();
