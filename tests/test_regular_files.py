@@ -196,6 +196,7 @@ def test_no_module_opens_a_file_of_the_user_in_another_way() -> None:
         "providers.leftovers",  # opens what it removes, to find out whether a run still has it open
         "providers.docker.builders.buildx",  # what buildx wrote into our temporary folder
         "reconciler.cli.handlers.demo",  # its own copy of an example
+        "reconciler.schemas",  # its own schemas
         "reconciler.views.site.site",  # its own assets
         "reconciler.system.files",  # opens a folder, to make a rename last
         "reconciler.pipeline.classes.supervisor",  # /proc

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from providers.leftovers import SCHEMA
+from providers.regular_files import read_regular
 from reconciler.pipeline.toml.toml_file import read_text
 from reconciler.schemas import schema_text
 from reconciler.system.files import locked, replace_file
@@ -51,7 +52,7 @@ def save_schema(root: Path, name: str) -> Path | None:
         OSError: it cannot be written.
     """
     path, content = schema_file(root, name), schema_text(name).encode()
-    if path.is_file() and path.read_bytes() == content:
+    if path.is_file() and read_regular(path) == content:
         return None
     replace_file(path, content, mode=0o644)
     return path
