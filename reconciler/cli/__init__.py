@@ -111,6 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         # Pending reads are abandoned. A normal exit would wait for their threads.
         with suppress(OSError):
             sys.stdout.flush()
+        if "reconciler.engine.workers" in sys.modules:
+            sys.modules["reconciler.engine.workers"].remove_sockets()
         os._exit(code)
     sys.exit(code)
 

@@ -17,6 +17,7 @@ from reconciler.core.exit_codes import INTERRUPTED
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import Session, session
 from reconciler.engine.validate import ValidatedPipeline, validate
+from reconciler.engine.workers import remove_sockets
 from reconciler.workspace.discovery import stacks_below
 
 
@@ -97,6 +98,7 @@ def interruptible() -> Iterator[StopSignal]:
         end_commands()
         text = f"\nstopped {GRACE:g} s after the interruption; the next run settles what this one left open\n"
         os.write(2, text.encode())
+        remove_sockets()
         os._exit(INTERRUPTED)
 
     grace = threading.Timer(GRACE, give_up)
@@ -105,6 +107,7 @@ def interruptible() -> Iterator[StopSignal]:
     def on_signal(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
             end_commands()
+            remove_sockets()
             os._exit(INTERRUPTED)
         stop.set()
         grace.start()

@@ -1,6 +1,7 @@
 """The workers of a run: threads of this process, or worker processes on this machine."""
 
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -127,6 +128,14 @@ class WorkerProcesses(Executor):
                 child.terminate()
         for pool in self._pools:
             pool.shutdown(cancel_futures=cancel_futures)
+
+
+def remove_sockets() -> None:
+    """Remove the sockets that workers are asked for. Before an exit of the process that cleans up nothing."""
+    if "multiprocessing.forkserver" in sys.modules:
+        from multiprocessing.util import get_temp_dir
+
+        shutil.rmtree(get_temp_dir(), ignore_errors=True)
 
 
 def _one_process() -> "ProcessPoolExecutor":

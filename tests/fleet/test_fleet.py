@@ -13,6 +13,7 @@ from contextlib import closing
 from multiprocessing import active_children
 from pathlib import Path
 from socket import socket
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -249,14 +250,22 @@ cli.main(["drift", "--all"])
 """
     fleet.sandbox.clear_requests()
     fleet.sandbox.fail("GET", "/inputs$", "hang", seconds=600, times=None)
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as run:
+    with (
+        TemporaryDirectory() as scratch,
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "TMPDIR": scratch},
+        ) as run,
+    ):
         while not any(ready(pid) for pid in _workers(run.pid)):
             assert run.poll() is None
             time.sleep(0.01)
         os.killpg(run.pid, signal.SIGINT)
         _, err = run.communicate()
+        assert [*Path(scratch).iterdir()] == [], "nothing is left, sockets of workers included"
     return run.returncode, err.split()
 
 
