@@ -13,6 +13,7 @@ If it meets anything else, it hands over what it has so far: the bytes that arri
 """
 
 import io
+import os
 import re
 import sys
 import threading
@@ -40,31 +41,47 @@ from urllib3.util.connection import is_connection_dropped
 from urllib3.util.retry import Retry
 
 from providers.open_connections import Head, request_head, response_head
-from providers.waits import SILENCE, Repeat, Silence, SilenceEnd
+from providers.waits import SILENCE, Exchange, Repeat, Silence, SilenceEnd
 
 MIN_RATE = 1024.0
 """Minimum average rate of a body in bytes per second, once the timeout of the request is used up."""
 
 
-Announce = Callable[[Silence | Repeat | SilenceEnd], None]
+Announce = Callable[[Silence | Repeat | SilenceEnd | Exchange], None]
 
 
 class BoundedAdapter(HTTPAdapter):
     """Raises a read timeout for a response that takes too long in total.
 
     Args:
-        announce: called while a server does not respond, from the waiting thread.
+        announce: called while a server does not respond, from the waiting thread; with RECONCILER_VERBOSE,
+            also after each request.
         options: passed to HTTPAdapter.
     """
 
     def __init__(self, announce: Announce | None = None, **options: Any) -> None:
         self._announce = announce
+        self._tells_all = announce is not None and bool(os.environ.get("RECONCILER_VERBOSE"))
         self._silent: set[str] = set()
         # By scheme, host and certificates: the connections without a proxy.
         self._pools: dict[tuple[Any, ...], Any] = {}
         super().__init__(**options)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        if not self._tells_all:
+            return self._send(request, *args, **kwargs)
+        start, status = time.monotonic(), 0
+        try:
+            response = self._send(request, *args, **kwargs)
+            status = response.status_code
+            return response
+        finally:
+            parts = urlsplit(str(request.url))
+            url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+            assert self._announce is not None
+            self._announce(Exchange(str(request.method), url, status, time.monotonic() - start))
+
+    def _send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         timeout = kwargs.get("timeout") or 0.0
         connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
         parts = urlsplit(request.url or "")

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 
 from providers.timeouts import answer_timeout
-from providers.waits import Backoff, Repeat, Silence, SilenceEnd
+from providers.waits import Backoff, Exchange, Repeat, Silence, SilenceEnd
 
 AT_ONCE = 32
 """Most requests at once, to all servers together."""
@@ -42,7 +42,7 @@ _GROWTH = 1.02  # factor for the rate after each accepted request …
 _DOUBLING_TIME = 10.0  # … limited to doubling within so many seconds
 
 
-Announce = Callable[[Backoff | Silence | Repeat | SilenceEnd], None]
+Announce = Callable[[Backoff | Silence | Repeat | SilenceEnd | Exchange], None]
 """Called when a server makes the run wait."""
 
 

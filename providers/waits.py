@@ -1,4 +1,4 @@
-"""Events that report why a run takes time: it waits for a server, or reads many files."""
+"""Events that report why a run takes time: it waits for a server, sends requests, or reads many files."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -50,5 +50,21 @@ class Backoff:
     """A server refused a request with this status; the next attempt follows after `seconds`."""
 
     server: str
+    status: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request and its answer. Reported only if RECONCILER_VERBOSE is set.
+
+    Attributes:
+        url: without its query, which may hold a signature.
+        status: the HTTP status; 0 without an answer.
+        seconds: until the answer, or the error.
+    """
+
+    method: str
+    url: str
     status: int
     seconds: float

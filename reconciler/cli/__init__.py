@@ -17,6 +17,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from reconciler.cli.mistyped import CommandGroup, unknown_option
+from reconciler.cli.options.common import with_common
 from reconciler.core.exit_codes import FAILED, INTERRUPTED, code_of
 
 COMMANDS = {
@@ -63,7 +64,7 @@ class _Commands(CommandGroup):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"reconciler.cli.commands.{cmd_name}").command
-        return command
+        return command if isinstance(command, click.Group) else with_common(command)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
         """The commands that start with this, and options. The group of click would import every command."""
@@ -99,6 +100,9 @@ def group() -> None:
     logging.captureWarnings(True)
     if not logging.root.handlers:
         logging.root.addHandler(logging.NullHandler())
+
+
+with_common(group)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -2,6 +2,8 @@
 
 import click
 
+from reconciler.cli.options.common import with_common
+
 RISKY_OPTIONS = frozenset(
     {
         *("--yes", "--approve", "--override"),
@@ -24,6 +26,10 @@ RISKY_COMMANDS = frozenset(
 
 class CommandGroup(click.Group):
     """A group whose error for an unknown command suggests a similar one."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        found = super().get_command(ctx, cmd_name)
+        return with_common(found) if found is not None else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

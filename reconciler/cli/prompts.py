@@ -1,5 +1,6 @@
 """Questions at a terminal. Each shows its text, the default with a reason, and a line for the answer."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -43,8 +44,8 @@ def _waiting() -> Iterator[None]:
 
 
 def is_interactive() -> bool:
-    """Whether stdin and stderr are terminals, for the answer and the question."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    """Whether stdin and stderr are terminals, for the answer and the question, and questions are wanted."""
+    return not os.environ.get("RECONCILER_NO_INPUT") and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def ask(

@@ -6,7 +6,7 @@ from enum import Enum
 
 from providers.errors import ProviderError
 from providers.protocol import LiveObject, Progress
-from providers.waits import Backoff, Hashing, Repeat, Silence, SilenceEnd
+from providers.waits import Backoff, Exchange, Hashing, Repeat, Silence, SilenceEnd
 from reconciler.core.plan import Step
 from reconciler.core.values import Address
 
@@ -105,6 +105,7 @@ Event = (
     | Note
     | Notice
     | ServerDelay
+    | Exchange
     | Hashing
     | FleetProgress
     | PipelineEvent

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from reconciler.cli.options.common import with_common
 from reconciler.cli.outputs import output_files
 
 
@@ -23,3 +24,6 @@ def command(**arguments: Any) -> int:
     from reconciler.cli.handlers.drift_merge import run
 
     return run(**arguments)
+
+
+with_common(command)  # `drift` finds it past its group

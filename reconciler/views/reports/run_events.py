@@ -13,7 +13,7 @@ from typing import Any
 
 from providers.json_value import JSON
 from providers.regular_files import read_regular
-from providers.waits import Backoff, Hashing, Repeat, Silence, SilenceEnd
+from providers.waits import Backoff, Exchange, Hashing, Repeat, Silence, SilenceEnd
 from reconciler.core.diagnostics import Diagnostic, UserError, error, warning
 from reconciler.core.events import (
     Event,
@@ -65,6 +65,7 @@ _PLAIN: Mapping[type, str] = {
     Silence: "silence",
     Repeat: "repeat",
     SilenceEnd: "silence-end",
+    Exchange: "request",
 }
 """Events whose values are written as they are, with their names in the file."""
 _KEYS = {
@@ -85,6 +86,7 @@ _KEYS = {
     "silence": frozenset(["folder", "server", "seconds", "limit"]),
     "repeat": frozenset(["folder", "server", "seconds", "attempt", "attempts"]),
     "silence-end": frozenset(["folder", "server"]),
+    "request": frozenset(["folder", "method", "url", "status", "seconds"]),
 }
 """Name of an event -> the keys of its line, apart from those that every line has."""
 

@@ -81,6 +81,11 @@ def console(stream: IO[str]) -> Console:
     )
 
 
+def is_quiet() -> bool:
+    """Whether the user wants results, warnings and errors only."""
+    return bool(os.environ.get("RECONCILER_QUIET"))
+
+
 _SIZES = ("COLUMNS", "LINES", "JUPYTER_COLUMNS", "JUPYTER_LINES")
 _SIZE = re.compile(r"[1-9][0-9]{0,3}")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from providers.waits import SILENCE, Backoff, Hashing, Repeat, Silence
+from providers.waits import SILENCE, Backoff, Exchange, Hashing, Repeat, Silence
 from reconciler.views.counting import size
 from reconciler.views.safe import one_line
 
@@ -61,6 +61,12 @@ def hashing_text(event: Hashing) -> str:
     return one_line(
         f"hashing {event.folder}: {size(event.size)} so far, at {event.path or 'its list of files'}"
     )
+
+
+def exchange_text(event: Exchange) -> str:
+    """A request with its status and time, in one line."""
+    answer = str(event.status) if event.status else "no answer"
+    return one_line(f"{event.method} {event.url}  {answer}  {event.seconds * 1000:,.0f} ms")
 
 
 class Announcements:

@@ -18,7 +18,7 @@ from rich.progress import (
 from rich.text import Text
 
 from providers import protocol
-from providers.waits import SILENCE, Backoff, Hashing, Repeat, Silence, SilenceEnd
+from providers.waits import SILENCE, Backoff, Exchange, Hashing, Repeat, Silence, SilenceEnd
 from reconciler.core.events import (
     Event,
     FleetProgress,
@@ -37,7 +37,7 @@ from reconciler.core.values import Address
 from reconciler.views.counting import amount, pace
 from reconciler.views.safe import one_line
 from reconciler.views.terminal.console import STYLES
-from reconciler.views.terminal.delays import Announcements, Delay, hashing_text
+from reconciler.views.terminal.delays import Announcements, Delay, exchange_text, hashing_text
 from reconciler.views.terminal.progress_bars import Key, ProgressBars
 
 
@@ -96,6 +96,8 @@ class EventRenderer:
                 self._delay(Delay.of(event))
             case SilenceEnd(server):
                 self._end_delay(server)
+            case Exchange():
+                self._print(Text(exchange_text(event), "dim"))
             case Hashing():
                 self._hashing(event)
             case FleetProgress(done, total):

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from providers.waits import SILENCE, Backoff, Hashing, Repeat, Silence
+from providers.waits import SILENCE, Backoff, Exchange, Hashing, Repeat, Silence
 from reconciler.core.events import Event, Notice, PipelineEvent, StepRetried
 from reconciler.core.plan import with_folder
 from reconciler.core.runs import (
@@ -27,13 +27,15 @@ from reconciler.core.runs import (
 from reconciler.views.counting import duration
 from reconciler.views.phrases import run_name
 from reconciler.views.run_problems import reasons
-from reconciler.views.terminal.delays import Announcements, Delay
+from reconciler.views.terminal.console import is_quiet
+from reconciler.views.terminal.delays import Announcements, Delay, exchange_text
 from reconciler.views.terminal.fleet_table import FleetRun, heart_beat, table
 from reconciler.views.terminal.recap import RESULT_STYLES
 
 _TICK = 0.25  # seconds
 _WORD = len("applied ")
 _SILENT = (RunResult.UNCHANGED, RunResult.NOT_STARTED)
+_GOOD = (*_SILENT, RunResult.APPLIED)
 """Results without a line: nothing happened. The totals and the recap have them."""
 
 
@@ -62,7 +64,8 @@ class FleetTable:
         # a line and a frame of two threads must not mix. Therefore Live has no thread of its own, either.
         self._lock = threading.RLock()
         self._live: Live | None = None
-        if err.is_interactive:  # a dumb terminal cannot move its cursor
+        self._quiet = is_quiet()
+        if err.is_interactive and not self._quiet:  # a dumb terminal cannot move its cursor
             self._live = Live(
                 console=err,
                 transient=True,
@@ -114,7 +117,7 @@ class FleetTable:
                 return
             case PipelineEvent(folder, inner):
                 self._announce(inner, f"{self._run.name(str(folder))}: ")
-            case PipelineFinished(run) if run.result not in _SILENT:
+            case PipelineFinished(run) if run.result not in (_GOOD if self._quiet else _SILENT):
                 self._print(self._line(run))
             case RunStarted() | WaveStarted() | PipelineStarted() | PipelineFinished():
                 pass
@@ -127,7 +130,7 @@ class FleetTable:
         """Draw the table, with new lines above it. A log gets a line after `SILENCE` seconds without one."""
         with self._lock, self._output():
             if self._live is None:
-                if self._clock() - self._printed_at >= SILENCE:
+                if self._clock() - self._printed_at >= SILENCE and not self._quiet:
                     self._print(Text(heart_beat(self._run), "dim"))
             elif self._live.is_started:
                 with self._err:  # one write for both, so that nothing flickers
@@ -166,10 +169,14 @@ class FleetTable:
             case StepRetried(address, problem, delay):
                 text = f"{about}{address}: {problem.message}; again in {delay:.1f} s"
                 self._print(Text(text, "yellow"))
+            case Backoff() | Silence() | Repeat() | Hashing() if self._quiet:
+                pass
             case Backoff() | Silence() | Repeat() if self._live is None:
                 self._announcements.delay(Delay.of(event))
             case Hashing() if self._live is None:
                 self._announcements.hashing(event)
+            case Exchange():
+                self._print(Text(f"{about}{exchange_text(event)}", "dim"))
             case _:
                 pass
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 
-from reconciler.core.events import Event
+from providers.waits import Exchange
+from reconciler.core.events import Event, Notice, PipelineEvent
+from reconciler.views.terminal.console import is_quiet
 
 if TYPE_CHECKING:
     from reconciler.views.terminal.event_renderer import EventRenderer
@@ -43,7 +45,9 @@ class ProgressView:
             self._renderer.pause()
 
     def __call__(self, event: Event) -> None:
-        self._loaded()(event)
+        inner = event.event if isinstance(event, PipelineEvent) else event
+        if not is_quiet() or isinstance(inner, Notice | Exchange):
+            self._loaded()(event)
 
     def _loaded(self) -> "EventRenderer":
         with self._lock:

@@ -1,0 +1,99 @@
+"""The options that every command has: --quiet, --verbose, --no-color and --no-input."""
+
+import os
+import re
+
+import click
+import pytest
+
+from providers.sandbox import Sandbox
+from tests.commands.terminal import terminal
+from tests.conftest import TOKEN, Cli, copy_example
+from tests.test_words import commands
+
+COMMON = {"--quiet", "--verbose", "--no-color", "--no-input"}
+REQUEST = re.compile(r"^(GET|HEAD|POST|PUT|PATCH|DELETE) https?://\S+  (\d+|no answer)  [\d,]+ ms$", re.M)
+TYPED = {
+    "plan": ("dataset_cleanup",),
+    "apply": ("dataset_cleanup", "--yes"),
+    "deploy": ("dataset_cleanup", "--yes"),
+    "drift": ("dataset_cleanup",),
+    "status": ("dataset_cleanup",),
+    "image": ("dataset_cleanup",),
+    "whoami": (),
+    "state history": ("dataset_cleanup",),
+    "list": (),
+    "validate": ("dataset_cleanup",),
+}
+
+
+@pytest.mark.parametrize(("name", "command"), [*commands()], ids=str)
+def test_every_command_has_them(name: str, command: click.Command) -> None:
+    if not isinstance(command, click.Group) or name == "reconciler":
+        assert {option for param in command.params for option in param.opts} >= COMMON
+
+
+@pytest.fixture
+def applied(cli: Cli, sandbox: Sandbox) -> None:
+    copy_example("dataset_cleanup", cli.folder, sandbox.registry)
+    assert cli("apply", "--all", "--yes").code == 0
+
+
+@pytest.mark.parametrize("command", TYPED)
+def test_verbose_prints_each_request_without_secrets(
+    command: str, applied: None, cli: Cli, sandbox: Sandbox
+) -> None:
+    sandbox.clear_requests()
+
+    ended = cli(*command.split(), *TYPED[command], "--verbose")
+
+    assert ended.code == 0, ended.err
+    shown = [line[0].split()[:1] for line in REQUEST.finditer(ended.err)]
+    assert len(shown) == len(sandbox.requests())
+    assert "?" not in "".join(line[0] for line in REQUEST.finditer(ended.err))
+    assert TOKEN not in ended.err
+
+
+@pytest.mark.parametrize("command", TYPED)
+def test_quiet_prints_the_same_result_and_no_request(
+    command: str, applied: None, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [*command.split(), *TYPED[command]]
+    cli(*arguments)  # what a deploy writes to config.toml is there from now on
+    usual, quiet = cli(*arguments), cli(*arguments, "--quiet")
+
+    times = re.compile(r"[\d.]+ s\b|\d+ (second|minute)s? ago|just now")
+    assert (quiet.code, times.sub("", quiet.out)) == (usual.code, times.sub("", usual.out))
+    assert set(quiet.err.splitlines()) <= set(usual.err.splitlines())
+    assert not REQUEST.search(usual.err)
+
+
+def test_quiet_names_failures_and_the_end_of_a_fleet(applied: None, cli: Cli, sandbox: Sandbox) -> None:
+    copy_example("computed_inputs", cli.folder, sandbox.registry)
+    config = cli.folder / "dataset_cleanup" / "config.toml"
+    config.write_text(re.sub("description = .*", 'description = "Another"', config.read_text()))
+    sandbox.fail("PATCH", "/api/processing/[0-9a-f-]+$", 422, times=None)
+
+    ended = cli("apply", "--all", "--yes", "--quiet")
+
+    assert ended.code == 1
+    assert "computed_inputs  1" not in ended.err, "what succeeded is in the totals only"
+    assert "dataset_cleanup" in ended.out + ended.err
+    assert "1 failed" in ended.out + ended.err
+
+
+def test_an_option_of_one_command_is_not_that_of_the_next(applied: None, cli: Cli) -> None:
+    assert REQUEST.search(cli("plan", "dataset_cleanup", "--verbose").err)
+    assert not REQUEST.search(cli("plan", "dataset_cleanup").err)
+    assert REQUEST.search(cli("--verbose", "plan", "dataset_cleanup").err)
+    assert not REQUEST.search(cli("plan", "dataset_cleanup").err)
+
+
+def test_no_input_asks_nothing_at_a_terminal(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    with terminal("login", "--no-input", cwd=cli.folder, environment=os.environ) as screen:
+        assert screen.end() != 0
+    assert "> " not in screen.shown, "the prompt of a question"
+    with terminal("login", cwd=cli.folder, environment=os.environ) as screen:
+        screen.expect("> ")
+        screen.interrupt()
+        screen.end()
