@@ -140,10 +140,15 @@ def test_the_type_is_matched_in_any_case(written: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["app", "team/app", "registry.example.com/team/app", "localhost:8000/a/b", "a/b_c.d-e", "Host.io/a"],
+    ["app", "team/app", "registry.example.com/team/app", "localhost:8000/a/b", "a/b_c.d-e"],
 )
 def test_image_names(name: str) -> None:
     assert config(replaced(PROCESSING, "team/cleanup", name)).docker.image_name == name
+
+
+@pytest.mark.parametrize("name", ["Host.io/a", "host.io:443/a", "HOST.IO:443/a"])
+def test_an_image_has_one_name_under_all_names_of_its_registry(name: str) -> None:
+    assert config(replaced(PROCESSING, "team/cleanup", name)).docker.image_name == "host.io/a"
 
 
 def test_the_older_names_of_the_script() -> None:
