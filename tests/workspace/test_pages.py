@@ -9,8 +9,6 @@ from reconciler.workspace.reader import read
 from tests.test_readme import DOCUMENTS, ROOT, Text
 
 REFERENCE = ROOT / "docs" / "reference" / "workspace.md"
-WITHOUT_EFFECT = {"name"}
-"""Keys that no page has."""
 EXAMPLES = [
     pytest.param(block, id=f"{page.stem}-{number}")
     for page in DOCUMENTS
@@ -41,4 +39,4 @@ def test_the_tables_have_the_keys_of_the_code(section: str, text: str) -> None:
     known = set(re.findall(r"\w+", problem.detail.partition(" has ")[2].partition(".")[0]))
     part = Text(REFERENCE).content.partition(f"## {section}\n")[2].partition("\n## ")[0]
     documented = set(re.findall(r"^\| `(\w+)` \|", part, re.M))
-    assert documented and documented == known - WITHOUT_EFFECT
+    assert documented and documented == known
