@@ -229,7 +229,7 @@ class Registers:
         if stored is None:
             return self._from_states(scope)
         before, register = self._stored.get(scope, (None, stored))
-        if before is not stored:  # a store returns the same object while nobody writes it
+        if before is not stored:  # a store returns the same object while no run writes it
             register = stored.with_addresses(self._present)
             self._stored[scope] = stored, register
         return register.with_states(self._unregistered.get(scope, ()), self.exclusive)

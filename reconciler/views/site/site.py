@@ -117,7 +117,7 @@ class Site:
 
 
 def headline(summary: Summary) -> str:
-    """What needs somebody this morning, in a few words."""
+    """What needs attention this morning, in a few words."""
     counts = [
         (summary.counts["drift"], "drifted"),
         (summary.counts["failed"], "failed"),
