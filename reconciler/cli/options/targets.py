@@ -2,6 +2,7 @@
 
 import functools
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,13 +129,7 @@ def where(command: Command) -> Command:
         metavar="[" + "|".join(ENVIRONMENTS) + "|NAME]",
         help="Environment. Default: PICSELLIA_ENV, else the login in use, else PROD.",
     )
-    organization = click.option(
-        "--organization",
-        metavar="ORG",
-        shell_complete=completions.organizations,
-        help="Organization on the platform.",
-    )
-    return organization(environment(_with_target(command)))
+    return _organization("Organization on the platform.")(environment(_with_target(command)))
 
 
 def destination(command: Command) -> Command:
@@ -147,13 +142,11 @@ def destination(command: Command) -> Command:
         required=True,
         help="Environment that gets the images.",
     )
-    organization = click.option(
-        "--organization",
-        metavar="ORG",
-        shell_complete=completions.organizations,
-        help="Organization of the environment of --to.",
-    )
-    return organization(environment(_with_target(command)))
+    return _organization("Organization of the environment of --to.")(environment(_with_target(command)))
+
+
+def _organization(text: str) -> Callable[[Command], Command]:
+    return click.option("--organization", metavar="ORG", shell_complete=completions.organizations, help=text)
 
 
 def _with_target(command: Command) -> Command:
