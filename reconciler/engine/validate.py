@@ -14,6 +14,7 @@ from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.requests import ReadOptions
 from reconciler.pipeline.config import LoadedConfig
 from reconciler.pipeline.contents import (
+    errors_in_dockerfile,
     missing_files,
     missing_in_context,
     unused_inputs_classes,
@@ -82,6 +83,8 @@ def validate(
         problems.append(provider_diagnostic(problem, "the image's build context cannot be read", file=folder))
     else:
         place = source.folder / source.dockerfile
+        if recipe is not None:
+            problems += errors_in_dockerfile(recipe, place, source.build_args, source.target)
         problems += missing_in_context(recipe or b"", place, source.folder, key.files, source.target)
         if source.base is not None:
             problems += whiteouts_in_layer(key.files, source.folder, is_certain=recipe is None)

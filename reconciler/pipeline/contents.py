@@ -1,9 +1,10 @@
 """Check that the files named in config.toml and the Dockerfile exist. Runs no code."""
 
 import ast
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from providers.docker.source.dockerfile_errors import INSTRUCTIONS, dockerfile_errors
 from providers.docker.source.dockerfile_features import missing_sources
 from providers.docker.source.key import whiteouts
 from providers.regular_files import check_regular, read_regular
@@ -11,6 +12,7 @@ from reconciler.core.diagnostics import Diagnostic, error, warning
 from reconciler.pipeline.classes.official import INPUTS_BASE
 from reconciler.pipeline.classes.parse_lock import parsing
 from reconciler.pipeline.load import Pipeline
+from reconciler.pipeline.suggestions import did_you_mean
 
 _SCRIPTS = ("pipeline_script", "picsellia_pipeline_script", "local_pipeline_script")
 
@@ -63,6 +65,24 @@ def missing_in_context(
             detail = "Correct the path, add the file, or remove it from .dockerignore."
         diagnostic = error if one.certain else warning
         yield diagnostic(summary, detail, file=dockerfile, line=one.line)
+
+
+def errors_in_dockerfile(
+    text: bytes, dockerfile: Path, build_args: Mapping[str, str], target: str | None
+) -> Iterator[Diagnostic]:
+    """Errors for what no builder accepts in the Dockerfile.
+
+    Args:
+        text: the content of the Dockerfile.
+        build_args: the build arguments of config.toml.
+        target: the stage to build; None for the last.
+    """
+    for one in dockerfile_errors(text.decode("utf-8", "replace"), build_args, target):
+        detail = one.detail
+        if one.unknown:
+            near = did_you_mean(one.unknown, INSTRUCTIONS).strip()
+            detail = near or "If it continues the instruction before it, end the line before it with \\."
+        yield error(one.summary, detail, file=dockerfile, line=one.line)
 
 
 def whiteouts_in_layer(files: Iterable[str], context: Path, *, is_certain: bool) -> Iterator[Diagnostic]:

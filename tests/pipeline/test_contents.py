@@ -110,7 +110,7 @@ def test_a_copy_of_a_file_outside_the_context(folder: Files, instruction: str, w
         *("COPY /pipeline.py .", "COPY --from=other ../x y", "COPY *.txt .", "COPY $HERE .", "COPY ${A}/b ."),
         *("ADD https://example.com/x .", "ADD git@github.com:a/b.git .", "COPY <<EOF /x\nmissing.txt y\nEOF"),
         *("COPY link/anything .", "COPY --link pipeline.py .", "# COPY missing.txt .", "RUN cp ../x y"),
-        *("COPY", "COPY pipeline.py", "COPY [broken", "ADD --checksum=x https://a/b ."),
+        "ADD --checksum=x https://a/b .",
     ],
 )
 def test_existing_and_builder_defined_sources_are_accepted(folder: Files, instruction: str) -> None:
@@ -127,6 +127,26 @@ def test_a_missing_file_of_a_stage_that_may_not_be_built_is_a_warning() -> None:
         (6, True),
     ]
     assert [one.certain for one in missing_sources(text, [], str.isupper, "Two")] == [False, True, False]
+
+
+def test_a_dockerfile_that_cannot_build(folder: Files) -> None:
+    where = folder({**WHOLE, "Dockerfile": "FROM scratch\nCOPPY . app\nENV A=1\n  B=2\n"})
+    assert found(where) == [
+        (Severity.ERROR, "the Dockerfile has the unknown instruction COPPY", "Dockerfile", 2),
+        (Severity.ERROR, "the Dockerfile has the unknown instruction B=2", "Dockerfile", 4),
+    ]
+    details = [one.detail for one in validate(where, ReadOptions(static_only=True)).diagnostics]
+    assert details == [
+        "Did you mean 'COPY'?",
+        "If it continues the instruction before it, end the line before it with \\.",
+    ]
+
+
+@pytest.mark.parametrize("image", ['builder = "append"\nbase = "python:3.12"', 'dockerfile = "Other"'])
+def test_a_dockerfile_that_is_not_built_is_not_judged(folder: Files, image: str) -> None:
+    config = f"{PROCESSING}\n[reconciler.image]\n{image}\n"
+    where = folder({**WHOLE, "config.toml": config, "Dockerfile": "nothing", "Other": "FROM scratch\n"})
+    assert found(where) == []
 
 
 def test_an_unused_inputs_class_is_a_warning(folder: Files) -> None:

@@ -7,7 +7,7 @@ from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
 from providers.docker.registry.layer_archive import members
 from providers.docker.registry.reference import parse_image
-from providers.docker.source.dockerfile_features import instructions
+from providers.docker.source.dockerfile_lines import instructions
 from providers.docker.source.key import ImageSource, dockerfile
 from providers.docker.source.secret_scan import Secret, declared, secrets_of_file
 from providers.errors import ProviderError

@@ -1,19 +1,18 @@
 """Finds features of a Dockerfile that need BuildKit, and missing sources, before a build.
 
-Works on text. It only reads instructions, their options and heredocs; it is not a Dockerfile parser.
+Works on text: the instructions, their options and heredocs.
 """
 
 import json
 import posixpath
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-_ESCAPE = re.compile(r"#\s*escape\s*=\s*([\\`])", re.IGNORECASE)
-_DIRECTIVE = re.compile(r"#\s*\w+\s*=")
+from providers.docker.source.dockerfile_lines import has_heredoc, instructions, split_word
+
 _OPTION = re.compile(r"\s--([a-z][a-z-]*)(?==|\s|$)")
-_HEREDOC = re.compile(r"(?:^|\s)\d*<<-?\s?(['\"]?)([A-Za-z_][A-Za-z0-9_]*)\1")
 _OPTIONS = {
     "RUN": {"mount", "network", "security", "device"},
     "COPY": {"link", "chmod", "parents", "exclude"},
@@ -25,15 +24,15 @@ def needs_buildkit(text: str) -> list[str]:
     """Each feature that the legacy builder lacks, such as "line 3: RUN --mount"."""
     found = []
     for number, instruction in instructions(text):
-        word, rest = _word(instruction)
+        word, rest = split_word(instruction)
         if word == "ONBUILD":
-            word, rest = _word(rest)
+            word, rest = split_word(rest)
         if word not in _OPTIONS:
             continue
         head = re.match(r"(?:\s*--\S+)*", rest)
         used = _OPTION.findall(f" {head.group().strip()}" if head else "")
         found += [f"line {number}: {word} --{option}" for option in used if option in _OPTIONS[word]]
-        if _HEREDOC.search(rest):
+        if has_heredoc(instruction):
             found.append(f"line {number}: {word} with a heredoc")
     return found
 
@@ -71,7 +70,7 @@ def missing_sources(
     stages: list[str] = []
     known = sorted(files)
     for number, instruction in instructions(text):
-        word, rest = _word(instruction)
+        word, rest = split_word(instruction)
         if word == "FROM":
             named = re.search(r"\sAS\s+(\S+)\s*$", rest, re.IGNORECASE)
             stages.append(named[1].lower() if named else "")
@@ -91,7 +90,7 @@ def _sources(word: str, rest: str) -> list[str]:
     head = re.match(r"(?:--\S+\s+)*", rest)
     options = head.group() if head else ""
     rest = rest[len(options) :].strip()
-    if "--from" in options or _HEREDOC.search(rest):
+    if "--from" in options or has_heredoc(f"{word} {rest}"):
         return []
     try:
         words = json.loads(rest) if rest.startswith("[") else rest.split()
@@ -119,37 +118,3 @@ def _is_there(source: str, known: list[str], is_link: Callable[[str], bool]) -> 
             return True
     below = bisect_left(known, f"{path}/")
     return below < len(known) and known[below].startswith(f"{path}/")
-
-
-def _word(instruction: str) -> tuple[str, str]:
-    """The name of an instruction in upper case, and its arguments."""
-    word, rest = [*instruction.split(maxsplit=1), "", ""][:2]
-    return word.upper(), rest
-
-
-def instructions(text: str) -> Iterator[tuple[int, str]]:
-    """Line number and text of each instruction, with joined continuation lines, without heredoc bodies."""
-    lines = text.removeprefix("\ufeff").splitlines()
-    escape = "\\"
-    for line in lines:
-        if not _DIRECTIVE.match(line):
-            break
-        if directive := _ESCAPE.fullmatch(line.strip()):
-            escape = directive.group(1)
-    at = 0
-    while at < len(lines):
-        number, whole = at + 1, lines[at].strip()
-        at += 1
-        if not whole or whole.startswith("#"):
-            continue
-        while whole.endswith(escape) and at < len(lines):
-            line = lines[at].strip()
-            at += 1
-            if not line.startswith("#"):
-                whole = f"{whole[:-1].rstrip()} {line}"
-        yield number, whole
-        if _word(whole)[0] in _OPTIONS:
-            for _, end in _HEREDOC.findall(whole):
-                while at < len(lines) and lines[at].lstrip("\t") != end:
-                    at += 1
-                at += 1

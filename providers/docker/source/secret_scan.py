@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import chain, islice
 
-from providers.docker.source.dockerfile_features import instructions
+from providers.docker.source.dockerfile_lines import instructions
 from providers.docker.source.key import (
     CHUNK,
     Announce,

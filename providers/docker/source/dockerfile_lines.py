@@ -1,0 +1,137 @@
+"""Splits a Dockerfile into its instructions, in the way of BuildKit. Judges nothing.
+
+The source of the rules is BuildKit's `frontend/dockerfile/parser`; tests compare them with a real BuildKit.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_DIRECTIVE = re.compile(r"\s*#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*$")
+_KNOWN_DIRECTIVES = ("syntax", "escape")  # an older BuildKit has no `check`, and it ends the directives there
+_SYNTAX = re.compile(r"\s*(?:#|//)\s*syntax\s*=\s*(\S+)", re.IGNORECASE)
+_OFFICIAL_SYNTAX = re.compile(r"(?:docker\.io/)?docker/dockerfile(?::[0-9][0-9.]*|:latest)?(?:@\S+)?")
+_WITH_HEREDOCS = ("RUN", "COPY", "ADD")
+_HEREDOC = re.compile(r"\d*<<(-?)([^<]+)", re.DOTALL)
+_SPACES = re.compile(r"[\t\v\f\r ]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Instructions:
+    """A Dockerfile, split.
+
+    Attributes:
+        found: line number and text of each instruction, with joined continuation lines, without heredocs.
+        directives: name, value and line number of each parser directive.
+        open_heredoc: line of the instruction and the name of a heredoc whose end is missing; None if all end.
+        certain: whether every builder splits the file like this. False for another syntax than Docker's, and
+            where builders differ.
+    """
+
+    found: tuple[tuple[int, str], ...]
+    directives: tuple[tuple[str, str, int], ...]
+    open_heredoc: tuple[int, str] | None
+    certain: bool
+
+
+def instructions(text: str) -> Iterator[tuple[int, str]]:
+    """Line number and text of each instruction, with joined continuation lines, without heredoc bodies."""
+    yield from split(text).found
+
+
+def split_word(instruction: str) -> tuple[str, str]:
+    """The name of an instruction in upper case, and its arguments."""
+    word, rest = [*_SPACES.split(instruction.strip(), maxsplit=1), ""][:2]
+    return word.upper(), rest
+
+
+def has_heredoc(instruction: str) -> bool:
+    """Whether the text of an instruction opens a heredoc."""
+    return bool(_heredocs(instruction)[0])
+
+
+def split(text: str) -> Instructions:
+    """Split a Dockerfile into its instructions. Never fails."""
+    lines = [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]
+    directives, certain = _directives(lines)
+    escape = next((value for name, value, _ in directives if name == "escape"), "\\")
+    continued = re.compile(rf"(^|[^{re.escape(escape)}]){re.escape(escape)}[ \t]*$")
+    found: list[tuple[int, str]] = []
+    at = 0
+    while at < len(lines):
+        number, whole, at = at + 1, lines[at].lstrip(), at + 1
+        if not whole or whole.startswith("#"):
+            continue
+        while (more := continued.search(whole)) and at < len(lines):
+            whole = whole[: more.end(1)]
+            while at < len(lines) and (not lines[at].strip() or lines[at].lstrip().startswith("#")):
+                at += 1  # comments and empty lines end no instruction
+            if at < len(lines):
+                whole, at = whole + lines[at], at + 1
+        whole = continued.sub(r"\1", whole).strip()
+        if not whole:
+            continue
+        found.append((number, whole))
+        heredocs, closed_quotes = _heredocs(whole)
+        certain = certain and closed_quotes
+        for name, has_tabs in heredocs:
+            while at < len(lines) and (lines[at].lstrip("\t") if has_tabs else lines[at]) != name:
+                at += 1
+            if at >= len(lines):
+                return Instructions(tuple(found), directives, (number, name), certain)
+            at += 1
+    return Instructions(tuple(found), directives, None, certain)
+
+
+def _directives(lines: list[str]) -> tuple[tuple[tuple[str, str, int], ...], bool]:
+    """The parser directives, and whether all builders find the same ones."""
+    start = 1 if lines[0].startswith("#!") else 0
+    found = []
+    for number, line in enumerate(lines[start:], start + 1):
+        match = _DIRECTIVE.match(line)
+        if match is None or match[1].lower() not in _KNOWN_DIRECTIVES:
+            break
+        found.append((match[1].lower(), match[2], number))
+    count = sum(name == "escape" for name, _, _ in found)
+    certain = not lines[start : start + 1] or not lines[start].lstrip().startswith("{")  # its syntax as JSON
+    for line in lines:
+        if line.strip() and not line.lstrip().startswith(("#", "//")):
+            break
+        directive, syntax = _DIRECTIVE.match(line), _SYNTAX.match(line)
+        count -= directive is not None and directive[1].lower() == "escape"
+        certain = certain and (syntax is None or bool(_OFFICIAL_SYNTAX.fullmatch(syntax[1])))
+    return tuple(found), certain and not count
+
+
+def _heredocs(instruction: str) -> tuple[list[tuple[str, bool]], bool]:
+    """The name of each heredoc with whether tabs before its end are removed, and whether all quotes end."""
+    word, rest = split_word(instruction)
+    if word == "ONBUILD":
+        word, rest = split_word(rest)
+    if word not in _WITH_HEREDOCS or "<<" not in rest or rest.startswith("["):
+        return [], True
+    words, closed_quotes = _shell_words(rest)
+    matches = [match for word in words if (match := _HEREDOC.fullmatch(word))]
+    return [(_unquoted(match[2]), bool(match[1])) for match in matches], closed_quotes
+
+
+def _shell_words(text: str) -> tuple[list[str], bool]:
+    """The words of a command with their quotes, and whether all quotes end."""
+    words, quote, at = [""], "", 0
+    while at < len(text):
+        size = 2 if text[at] == "\\" and quote != "'" else 1
+        piece, at = text[at : at + size], at + size
+        if not quote and piece.isspace():
+            words.append("")
+            continue
+        if piece in ("'", '"') and quote in ("", piece):
+            quote = "" if quote else piece
+        words[-1] += piece
+    return [word for word in words if word], not quote
+
+
+def _unquoted(word: str) -> str:
+    """A word without quotes and escapes."""
+    pieces = re.findall(r"""'[^']*'|"(?:[^"\\]|\\.)*"|\\.|.""", word, re.DOTALL)
+    bare = [piece[1:-1] if piece[0] in "'\"" and len(piece) > 1 else piece for piece in pieces]
+    return "".join(piece[1:] if piece[:1] == "\\" and len(piece) == 2 else piece for piece in bare)
