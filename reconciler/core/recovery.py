@@ -4,20 +4,28 @@ A run that is killed after sending a write and before saving its result leaves a
 the intent with the live object shows whether the write was carried out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from providers.json_value import JSON
 from providers.protocol import KindFacts, LiveObject
 from providers.rules import FieldRule
 from reconciler.core.diff import ChangeClass, compare, normalised, normalised_live, same
+from reconciler.core.graph import Graph
 from reconciler.core.remote import RemoteState
 from reconciler.core.values import MISSING, Address, NoValue
 from state.snapshot import Intent, RecordedResource, Snapshot
 
 
-def settle(snapshot: Snapshot, remote_state: RemoteState, facts: Mapping[str, KindFacts]) -> Snapshot:
+def settle(
+    snapshot: Snapshot,
+    remote_state: RemoteState,
+    facts: Mapping[str, KindFacts],
+    desired: Graph | None = None,
+) -> Snapshot:
     """The state with every intent closed that the live objects settle; the others stay open.
+
+    An intent does not have the dependencies of a resource, so those of `desired` are recorded.
 
     - create: If the object exists and equals the intent, the create was carried out and is recorded. If the
       object does not exist, it was not carried out. If the object exists and differs, its origin is unknown:
@@ -30,6 +38,7 @@ def settle(snapshot: Snapshot, remote_state: RemoteState, facts: Mapping[str, Ki
       only the intent has its fields: see `unfinished_replaces`. It also stays open while the new object has
       values kept by `--theirs`, so that the next run finds the conflict again: see `keeps_live_values`.
     """
+    settled: list[Address] = []
     for text, intent in snapshot.intents.items():
         address = Address.parse(text)
         if address not in remote_state.requested or address in remote_state.unreadable:
@@ -48,6 +57,23 @@ def settle(snapshot: Snapshot, remote_state: RemoteState, facts: Mapping[str, Ki
         else:
             snapshot = snapshot.without_intent(text)
         snapshot = snapshot.without_resource(text) if after is None else snapshot.with_resource(after)
+        settled.append(address)
+    return _with_dependencies(snapshot, settled, facts, desired or Graph())
+
+
+def _with_dependencies(
+    snapshot: Snapshot, settled: Sequence[Address], facts: Mapping[str, KindFacts], desired: Graph
+) -> Snapshot:
+    """The settled resources with all that they depend on, as far as it is recorded: always their parent."""
+    for address in settled:
+        recorded, resource = snapshot.resources.get(str(address)), desired.get(address)
+        if recorded is None:
+            continue
+        parent = facts[address.kind].parent
+        needs = [str(Address(parent, address.name[:-1]))] if parent is not None else []
+        needs += recorded.depends_on if resource is None else map(str, resource.depends_on)
+        depends_on = tuple(one for one in dict.fromkeys(needs) if one in snapshot.resources)
+        snapshot = snapshot.with_resource(replace(recorded, depends_on=depends_on))
     return snapshot
 
 

@@ -204,7 +204,7 @@ def plan_for(
     unread = read_errors(remote_state)
     if unread and not partial:
         raise CannotCheckError(*unread)
-    settled = settle(stored, remote_state, facts)
+    settled = settle(stored, remote_state, facts, desired)
     recorded = recorded_by_address(settled)
     running: tuple[RunningImage, ...] = ()
     try:

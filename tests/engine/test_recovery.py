@@ -8,6 +8,7 @@ import pytest
 
 from providers.errors import ProviderError, TransientError
 from providers.protocol import LiveObject
+from reconciler.core.graph import Graph, Resource
 from reconciler.core.plan import Action
 from reconciler.core.reasons import ReasonCode
 from reconciler.core.recovery import contested, settle, unfinished_replaces
@@ -88,6 +89,19 @@ class TestCreate:
             settled(intent("create", default_cpu=8), recorded(default_cpu=8), lives("id-7", default_cpu=8))
         )
         assert record is not None and record.id == "id-7"
+
+
+def test_a_settled_child_depends_on_its_parent_and_on_what_the_files_say() -> None:
+    """Otherwise a rollback, which has only the state, could create it before its parent."""
+    field = Address.of("input", "app", "size")
+    sent = Intent(str(field), "create", None, {}, AT, "run-0")
+    snapshot = Snapshot.new(str(STACK), "lineage-1").with_resource(recorded()).with_intent(sent)
+    remote = RemoteState({field: LiveObject("id-2", field.name, {}, {})}, {}, (field,))
+    image = Resource(Address.of("image", "reg.io/app"), {})
+    app = Resource(APP, {}, depends_on=(image.address,))
+    for desired in (None, Graph(), Graph([image, app, Resource(field, {}, depends_on=(APP, image.address))])):
+        found = settle(snapshot, remote, FACTS, desired).resources[str(field)]
+        assert found.depends_on == (str(APP),), "the image is not recorded"
 
 
 class TestUpdate:

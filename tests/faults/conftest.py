@@ -66,6 +66,13 @@ def platform_apart() -> Iterator[Sandbox]:
         yield sandbox
 
 
+@pytest.fixture(scope="session")
+def second_platform_apart() -> Iterator[Sandbox]:
+    """As `platform_apart`, for commands with two platforms and two registries."""
+    with Sandbox(Settings(), subprocess=True) as sandbox:
+        yield sandbox
+
+
 @pytest.fixture
 def sandbox(platform_apart: Sandbox, home: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     """A fresh platform and registry in a process of its own, and a user who is signed in to it."""
@@ -164,16 +171,24 @@ def _text(found: Mapping[str, Any]) -> str:
 
 def _images(sandbox: Sandbox) -> dict[str, Any]:
     """By repository and tag: which tags hold the same, and the labels of what they hold."""
-    images: dict[str, Any] = {}
-    for repository in sandbox.call("GET", "/v2/_catalog")["repositories"]:
-        tags = sandbox.call("GET", f"/v2/{repository}/tags/list")["tags"] or []
-        digests = {tag: _digest(sandbox, repository, tag) for tag in tags}
-        for tag, digest in digests.items():
-            images[f"{repository}:{tag}"] = {
-                "same as": sorted(other for other in digests if digests[other] == digest),
-                "labels": _labels(sandbox, repository, digest),
-            }
-    return images
+    found = digests_in(sandbox)
+    return {
+        name: {
+            "same as": sorted(other for other in found if found[other] == digest),
+            "labels": _labels(sandbox, name.rpartition(":")[0], digest),
+        }
+        for name, digest in found.items()
+    }
+
+
+def digests_in(sandbox: Sandbox) -> dict[str, str]:
+    """The digest of each image's tag in its registry, by `repository:tag`."""
+    return {
+        f"{repository}:{tag}": _digest(sandbox, repository, tag)
+        for repository in sandbox.call("GET", "/v2/_catalog")["repositories"]
+        for tag in sandbox.call("GET", f"/v2/{repository}/tags/list")["tags"] or []
+        if not tag.startswith("sha256-")  # the list of what refers to an image
+    }
 
 
 def _aside(sandbox: Sandbox, path: str) -> requests.Response:
