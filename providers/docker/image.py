@@ -234,6 +234,7 @@ class ImageKind:
             return self._promote(name, fields, self._promoted, report)
         expected = fingerprint(
             self._source,
+            search=True,
             announce=lambda hashing: report(Progress("hash", hashing.path, done=hashing.size)),
         )
         if expected.key != fields["source_key"]:

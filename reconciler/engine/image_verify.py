@@ -196,7 +196,7 @@ class _Verifier:
     def _of_files(
         self, base_digest: str, pipeline: Pipeline, source: ImageSource, key: SourceKey
     ) -> ImageVerification:
-        """Compare each file of an appended layer with the source, and the layers below it with the base."""
+        """Compare each file of the appended layers with the source, and the layers below it with the base."""
         if source.base is None:
             return ImageVerification(Verification.CONTRADICTED)
         name = f"{parse_image(source.base)[0]}@{base_digest}"
@@ -207,13 +207,13 @@ class _Verifier:
             return ImageVerification(Verification.BASE_UNREADABLE, problem=problem.message)
         if base is None:
             return ImageVerification(Verification.BASE_UNREADABLE, problem=f"{name} does not exist any more")
-        *below, appended = self.image.layers
-        if below != [*base.layers]:
+        below, appended = self.image.layers[: len(base.layers)], self.image.layers[len(base.layers) :]
+        if below != base.layers or not appended:
             line = f"the layers below the folder are not those of {name}"
             return ImageVerification(Verification.ALTERED, differing=(line,))
         keyed = keyed_document if pipeline.config.reconciler.image.config == "source" else keyed_tables
         there = appended_files(
-            self.registry.read_blob(appended),
+            map(self.registry.read_blob, appended),
             str((self.image.config.get("config") or {}).get("WorkingDir") or "/"),
             dict.fromkeys(source.keyed, partial(_keyed, keyed)),
         )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from providers.docker.registry.client import RegistryClient
-from providers.docker.registry.layers import layers
+from providers.docker.registry.layers import appended_mark, layers
 from providers.docker.registry.manifests import Blob, PublishedImage
 from providers.sandbox import Sandbox
 from tests.conftest import Cli, copy_example
@@ -115,6 +115,16 @@ def test_an_instruction_is_shown_as_in_a_dockerfile(written: str, shown: str) ->
     [layer] = layers(published(history, 1))
     assert layer.instruction == shown
     assert layer.of_base is None
+
+
+@pytest.mark.parametrize(("count", "of_base"), [(1, [True, True, False]), (2, [True, False, False])])
+def test_the_last_layers_of_append_are_told_from_its_base(count: int, of_base: list[bool]) -> None:
+    """Also if the base was made by `append` itself, and so has a layer of its own."""
+    base = [{"created_by": "ADD rootfs.tar /"}, {"created_by": f"COPY . /base {appended_mark(1, 1)}"}]
+    ours = [{"created_by": f"COPY . /app {appended_mark(number + 1, count)}"} for number in range(count)]
+    found = layers(published([*base, *ours][-3:], 3))
+    assert [layer.of_base for layer in found] == of_base
+    assert found[-1].instruction == "COPY . /app"
 
 
 def test_an_inconsistent_history_is_left_out() -> None:

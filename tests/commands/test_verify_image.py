@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import json
+import random
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from providers.docker.provenance import attach, statement
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.manifests import Blob, PublishedImage, sha256
 from providers.docker.registry.seal import sealed
+from providers.docker.source.archive import LARGE
 from providers.protocol import silent
 from providers.sandbox import Sandbox
 from reconciler.pipeline import image_source
@@ -208,6 +210,20 @@ def test_an_image_with_other_files_under_the_same_labels_is_found(
     altered(sandbox, path, text)
     found = verify(cli, 12)
     assert (found["result"], found["differing"]) == ("altered", [line])
+
+
+def test_an_image_with_a_large_file_is_compared_in_both_of_its_layers(
+    repository: Path, cli: Cli, sandbox: Sandbox
+) -> None:
+    weights = repository / "pipelines" / NAME / "weights.bin"
+    weights.write_bytes(random.Random(0).randbytes(LARGE + 1))
+    committed(repository)
+    assert cli("apply", NAME).code == 0
+    found = verify(cli, 0)
+    assert (found["result"], found["files_compared"]) == ("verified", True)
+    altered(sandbox, "steps.py", b"import evil\n")
+    found = verify(cli, 12)
+    assert (found["result"], found["differing"]) == ("altered", ["steps.py changed"])
 
 
 def test_an_image_on_another_base_is_found(repository: Path, cli: Cli, sandbox: Sandbox) -> None:

@@ -1,28 +1,30 @@
-"""The builder without Docker: appends the folder as one layer to a base image in a registry.
+"""The builder without Docker: appends the folder to a base image in a registry.
 
-Runs no Dockerfile and no code. The same source on the same base gives the same bytes, and so the same digest,
-on any machine with the same zlib: sorted entries, no times, no owners, a fixed compression level. A Python
-built with zlib-ng produces other bytes and another digest. Nothing depends on it, as published images are
-identified by their source key.
+The folder is one layer, or two if it has large files. Runs no Dockerfile and no code. The same source on the
+same base gives the same bytes, and so the same digest, on any machine with the same zlib: sorted entries, no
+times, no owners, a fixed compression level. A Python built with zlib-ng produces other bytes and another
+digest. Nothing depends on it, as published images are identified by their source key.
 
 Layers of the base are not transferred if the registry can mount them.
 """
 
-import gzip
 import hashlib
 import json
+import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO, Any
 
 from providers.docker.builders.builder_requirements import refuse_settings
+from providers.docker.builders.layer_packing import pack
 from providers.docker.labels import BASE_DIGEST, BASE_NAME, CREATED
 from providers.docker.registry.auth import stored_login
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
+from providers.docker.registry.layers import appended_mark
 from providers.docker.registry.logins import login_beside
 from providers.docker.registry.manifests import DOCKER_MANIFEST, OCI_MANIFEST, Blob, PublishedImage, sha256
 from providers.docker.registry.reference import (
@@ -33,14 +35,12 @@ from providers.docker.registry.reference import (
     parse_repository,
 )
 from providers.docker.registry.seal import sealed
-from providers.docker.source.archive import archive
+from providers.docker.source.archive import LARGE, Piece, archives
 from providers.docker.source.key import Entry, ImageSource, context, whiteouts
 from providers.errors import GoneError, RefusedError
-from providers.protocol import Progress, Report
+from providers.protocol import Report
 
-_COMPRESSION_LEVEL = 6  # changing it changes every digest
-_MAX_IN_MEMORY = 64 << 20  # bytes; larger compressed layers go to a temporary file
-_CHUNK_SIZE = 1 << 20  # bytes
+_MAX_IN_MEMORY = 64 << 20  # bytes; more of a layer goes to a temporary file
 _EPOCH = "1970-01-01T00:00:00Z"
 _DOCKERFILE_SETTINGS = ("target", "build_args", "secrets", "cache_from", "cache_to", "sbom")
 _DEFAULT_FOLDER = "/experiment"
@@ -105,21 +105,32 @@ class AppendBuilder:
         with (
             base_client(source, self._pool) as from_base,
             RegistryClient(parse_repository(repository), pool=self._pool) as target,
-            tempfile.SpooledTemporaryFile(max_size=_MAX_IN_MEMORY) as file,
+            ExitStack() as stack,
         ):
             base = _read_base(from_base, source)
             family = _DOCKER if base.manifest_media_type == DOCKER_MANIFEST else _OCI
             folder = _folder(source, base)
-            layer, diff_id = _pack(file, _layer(source, base, folder, report), family.layer, report)
-            config = _config(source, base, folder, diff_id, labels)
+            root = f"{os.fspath(source.folder)}/"
+            packed = [
+                pack(root, pieces, stack.enter_context(_kept()), report)
+                for pieces in _layers(source, base, folder, report)
+            ]
+            config = _config(source, base, folder, [layer.diff_id for layer in packed], labels)
             config_blob = Blob(family.config, f"sha256:{hashlib.sha256(config).hexdigest()}", len(config))
             for blob in base.layers:
                 if not blob.urls:  # layers with urls are not distributable
                     target.copy(blob, from_base, report)
-            target.upload(layer, lambda start: _chunks(file, start), report)
+            blobs = [Blob(family.layer, layer.digest, layer.size) for layer in packed]
+            for blob, layer in zip(blobs, packed, strict=True):
+                target.upload(blob, layer.content, report)
             target.upload(config_blob, lambda start: [config[start:]], report)
-            manifest = _manifest(family, config_blob, base, layer)
+            manifest = _manifest(family, config_blob, [*base.layers, *blobs])
             return target.put_manifest(sha256(manifest), family.manifest, manifest)
+
+
+def _kept() -> AbstractContextManager[IO[bytes]]:
+    """A file for a packed layer."""
+    return tempfile.SpooledTemporaryFile(max_size=_MAX_IN_MEMORY)
 
 
 def base_client(source: ImageSource, pool: ConnectionPool | None) -> AbstractContextManager[RegistryClient]:
@@ -195,53 +206,33 @@ def _folder(source: ImageSource, base: PublishedImage) -> str:
     return str(path)
 
 
-def _layer(source: ImageSource, base: PublishedImage, folder: str, report: Report) -> Iterator[bytes]:
-    """The context as a tar of files below `folder`."""
+def _layers(
+    source: ImageSource, base: PublishedImage, folder: str, report: Report
+) -> Sequence[Iterator[Piece]]:
+    """The context as archives of files below `folder`, one for each layer, lowest first."""
     prefix = folder.strip("/")
     # The base's own working directory exists; any other one must be part of the layer.
     exists = _working_folder(base).rstrip("/") == folder
-    return archive(
+    return archives(
         source,
-        _entries(source),
+        _groups(_entries(source), source),
         prefix=f"{prefix}/" if prefix else "",
         folders={} if exists else _ancestors(prefix),
         report=report,
     )
 
 
-def _pack(file: IO[bytes], chunks: Iterable[bytes], media_type: str, report: Report) -> tuple[Blob, str]:
-    """Compresses a layer into `file`. Returns the blob and the digest of the uncompressed content."""
-    content_hash = hashlib.sha256()
-    output = _HashingWriter(file)
-    done = 0
-    with gzip.GzipFile("", "wb", _COMPRESSION_LEVEL, output, mtime=0) as compressor:
-        for chunk in chunks:
-            content_hash.update(chunk)
-            compressor.write(chunk)
-            done += len(chunk)
-            report(Progress("build", "layer", "packing the folder", done))
-    return Blob(media_type, output.digest, output.size), f"sha256:{content_hash.hexdigest()}"
-
-
-class _HashingWriter:
-    """A write-only file that computes size and digest of its content."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._hash = hashlib.sha256()
-        self.size = 0
-
-    @property
-    def digest(self) -> str:
-        return f"sha256:{self._hash.hexdigest()}"
-
-    def write(self, chunk: bytes) -> int:
-        self._hash.update(chunk)
-        self.size += len(chunk)
-        return self._file.write(chunk)
-
-    def flush(self) -> None:
-        self._file.flush()
+def _groups(entries: list[Entry], source: ImageSource) -> list[list[Entry]]:
+    """Large files, and all other entries: a layer each, so a changed line does not send weights again."""
+    large = [
+        entry
+        for entry in entries
+        if entry.kind == "file" and entry.size >= LARGE and entry.path not in source.replaced
+    ]
+    if not large:
+        return [entries]
+    paths = {entry.path for entry in large}
+    return [large, [entry for entry in entries if entry.path not in paths]]
 
 
 def _ancestors(path: str) -> dict[str, int]:
@@ -251,14 +242,8 @@ def _ancestors(path: str) -> dict[str, int]:
     return {folder: _MODES.get(folder, 0o755) for folder in folders}
 
 
-def _chunks(file: IO[bytes], start: int) -> Iterator[bytes]:
-    file.seek(start)
-    while chunk := file.read(_CHUNK_SIZE):
-        yield chunk
-
-
 def _config(
-    source: ImageSource, base: PublishedImage, folder: str, diff_id: str, labels: Mapping[str, str]
+    source: ImageSource, base: PublishedImage, folder: str, diff_ids: Sequence[str], labels: Mapping[str, str]
 ) -> bytes:
     """The base's configuration, changed as by a Dockerfile's instructions."""
     config: dict[str, Any] = json.loads(json.dumps(base.config))
@@ -272,10 +257,11 @@ def _config(
         run.pop("Cmd", None)  # it contains the arguments of the base's entrypoint
     created = labels.get(CREATED, _EPOCH)
     config["created"] = created
-    config["rootfs"]["diff_ids"].append(diff_id)
+    config["rootfs"]["diff_ids"] += diff_ids
+    marks = (appended_mark(number, len(diff_ids)) for number in range(1, len(diff_ids) + 1))
     config["history"] = [
         *(config.get("history") or []),
-        {"created": created, "created_by": f"COPY . {folder} # picsellia-reconciler append"},
+        *({"created": created, "created_by": f"COPY . {folder} {mark}"} for mark in marks),
     ]
     return _encode(sealed(config))
 
@@ -285,13 +271,13 @@ def _environment(base: list[str], added: Mapping[str, str]) -> list[str]:
     return [f"{name}={value}" for name, value in {**values, **added}.items()]
 
 
-def _manifest(family: _Family, config: Blob, base: PublishedImage, layer: Blob) -> bytes:
+def _manifest(family: _Family, config: Blob, layers: Iterable[Blob]) -> bytes:
     return _encode(
         {
             "schemaVersion": 2,
             "mediaType": family.manifest,
             "config": config.descriptor(),
-            "layers": [blob.descriptor() for blob in (*base.layers, layer)],
+            "layers": [blob.descriptor() for blob in layers],
         }
     )
 

@@ -1,6 +1,7 @@
 """Reads the files that the builder `append` put into an image, to compare them with a source."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Literal
 
 from providers.docker.registry.layer_archive import members
@@ -10,25 +11,25 @@ _MAX_KEYED = 1 << 22  # bytes of a config.toml
 
 
 def appended_files(
-    layer: Iterator[bytes], folder: str, keyed: Mapping[str, Callable[[bytes], bytes]]
+    layers: Iterable[Iterator[bytes]], folder: str, keyed: Mapping[str, Callable[[bytes], bytes]]
 ) -> dict[str, str]:
-    """The files of a layer with their short digests, as in `SourceKey.files`.
+    """The files of layers with their short digests, as in `SourceKey.files`.
 
     Args:
-        layer: the stored layer.
-        folder: the folder in the image that the layer has the files in; an absolute path.
+        layers: the stored layers, lowest first.
+        folder: the folder in the image that the layers have the files in; an absolute path.
         keyed: path of a file -> the part of its content that counts as source.
 
     Returns:
         Paths relative to the folder; those outside of it begin with "/".
 
     Raises:
-        RefusedError: it is not a layer.
+        RefusedError: one is not a layer.
     """
     prefix = f"{folder.strip('/')}/" if folder.strip("/") else ""
     found: dict[str, str] = {}
     folders: dict[str, str] = {}
-    for member, content in members(layer):
+    for member, content in chain.from_iterable(map(members, layers)):
         full = member.name.strip("/")
         path = shown_path(full.removeprefix(prefix) if full.startswith(prefix) else f"/{full}")
         if member.isdir():

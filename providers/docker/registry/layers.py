@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from providers.docker.registry.manifests import PublishedImage
 
-APPENDED = "picsellia-reconciler append"
-"""Marks layers of the `append` builder in the history."""
+_APPENDED = re.compile(r"# picsellia-reconciler append(?: \d{1,3}/(\d{1,3}))?$")
 
 # The prefix that Docker's builders write; "|2 A=1 B=2" are the values of build arguments, left out here.
 _SHELL = re.compile(r"^(?:RUN )?(?:\|\d+ .*?)?/bin/sh -c (#\(nop\) )?\s*", re.DOTALL)
@@ -30,6 +29,11 @@ class Layer:
     of_base: bool | None
 
 
+def appended_mark(number: int, count: int) -> str:
+    """The mark of layer `number` of `count` of the `append` builder, counted from 1, in the history."""
+    return f"# picsellia-reconciler append{f' {number}/{count}' if count > 1 else ''}"
+
+
 def layers(image: PublishedImage) -> list[Layer]:
     """The image's layers with their instructions."""
     created_by = [
@@ -47,15 +51,17 @@ def layers(image: PublishedImage) -> list[Layer]:
 
 
 def _of_base(created_by: Sequence[str]) -> list[bool | None]:
-    """Known only for appended images: every layer except the last."""
-    if not created_by or APPENDED not in created_by[-1]:
+    """Known only for appended images: every layer except the last one, or the last few."""
+    match = _APPENDED.search(created_by[-1]) if created_by else None
+    if match is None:
         return [None] * len(created_by)
-    return [*[True] * (len(created_by) - 1), False]
+    ours = len(created_by) - int(match[1] or 1)
+    return [number < ours for number in range(len(created_by))]
 
 
 def _instruction(text: str) -> str:
     """The instruction as in a Dockerfile, on one line."""
-    plain = text.removesuffix("# buildkit").removesuffix(f"# {APPENDED}")
+    plain = _APPENDED.sub("", text.removesuffix("# buildkit"))
     if match := _SHELL.match(plain):
         plain = ("" if match[1] else "RUN ") + plain[match.end() :]
     return " ".join(plain.split())

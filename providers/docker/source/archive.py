@@ -6,16 +6,36 @@ content comes from the files, or from `replaced`. Writes nothing to disk.
 
 import os
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from providers.docker.source.key import Entry, ImageSource, SourceCheck, link_target, read_file
+from providers.docker.source.key import Entry, ImageSource, SourceCheck, link_target, read_blocks, read_file
 from providers.docker.source.secret_scan import refuse_secrets
 from providers.errors import RefusedError
 from providers.protocol import Progress, Report, silent
 
+LARGE = 16 << 20
+"""Bytes of a file from which on its content is archived in blocks of its own."""
+BLOCK = 64 * 65_535
+"""Bytes of such a block: 64 of the largest blocks that deflate can store."""
+
 _TYPES = {"file": tarfile.REGTYPE, "link": tarfile.SYMTYPE, "folder": tarfile.DIRTYPE}
 _PIECE = 256 << 10
+
+
+class Piece(NamedTuple):
+    """A part of an archive.
+
+    Attributes:
+        content: its bytes.
+        path: of the large file that it is a block of, relative to the folder; "" for anything else.
+        offset: of the block in that file, in bytes.
+    """
+
+    content: bytes
+    path: str = ""
+    offset: int = 0
 
 
 def archive(
@@ -27,25 +47,73 @@ def archive(
     extra: Mapping[str, bytes] | None = None,
     report: Report = silent,
 ) -> Iterator[bytes]:
-    """A tar archive of `entries`, in pieces of about 256 KiB.
+    """A tar archive of `entries`, in pieces of at least 256 KiB.
 
-    Every builder sends this archive, so it refuses a secret: on the call, before the first byte.
+    Args and errors as for `archives`.
+    """
+    [pieces] = archives(source, [list(entries)], prefix=prefix, folders=folders, extra=extra, report=report)
+    return _batched(pieces)
+
+
+def archives(
+    source: ImageSource,
+    groups: Sequence[Sequence[Entry]],
+    *,
+    prefix: str = "",
+    folders: Mapping[str, int] | None = None,
+    extra: Mapping[str, bytes] | None = None,
+    report: Report = silent,
+) -> list[Iterator[Piece]]:
+    """A tar archive of each group of entries, to be read one after the other.
+
+    Every builder sends these archives, so they refuse a secret: on the call, before the first byte.
 
     Args:
+        groups: together, the entries of the whole context.
         prefix: put before each path; "" or "some/folder/".
-        folders: path -> mode of folders to write first.
-        extra: full path -> content of additional files, which are not among the entries.
+        folders: path -> mode of folders to write first, into each archive.
+        extra: full path -> content of additional files, which are not among the entries, for the first one.
         report: gets the progress of the search for secrets, if that is slow.
 
     Raises:
         SecretError: the image would contain a secret.
         RefusedError: a file cannot be read, changes its size while it is read, or is not the expected one.
     """
-    entries = list(entries)
     refuse_secrets(
-        source, entries, lambda reading: report(Progress("search", reading.path, "for secrets", reading.size))
+        source,
+        [entry for entries in groups for entry in entries],
+        lambda reading: report(Progress("search", reading.path, "for secrets", reading.size)),
     )
-    return _batched(_blocks(source, entries, prefix, folders or {}, extra or {}))
+    check = SourceCheck(source)
+    return [
+        _pieces(
+            source,
+            entries,
+            prefix,
+            folders or {},
+            (extra or {}) if number == 0 else {},
+            check,
+            is_last=number == len(groups) - 1,
+        )
+        for number, entries in enumerate(groups)
+    ]
+
+
+def _pieces(
+    source: ImageSource,
+    entries: Iterable[Entry],
+    prefix: str,
+    folders: Mapping[str, int],
+    extra: Mapping[str, bytes],
+    check: SourceCheck,
+    *,
+    is_last: bool,
+) -> Iterator[Piece]:
+    for piece in _blocks(source, entries, prefix, folders, extra, check):
+        yield piece if isinstance(piece, Piece) else Piece(piece)
+    if is_last:
+        check.end()
+    yield Piece(bytes(2 * tarfile.BLOCKSIZE))
 
 
 def _blocks(
@@ -54,10 +122,10 @@ def _blocks(
     prefix: str,
     folders: Mapping[str, int],
     extra: Mapping[str, bytes],
-) -> Iterator[bytes]:
+    check: SourceCheck,
+) -> Iterator[bytes | Piece]:
     root = f"{os.fspath(source.folder)}/"
     written = set(folders)
-    check = SourceCheck(source)
     for path, mode in folders.items():
         yield _header(path, "folder", mode)
     for path, content in sorted(extra.items()):
@@ -78,8 +146,6 @@ def _blocks(
             yield from _whole(path, entry.mode, source.replaced[entry.path])
         else:
             yield from _file(root, entry, path, check)
-    check.end()
-    yield bytes(2 * tarfile.BLOCKSIZE)
 
 
 def _missing_parents(path: str, prefix: str, written: set[str]) -> list[str]:
@@ -101,7 +167,7 @@ def _whole(path: str, mode: int, content: bytes) -> Iterator[bytes]:
     yield _padding(len(content))
 
 
-def _file(root: str, entry: Entry, path: str, check: SourceCheck) -> Iterator[bytes]:
+def _file(root: str, entry: Entry, path: str, check: SourceCheck) -> Iterator[bytes | Piece]:
     # The header precedes the content and contains its size, so the size must not change after this.
     try:
         size = Path(root + entry.path).lstat().st_size
@@ -111,12 +177,14 @@ def _file(root: str, entry: Entry, path: str, check: SourceCheck) -> Iterator[by
             hint="is another process changing the folder?",
         ) from error
     yield _header(path, "file", entry.mode, size=size)
-    left = size
-    for piece in check.pieces(entry, read_file(root, entry.path)):
-        left -= len(piece)
-        if left < 0:
+    left, is_large = size, size >= LARGE
+    content = read_blocks(root, entry.path, BLOCK) if is_large else read_file(root, entry.path)
+    for piece in check.pieces(entry, content):
+        if len(piece) > left:
+            left = -1
             break
-        yield piece
+        yield Piece(piece, entry.path, size - left) if is_large else piece
+        left -= len(piece)
     if left:
         raise RefusedError(
             f"{entry.path} changed while it was read", hint="run again when no process writes to the folder"
@@ -137,11 +205,17 @@ def _padding(size: int) -> bytes:
     return bytes(-size % tarfile.BLOCKSIZE)
 
 
-def _batched(blocks: Iterator[bytes]) -> Iterator[bytes]:
+def _batched(pieces: Iterator[Piece]) -> Iterator[bytes]:
     """Join small pieces, so that many small files are not sent as one packet per header."""
     buffer = bytearray()
-    for block in blocks:
-        buffer += block
+    for piece in pieces:
+        if piece.path:  # large enough; not copied
+            if buffer:
+                yield bytes(buffer)
+                buffer.clear()
+            yield piece.content
+            continue
+        buffer += piece.content
         if len(buffer) >= _PIECE:
             yield bytes(buffer)
             buffer.clear()

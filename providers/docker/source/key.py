@@ -132,11 +132,15 @@ class SourceKey:
 
 
 class Entry(NamedTuple):
-    """One member of the filtered context, with a posix, relative path and a masked mode."""
+    """One member of the filtered context, with a posix, relative path and a masked mode.
+
+    `size` is the number of bytes of a file when it was listed.
+    """
 
     path: str
     kind: Literal["file", "link", "folder"]
     mode: int
+    size: int = 0
 
 
 def context(source: ImageSource, reading: Callable[[str], None] = lambda _: None) -> list[Entry]:
@@ -303,14 +307,15 @@ class SourceCheck:
     def end(self) -> None:
         """Check that every hashed file was packed."""
         for path in self._missing or ():
-            raise _changed(path)
+            raise changed(path)
 
     def _compare(self, entry: Entry, digest: bytes) -> None:
         if self._missing is not None and self._missing.pop(shown_path(entry.path), "") != digest[:8].hex():
-            raise _changed(entry.path)
+            raise changed(entry.path)
 
 
-def _changed(path: str) -> RefusedError:
+def changed(path: str) -> RefusedError:
+    """The error for a file that is not as it was when it was hashed or packed."""
     return RefusedError(
         f"{path} changed during the build, so nothing was published",
         hint="run again when no process writes to the folder",
@@ -332,7 +337,7 @@ def dockerfile(source: ImageSource) -> bytes | None:
     """
     content = _dockerfile(source)
     if source.expected and source.expected.recipe != ("" if content is None else _short(content)):
-        raise _changed(source.dockerfile)
+        raise changed(source.dockerfile)
     return content
 
 
@@ -396,6 +401,34 @@ def read_file(root: str, path: str) -> Iterator[bytes]:
                 yield piece
         finally:
             os.close(descriptor)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def read_blocks(root: str, path: str, size: int) -> Iterator[bytes]:
+    """The content of the file `root` + `path`, in pieces of exactly `size` bytes but for the last one.
+
+    Raises:
+        RefusedError: it cannot be read.
+    """
+    try:
+        with os.fdopen(open_regular(root + path), "rb") as file:  # its buffer is not used for large reads
+            while piece := file.read(size):
+                yield piece
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def read_block(root: str, path: str, offset: int, size: int) -> bytes:
+    """A part of the file `root` + `path`; fewer bytes at its end.
+
+    Raises:
+        RefusedError: it cannot be read.
+    """
+    try:
+        with os.fdopen(open_regular(root + path), "rb") as file:
+            file.seek(offset)
+            return file.read(size)
     except OSError as error:
         raise _unreadable(path, error) from error
 
@@ -594,11 +627,12 @@ def _scan(root: str, parent: str) -> list[os.DirEntry[str]]:
 
 def _entry(item: os.DirEntry[str], path: str) -> Entry:
     try:
-        mode = item.stat(follow_symlinks=False).st_mode
+        status = item.stat(follow_symlinks=False)
     except OSError as error:
         raise _unreadable(path, error) from error
+    mode = status.st_mode
     if stat.S_ISREG(mode):
-        return Entry(path, "file", _masked(mode))
+        return Entry(path, "file", _masked(mode), status.st_size)
     if stat.S_ISLNK(mode):
         return Entry(path, "link", 0o777)
     if stat.S_ISDIR(mode):

@@ -77,6 +77,8 @@ def refuse_secrets(
 ) -> None:
     """Refuse a source whose image would contain a secret that is not accepted today.
 
+    Files that were found to be clean when the expected key was computed are not read again.
+
     Args:
         announce: called every `SLOW` seconds while it takes longer than that.
 
@@ -85,7 +87,12 @@ def refuse_secrets(
         RefusedError: a file cannot be read.
     """
     paths = [entry.path for entry in entries if entry.kind == "file"]
-    secrets = secrets_of(source, paths, announce=announce)
+    suspects = None
+    if source.expected is not None and source.expected.suspects is not None:
+        # The packed files are compared with the ones that were searched.
+        named = {*source.expected.suspects, *source.replaced}
+        suspects = [path for path in paths if path in named]
+    secrets = secrets_of(source, paths, suspects, announce)
     found = [secret for secret in secrets if not is_accepted(secret, source)]
     if found:
         raise SecretError(found)
