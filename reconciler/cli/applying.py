@@ -10,7 +10,7 @@ from rich.console import Console
 from reconciler.cli import execution, options, prompts, stores
 from reconciler.cli.approvals import missing_review, other_plan, plan_options, utc_now
 from reconciler.cli.outputs import Outputs
-from reconciler.cli.prompts import confirm
+from reconciler.cli.prompts import Question, confirm
 from reconciler.cli.report_files import write_run
 from reconciler.core.approval import digest, is_approved
 from reconciler.core.diagnostics import Diagnostic, UserError
@@ -54,9 +54,7 @@ class Dialogue:
     refusal: Diagnostic | None = None
 
     verb = "apply"
-    question = "Apply this?"
-    default_answer = False
-    """The answer to `question` for Enter."""
+    question = Question.APPLY
     may_bump = False
     """Whether `revise` may bump the version. If so, the run locks config.toml, as it may write to it."""
 
@@ -67,7 +65,7 @@ class Dialogue:
             return request
         self.progress.pause()
         self.show(planned.plan)
-        accepted = confirm(f"Accept {version} as made from these files?", default=False)
+        accepted = confirm(Question.ACCEPT, version=version)
         return replace(request, accept_foreign=accepted)
 
     def approve(self, planned: PlanResult, ask: bool) -> Approval:
@@ -99,7 +97,7 @@ class Dialogue:
         if self.consent.yes or not ask:
             return Approval.GIVEN
         if prompts.is_interactive():
-            is_given = confirm(self.question, default=self.default_answer)
+            is_given = confirm(self.question, [planned.plan])
             return Approval.GIVEN if is_given else Approval.DECLINED
         return Approval.UNATTENDED if self.needs_yes(planned) else Approval.GIVEN
 

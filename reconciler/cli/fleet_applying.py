@@ -1,7 +1,7 @@
 """Applies many pipelines: plan all, show one summary, ask once, apply side by side, and report each."""
 
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -69,7 +69,6 @@ class FleetCommand:
         operation: plans and applies one pipeline.
         verb: its name.
         question: asks for the approval of all plans.
-        default_answer: the answer for Enter.
         confirms: the plans that need an approval without a terminal.
         revise: gets the plans and their options, and returns the options to plan with instead.
         options: of a command that repeats the run, apart from those of its plans.
@@ -77,8 +76,7 @@ class FleetCommand:
 
     operation: Operation
     verb: str = "apply"
-    question: str = "Apply this?"
-    default_answer: bool = False
+    question: prompts.Question = prompts.Question.APPLY
     confirms: Callable[[Plan], bool] = is_destructive
     revise: Callable[[Collection[Plan], PlanRequest], PlanRequest] = unchanged
     options: tuple[str, ...] = ()
@@ -205,7 +203,7 @@ class _Run:
             return self._report(runs, total)
         if (refusal := self._refusal(plans, runs, total)) is not None:
             return self._report(_not_started(runs), total, refusal=refusal)
-        if not self._is_approved():
+        if not self._is_approved(chosen.values()):
             return self._report(runs, total, declined=True)
         stop.steps_running = True
         with FleetTable(self._err, interrupted=stop.is_set) as table:
@@ -302,12 +300,12 @@ class _Run:
                 return error(f"the plan {what} {plural(len(unconfirmed), 'pipeline')}", detail)
         return None
 
-    def _is_approved(self) -> bool:
+    def _is_approved(self, plans: Iterable[Plan]) -> bool:
         """Whether the arguments, or the user, approve the plans."""
         request = self._request
         if request.consent.yes or request.consent.digest or request.saved or not prompts.is_interactive():
             return True
-        return prompts.confirm(request.command.question, default=request.command.default_answer)
+        return prompts.confirm(request.command.question, plans)
 
     def _apply(
         self, chosen: Mapping[Path, Plan], follow: Follow, stop: execution.StopSignal

@@ -3,9 +3,10 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +16,7 @@ from rich.text import Text
 from reconciler.views.safe import one_line
 
 if TYPE_CHECKING:
+    from reconciler.core.plan import Plan
     from reconciler.pipeline.toml.toml_edits import Value
 
 
@@ -68,15 +70,49 @@ def ask(
     return _prompt(default, convert, err, hidden=hidden)
 
 
-def confirm(question: str, *, default: bool) -> bool:
-    """Ask for yes or no. Discards input typed before the question appeared."""
+class Question(Enum):
+    """The questions with the answers yes and no: the text, and whether yes always takes something away."""
+
+    APPLY = ("Apply this?", False)
+    DEPLOY = ("Deploy this?", False)
+    PROMOTE = ("Promote this?", False)
+    ROLL_BACK = ("Roll back to this?", True)
+    DESTROY = ("Destroy all of this?", True)
+    WRITE = ("Write this?", True)
+    ACCEPT = ("Accept {version} as made from these files?", True)
+    FORGET = ("Remove {address} from the state of {stack}?", True)
+    FORGET_ALL = ("Remove all of {addresses} from {stack}?", True)
+
+    @property
+    def text(self) -> str:
+        """The question, with its names in braces."""
+        return self.value[0]
+
+
+def enter_means_yes(question: Question, plans: "Iterable[Plan]" = ()) -> bool:
+    """The answer for Enter: yes, unless yes deletes, replaces, overwrites or takes back something.
+
+    Args:
+        plans: what the question is about.
+    """
+    return not question.value[1] and not any(plan.is_destructive for plan in plans)
+
+
+def confirm(question: Question, plans: "Iterable[Plan]" = (), **names: str) -> bool:
+    """Ask for yes or no. Discards input typed before the question appeared.
+
+    Args:
+        plans: what the question is about; they decide the answer for Enter.
+        names: the names in the text of the question.
+    """
     with suppress(ImportError, OSError, ValueError):  # Windows, or a stream that is not a terminal
         import termios
 
         with suppress(termios.error):
             termios.tcflush(sys.stdin, termios.TCIFLUSH)
     with _waiting():
-        return click.confirm(f"\n{one_line(question)}", default=default, err=True)
+        text = one_line(question.text.format(**names))
+        return click.confirm(f"\n{text}", default=enter_means_yes(question, plans), err=True)
 
 
 def choose(text: str, choices: Mapping[str, str], default: Default | None, err: Console) -> str:

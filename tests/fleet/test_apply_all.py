@@ -504,7 +504,7 @@ def test_a_terminal_shows_the_table_and_says_that_running_steps_finish(fleet: Fl
 
     with terminal("apply", "--all", "--jobs", "2", cwd=fleet.cli.folder, environment=os.environ) as screen:
         screen.expect(f"Plan for {COUNT} pipelines: {COUNT} to change.")
-        screen.expect("Apply this? [y/N]: ")
+        screen.expect("Apply this? [Y/n]: ")
         screen.type("y")
         screen.expect(f"0 of {COUNT} done  2 running")
         until(lambda: len(fleet.sandbox.writes(service="platform")) == 2)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from providers.regular_files import real_path
 from reconciler.cli import options, prompts, stores
-from reconciler.cli.prompts import confirm
+from reconciler.cli.prompts import Question, confirm
 from reconciler.core.diagnostics import error
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED
 from reconciler.core.plan_options import PlanOptions
@@ -61,7 +61,7 @@ def run(
         adopted = adoption(planned, targets, progress)
     if adopted.written:
         print_config(adopted, err)
-        if not yes and prompts.is_interactive() and not confirm("Write this?", default=False):
+        if not yes and prompts.is_interactive() and not confirm(Question.WRITE):
             err.print("Nothing was written.")
             return FAILED
         write(adopted)

@@ -12,7 +12,7 @@ from rich.console import Console
 from reconciler.cli import kept_answers, options, prompts
 from reconciler.cli.applying import Dialogue, apply_one
 from reconciler.cli.outputs import Outputs
-from reconciler.cli.prompts import Default, choose
+from reconciler.cli.prompts import Default, Question, choose
 from reconciler.cli.questions import ASKED, MODEL, answers, form
 from reconciler.cli.report_files import terminal
 from reconciler.core.events import Emit
@@ -83,7 +83,6 @@ def run(
         DeployFiles(where.reads(read_options, search=True)),
         _Deploy.verb,
         _Deploy.question,
-        default_answer=_Deploy.default_answer,
         confirms=lambda _: False,  # as for one pipeline, see `_Deploy.needs_yes`
         revise=_with_bump,
     )
@@ -117,8 +116,7 @@ def _with_bump(plans: Collection[Plan], request: PlanRequest) -> PlanRequest:
 
 class _Deploy(Dialogue):
     verb = "deploy"
-    question = "Deploy this?"
-    default_answer = True
+    question = Question.DEPLOY
     may_bump = True
 
     def revise(self, planned: PlanResult, request: PlanRequest) -> PlanRequest:

@@ -7,6 +7,7 @@ import click
 from reconciler.cli import options, stores
 from reconciler.cli.applying import Dialogue, run_one
 from reconciler.cli.outputs import Outputs
+from reconciler.cli.prompts import Question
 from reconciler.cli.recorded_stacks import OtherWorkspaceError, recorded_stack, refuse_existing_folder
 from reconciler.cli.selected_applying import apply_files
 from reconciler.core.exit_codes import CONFLICT
@@ -88,4 +89,4 @@ def _destroy_stack(
 
 class _Destroy(Dialogue):
     verb = "destroy"
-    question = "Destroy all of this?"
+    question = Question.DESTROY

@@ -8,6 +8,7 @@ import click
 from reconciler.cli import options
 from reconciler.cli.applying import Dialogue
 from reconciler.cli.outputs import Outputs
+from reconciler.cli.prompts import Question
 from reconciler.cli.selected_applying import apply_files
 from reconciler.engine.requests import (
     ApplyOptions,
@@ -92,4 +93,4 @@ def _save(
 
 class _Promote(Dialogue):
     verb = "promote"
-    question = "Promote this?"
+    question = Question.PROMOTE

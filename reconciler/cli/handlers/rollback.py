@@ -3,6 +3,7 @@
 from reconciler.cli import options
 from reconciler.cli.applying import Dialogue, Task, run_one
 from reconciler.cli.outputs import Outputs
+from reconciler.cli.prompts import Question
 from reconciler.core.events import Emit
 from reconciler.engine.apply import ApplyRequest, ApplyResult
 from reconciler.engine.plan import PlanResult
@@ -64,7 +65,7 @@ def run(
 
 class _Rollback(Dialogue):
     verb = "rollback"
-    question = "Roll back to this?"
+    question = Question.ROLL_BACK
 
     def needs_yes(self, planned: PlanResult) -> bool:
         """Whether the plan needs --yes without a terminal; prints the reason."""

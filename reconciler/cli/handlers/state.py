@@ -14,7 +14,7 @@ from providers.json_value import JSON
 from reconciler.cli import options, prompts, stores
 from reconciler.cli.documents import write_document
 from reconciler.cli.options.param_types import STDOUT
-from reconciler.cli.prompts import confirm
+from reconciler.cli.prompts import Question, confirm
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED
 from reconciler.core.values import Address, present_address
@@ -126,7 +126,9 @@ def _forget_stack(name: str, yes: bool, lock_timeout: float, json_place: Path | 
             addresses = sorted({*snapshot.resources, *snapshot.intents})
             serial = snapshot.serial
             if addresses:
-                if not yes and not _is_confirmed(f"Remove all of {', '.join(addresses)} from {stack}?"):
+                if not yes and not _is_confirmed(
+                    Question.FORGET_ALL, addresses=", ".join(addresses), stack=stack
+                ):
                     err.print("Nothing was changed.")
                     return FAILED
                 empty = Snapshot.new(stack, snapshot.lineage)
@@ -174,7 +176,7 @@ def _forget_resource(
                 hint = did_you_mean(str(address), {*snapshot.resources, *snapshot.intents}).strip()
                 detail = "\n".join(filter(None, [f"The state of {stack} has:", addresses, hint]))
                 raise UserError(error(f"{address} is not in the state", detail))
-            if not yes and not _is_confirmed(f"Remove {address} from the state of {stack}?"):
+            if not yes and not _is_confirmed(Question.FORGET, address=str(address), stack=stack):
                 err.print("Nothing was changed.")
                 return FAILED
             store.load_register(scope_of(stack))  # an error, if it cannot be read, before anything is saved
@@ -400,11 +402,11 @@ def _describe_holder(holder: LockInfo) -> None:
     console(sys.stderr).print(f"waiting for {holder}")
 
 
-def _is_confirmed(question: str) -> bool:
+def _is_confirmed(question: Question, **names: str) -> bool:
     """The answer at a terminal. Raises UserError without a terminal."""
     if not prompts.is_interactive():
         raise UserError(error("state forget needs your approval", "Without a terminal, use --yes."))
-    return confirm(question, default=False)
+    return confirm(question, (), **names)
 
 
 def _print_damage(problem: CorruptStateError, intact: Sequence[int]) -> None:
