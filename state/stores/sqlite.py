@@ -53,6 +53,7 @@ from state.register import Register
 from state.register import to_document as register_document
 from state.snapshot import Snapshot, UncheckedJSON, difference
 from state.stores.base import HistoryEntry, check_head, no_announcement, parse_register
+from state.stores.group_commit import GroupCommit
 
 if TYPE_CHECKING:
     from tenacity import Retrying
@@ -179,6 +180,7 @@ class SqliteStore:
         self._sleep = sleep
         self._mutex = threading.RLock()  # one connection, used by one thread at a time
         self._connection: sqlite3.Connection | None = None
+        self._transact: GroupCommit[sqlite3.Connection] = GroupCommit(self._commit, self._mutex)
         self._last_saves: dict[str, _LastSave] = {}
         self._loaded: dict[str, Snapshot] = {}  # the latest load per stack; later serials build on it
 
@@ -271,27 +273,29 @@ class SqliteStore:
 
     def _write(self, saved: Snapshot, entry: HistoryEntry, expected_serial: int, lock: Lock | None) -> None:
         stack = saved.stack
-        with self._mutex:
-            last = self._last_saves.get(stack)
-            if last and (last.snapshot.serial, last.snapshot.lineage) != (saved.serial - 1, saved.lineage):
-                last = None
-            problems = verify(saved, since=last.snapshot if last else None)
-            if problems:
-                raise InvalidSnapshotError(stack, problems)
-            whole, body = _content(saved, last)
-            with self._transaction() as connection:
-                if lock is not None:
-                    row = connection.execute("SELECT fence, holder FROM locks WHERE stack = ?", (stack,))
-                    _check_lock(lock, row.fetchone())
-                head = connection.execute(
-                    "SELECT serial, lineage FROM saves WHERE stack = ? ORDER BY serial DESC LIMIT 1", (stack,)
-                )
-                check_head(saved, expected_serial, *(head.fetchone() or (0, "")))
-                _insert(connection, stack, entry, whole=whole, body=body)
-            if whole or last is None:
-                self._last_saves[stack] = _LastSave(saved, len(body), 0)
-            else:
-                self._last_saves[stack] = _LastSave(saved, last.whole, last.changes + len(body))
+        last = self._last_saves.get(stack)
+        if last and (last.snapshot.serial, last.snapshot.lineage) != (saved.serial - 1, saved.lineage):
+            last = None
+        problems = verify(saved, since=last.snapshot if last else None)
+        if problems:
+            raise InvalidSnapshotError(stack, problems)
+        whole, body = _content(saved, last)
+
+        def write(connection: sqlite3.Connection) -> None:
+            if lock is not None:
+                row = connection.execute("SELECT fence, holder FROM locks WHERE stack = ?", (stack,))
+                _check_lock(lock, row.fetchone())
+            head = connection.execute(
+                "SELECT serial, lineage FROM saves WHERE stack = ? ORDER BY serial DESC LIMIT 1", (stack,)
+            )
+            check_head(saved, expected_serial, *(head.fetchone() or (0, "")))
+            _insert(connection, stack, entry, whole=whole, body=body)
+
+        self._transact(write)
+        if whole or last is None:
+            self._last_saves[stack] = _LastSave(saved, len(body), 0)
+        else:
+            self._last_saves[stack] = _LastSave(saved, last.whole, last.changes + len(body))
 
     def history(self, stack: str, limit: int) -> Sequence[HistoryEntry]:
         # By position, as a file with an older schema has fewer columns.
@@ -319,7 +323,7 @@ class SqliteStore:
         return self.stacks()
 
     def move(self, before: str, after: str) -> None:
-        with self._transaction() as connection:
+        def write(connection: sqlite3.Connection) -> None:
             exists = "SELECT 1 FROM saves WHERE stack = ? LIMIT 1"
             if connection.execute(exists, (before,)).fetchone() is None:
                 raise StaleStateError(f"cannot move {before}: it has no state")
@@ -332,6 +336,8 @@ class SqliteStore:
                     (after, _renamed(body, after), before, serial),
                 )
             connection.execute("UPDATE saves SET stack = ? WHERE stack = ?", (after, before))
+
+        self._transact(write)
         self._last_saves.pop(before, None)
         self._loaded.pop(before, None)
 
@@ -347,7 +353,7 @@ class SqliteStore:
         return None
 
     def save_register(self, register: Register, *, expected_serial: int | None) -> Register:
-        with self._transaction() as connection:
+        def write(connection: sqlite3.Connection) -> Register:
             sql = "SELECT CAST(serial AS INTEGER) FROM registers WHERE scope = ?"
             (stored,) = connection.execute(sql, (register.scope,)).fetchone() or (0,)
             if expected_serial is not None and stored != expected_serial:
@@ -357,7 +363,9 @@ class SqliteStore:
                 "INSERT OR REPLACE INTO registers VALUES (?, ?, ?)",
                 (saved.scope, saved.serial, dumps(register_document(saved))),
             )
-        return saved
+            return saved
+
+        return self._transact(write)
 
     # -- locks
 
@@ -402,7 +410,8 @@ class SqliteStore:
     def unlock(self, stack: str) -> LockInfo | None:
         if not self._read("SELECT 1 FROM locks WHERE stack = ? AND holder IS NOT NULL", stack):
             return None
-        with self._transaction() as connection:
+
+        def write(connection: sqlite3.Connection) -> LockInfo | None:
             row = connection.execute("SELECT holder, expires FROM locks WHERE stack = ?", (stack,)).fetchone()
             holder, expires = row
             try:
@@ -413,7 +422,9 @@ class SqliteStore:
                 "UPDATE locks SET fence = fence + 1, holder = ?, expires = ? WHERE stack = ?",
                 (holder, REMOVED, stack),
             )
-        return None if expires == REMOVED else info
+            return None if expires == REMOVED else info
+
+        return self._transact(write)
 
     def _attempt(
         self, stack: str, info: LockInfo, ttl: float, announce: Callable[[LockInfo], None]
@@ -443,7 +454,8 @@ class SqliteStore:
         Args:
             unrenewed: an expired lock that was not renewed for a while.
         """
-        with self._transaction() as connection:
+
+        def write(connection: sqlite3.Connection) -> Lock | LockInfo | _Expired:
             row = connection.execute(
                 "SELECT fence, holder, expires FROM locks WHERE stack = ?", (stack,)
             ).fetchone()
@@ -460,21 +472,27 @@ class SqliteStore:
                 "INSERT OR REPLACE INTO locks (stack, fence, holder, expires) VALUES (?, ?, ?, ?)",
                 (stack, fence + 1, info.to_json(), now + ttl),
             )
-        return Lock(stack, info, fence + 1, before)
+            return Lock(stack, info, fence + 1, before)
+
+        return self._transact(write)
 
     def _renew(self, lock: Lock, ttl: float) -> None:
-        with self._transaction() as connection:
+        def write(connection: sqlite3.Connection) -> None:
             row = connection.execute("SELECT fence, holder FROM locks WHERE stack = ?", (lock.stack,))
             _check_lock(lock, row.fetchone())
             connection.execute(
                 "UPDATE locks SET expires = ? WHERE stack = ?", (self._clock() + ttl, lock.stack)
             )
 
+        self._transact(write)
+
     def _release(self, lock: Lock) -> None:
-        with self._transaction() as connection:
+        def write(connection: sqlite3.Connection) -> None:
             connection.execute(
                 "UPDATE locks SET holder = NULL WHERE stack = ? AND fence = ?", (lock.stack, lock.fence)
             )
+
+        self._transact(write)
 
     # -- the file
 
@@ -531,22 +549,22 @@ class SqliteStore:
         self._check_schema(connection)
         return connection.execute(sql, values).fetchall()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """An exclusive write transaction; rolled back if the block raises."""
-        with self._mutex, self._translate_errors("written"):
+    def _commit(self, works: Sequence[Callable[[sqlite3.Connection], Any]]) -> list[Any]:
+        """Run these in one exclusive write transaction, which is rolled back if one of them raises."""
+        with self._translate_errors("written"):
             if self._connection is None and not self._file_exists():
                 self._create()
             connection = retry_while_busy(self._begin_transaction)
             try:
                 for statement in self._upgrades(connection):
                     connection.execute(statement)
-                yield connection
+                results = [work(connection) for work in works]
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+        return results
 
     def _file_exists(self) -> bool:
         """Whether the state file exists.

@@ -59,8 +59,7 @@ def test_reading_changes_no_byte_and_leaves_no_file(path: Path) -> None:
 def test_a_writer_does_not_block_a_reader(path: Path) -> None:
     with SqliteStore(path) as store, SqliteStore(path) as reader:
         store.save(counting(1), expected_serial=0, lock=None)
-        with store._transaction():
-            assert count(reader.load(STACK)) == 1
+        assert store._transact(lambda _: count(reader.load(STACK))) == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
@@ -77,9 +76,13 @@ def test_only_this_user_can_read_file_and_folder(path: Path) -> None:
 
 
 def test_a_save_is_synchronous_and_goes_to_the_write_ahead_log(path: Path) -> None:
-    with SqliteStore(path) as store, store._transaction() as connection:
-        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
-        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    def pragmas(connection: sqlite3.Connection) -> list[object]:
+        return [
+            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "journal_mode")
+        ]
+
+    with SqliteStore(path) as store:
+        assert store._transact(pragmas) == [2, "wal"]  # 2 is FULL
 
 
 @pytest.mark.parametrize("content", [b"", b"S", b"SQLite format 3", b"this is no database " * 100])
