@@ -30,6 +30,9 @@ class ProviderError(Exception):
         outcome_unknown: True if a write may have succeeded although no response arrived.
     """
 
+    is_lasting = False
+    """Whether the same request fails again until the user changes something."""
+
     def __init__(
         self,
         message: str,
@@ -81,9 +84,13 @@ class TransientError(ProviderError):
 class GoneError(ProviderError):
     """The requested object does not exist."""
 
+    is_lasting = True
+
 
 class PermanentError(ProviderError):
     """A retry cannot succeed."""
+
+    is_lasting = True
 
 
 class UnauthorizedError(PermanentError):
@@ -116,3 +123,5 @@ class SettingError(RefusedError):
 
 class UnexpectedError(PermanentError):
     """The response violates the protocol, so the result of the request is unknown."""
+
+    is_lasting = False

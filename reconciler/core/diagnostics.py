@@ -1,7 +1,7 @@
 """Diagnostics: problems and remarks for the user, with their place and a fix. Only views print them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
@@ -27,6 +27,7 @@ class Diagnostic:
         address: the resource concerned, or "".
         file: the file concerned, or None.
         line: line in the file, counted from 1, or None.
+        may_pass: whether the cause may be gone by itself when the command runs again.
     """
 
     severity: Severity
@@ -35,6 +36,7 @@ class Diagnostic:
     address: str = ""
     file: Path | None = None
     line: int | None = None
+    may_pass: bool = field(default=False, compare=False)
 
     @property
     def place(self) -> str:
@@ -51,9 +53,15 @@ class Diagnostic:
 
 
 def error(
-    summary: str, detail: str = "", *, address: str = "", file: Path | None = None, line: int | None = None
+    summary: str,
+    detail: str = "",
+    *,
+    address: str = "",
+    file: Path | None = None,
+    line: int | None = None,
+    may_pass: bool = False,
 ) -> Diagnostic:
-    return Diagnostic(Severity.ERROR, summary, detail, address, file, line)
+    return Diagnostic(Severity.ERROR, summary, detail, address, file, line, may_pass)
 
 
 def warning(

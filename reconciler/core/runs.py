@@ -86,6 +86,17 @@ class PipelineRun:
         every = (*self.diagnostics, *(self.plan.diagnostics if self.plan else ()))
         return tuple(dict.fromkeys(problem for problem in every if problem.severity is Severity.ERROR))
 
+    @property
+    def needs_change(self) -> bool:
+        """Whether the same run fails again until the user changes something."""
+        if self.result is RunResult.REFUSED:
+            return True
+        failures = [outcome.error for outcome in self.outcomes if outcome.error is not None]
+        return self.result is RunResult.FAILED and (
+            any(problem.is_lasting for problem in failures)
+            or any(not problem.may_pass for problem in self.errors)
+        )
+
     def with_relative_paths(self, folder: Path) -> Self:
         """A copy whose files, if they are below `folder`, are relative to it."""
         plan = self.plan

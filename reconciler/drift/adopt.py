@@ -121,7 +121,7 @@ def write(adopted: Adoption) -> None:
     with locked(path):
         if not is_unchanged(path, adopted.config.on_disk):
             detail = "Nothing was written. Run the same command again."
-            raise UserError(error("config.toml changed after it was read", detail, file=path))
+            raise UserError(error("config.toml changed after it was read", detail, file=path, may_pass=True))
         try:
             replace_file(path, adopted.config.text.encode())
         except OSError as problem:

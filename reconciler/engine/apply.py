@@ -333,7 +333,8 @@ def _refuse_changed_files(pipeline: Pipeline, key: SourceKey | None, emit: Emit)
         unchanged = False
     if not unchanged:
         detail = "Nothing was changed. Run the same command again."
-        raise UserError(error("the pipeline's files changed after they were read", detail, file=path))
+        summary = "the pipeline's files changed after they were read"
+        raise UserError(error(summary, detail, file=path, may_pass=True))
 
 
 def _write_config(pipeline: Pipeline) -> None:

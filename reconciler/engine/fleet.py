@@ -155,7 +155,7 @@ class _Queue(Generic[A, T]):
             self._waiting += [chunk.again([folder]) for folder in chunk.jobs]
         else:
             text = (problem.message, problem.hint) if isinstance(problem, LostWorkersError) else _KILLED
-            yield from ((folder, CannotCheckError(error(*text))) for folder in chunk.jobs)
+            yield from ((folder, CannotCheckError(error(*text, may_pass=True))) for folder in chunk.jobs)
 
     def ended(self, chunk: Chunk[A], outcomes: Outcomes[T]) -> Iterator[tuple[Path, T | Problem]]:
         self._in_hand -= 1

@@ -188,7 +188,7 @@ def roll_back(
         earlier = find_earlier(session.store, stack, to, abandoned=abandoned)
         if earlier.snapshot.serial != first.snapshot.serial:
             detail = "Nothing was changed. Run the same command again."
-            raise UserError(error("another run changed the state to roll back to", detail))
+            raise UserError(error("another run changed the state to roll back to", detail, may_pass=True))
         return _plan_back(session, pipeline, earlier, write=write)
 
     return carry_out(session, pipeline, make, request, key=None, writes_config=write)

@@ -54,7 +54,8 @@ def locked(path: Path, *, timeout: float = 0.0, waiting: Callable[[], None] = la
             lock.acquire(timeout=timeout)
     except Timeout:
         detail = "Nothing was changed. Run the same command again when that run has ended."
-        raise BusyError(error("another run is about to write this file", detail, file=path)) from None
+        summary = "another run is about to write this file"
+        raise BusyError(error(summary, detail, file=path, may_pass=True)) from None
     try:
         yield
     finally:

@@ -34,7 +34,8 @@ APPLIED = runs.run_of(1)
 def test_totals_come_first_and_the_next_command_last() -> None:
     _, err = printed(runs.report())
     assert err[0] == "Not finished: 5 failed, 3 refused, 273 applied, 19 unchanged.  4 min 12 s"
-    assert err[-1] == "8 pipelines left. Run the same command again: it does only what is left."
+    first = "Solve the problems above first: the same command then does only what is left."
+    assert err[-1] == f"8 pipelines left. {first}"
 
 
 def test_each_failure_has_its_reason_and_a_command_that_repeats_it() -> None:

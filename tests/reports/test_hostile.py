@@ -33,7 +33,7 @@ from providers.sandbox import Address as SandboxAddress
 from providers.sandbox import Sandbox, Settings
 from providers.text import one_line, visible
 from reconciler.cli import run
-from reconciler.cli.prompts import confirm
+from reconciler.cli.prompts import Question, confirm
 from reconciler.core.diagnostics import Diagnostic, error
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.events import (
@@ -623,7 +623,7 @@ def test_quoted_arguments_are_text(argument: str, capsys: pytest.CaptureFixture[
 def test_a_question_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr(click, "confirm", lambda text, **_: asked.append(text) or True)
-    confirm(PAYLOAD, default=False)
+    confirm(Question.ACCEPT, version=PAYLOAD)
     assert asked[0].count("\n") == 1
     assert bad_characters(asked[0]) == set()
 

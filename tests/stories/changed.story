@@ -76,7 +76,7 @@ Published 1.0.1 for duplicates
 |   at blurred/config.toml:13
 |   line 13, column 8: Expected ']' at the end of a table declaration. The rest of the file was not checked.
 |     reconciler apply blurred --organization sandbox --env CUSTOM --bump patch
-| 1 pipeline left. Run the same command again: it does only what is left.
+| 1 pipeline left. Solve the problems above first: the same command then does only what is left.
 [1]
 
 $ edit blurred/config.toml '[docker' '[docker]'

@@ -28,7 +28,7 @@ from providers.docker.registry.logins import docker_config
 from providers.docker.registry.reference import UPLOAD_TAG, check_tag, is_digest, parse_repository
 from providers.docker.source.build_context import unpacked_context
 from providers.docker.source.key import ImageSource
-from providers.errors import PermanentError, SettingError
+from providers.errors import PermanentError, SettingError, UnexpectedError
 from providers.protocol import Progress, Report
 
 _MIN_VERSION = (0, 13)  # has --progress=rawjson: https://github.com/docker/buildx/releases/tag/v0.13.0
@@ -102,7 +102,7 @@ class BuildxBuilder:
             with RegistryClient(target, pool=self._pool) as registry:
                 digest = registry.digest(UPLOAD_TAG)
         if digest is None:
-            raise PermanentError(
+            raise UnexpectedError(
                 f"docker buildx pushed to {target}, but the registry does not have the image",
                 hint="run again; published images are not rebuilt",
             )

@@ -19,7 +19,13 @@ from providers.docker.registry.reference import UPLOAD_TAG, Repository, check_ta
 from providers.docker.source.archive import archive
 from providers.docker.source.dockerfile_features import needs_buildkit
 from providers.docker.source.key import ImageSource, context, dockerfile
-from providers.errors import PermanentError, ProviderError, RefusedError, TransientError
+from providers.errors import (
+    PermanentError,
+    ProviderError,
+    RefusedError,
+    TransientError,
+    UnexpectedError,
+)
 from providers.protocol import Progress, Report
 
 _PING_TIMEOUT = 10  # seconds
@@ -161,7 +167,7 @@ def push(target: Repository, tag: str, report: Report) -> str:
     if problem is not None:
         raise push_error(problem, target)
     if not is_digest(digest):
-        raise PermanentError(
+        raise UnexpectedError(
             f"the Docker Engine pushed {target}:{tag} but did not report its digest",
             hint="run again; published images are not rebuilt",
         )

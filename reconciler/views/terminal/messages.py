@@ -78,11 +78,14 @@ def print_applied(applied: "ApplyResult", out: Console, err: Console, *, pages: 
     if not result.succeeded:
         failed = len(result.of(Status.FAILED))
         not_started = len(result.of(Status.BLOCKED)) + len(result.of(Status.SKIPPED))
+        is_lasting = any(outcome.error and outcome.error.is_lasting for outcome in result.of(Status.FAILED))
         err.print(
             Text.assemble(
                 ("Not finished: ", "bold red"),
-                f"{plural(len(changed), 'resource')} done, {failed} failed, {not_started} not started. "
-                "Run the same command again to finish.",
+                f"{plural(len(changed), 'resource')} done, {failed} failed, {not_started} not started. ",
+                "Solve what failed first: the same command then finishes the rest."
+                if is_lasting
+                else "Run the same command again to finish.",
             )
         )
         return

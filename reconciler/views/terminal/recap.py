@@ -54,7 +54,12 @@ def print_recap(report: RunReport, out: Console, err: Console) -> None:
     if not is_done:
         left = sum(run.result not in SUCCEEDED for run in report.runs)
         what = f"{plural(left, 'pipeline')} left. " if left else ""
-        again = "" if "--plan" in report.options else "Run the same command again: it does only what is left."
+        if "--plan" in report.options:
+            again = ""
+        elif any(run.needs_change for run in report.runs):
+            again = "Solve the problems above first: the same command then does only what is left."
+        else:
+            again = "Run the same command again: it does only what is left."
         err.print(f"{what}{again}".rstrip())
 
 
