@@ -1,13 +1,15 @@
 """Names of reconciler's own files in the user's folders, so no build treats them as source.
 
 A run killed while it replaces a file leaves a temporary file beside it, recognizable by its name. The next
-run that writes in that folder removes it.
+run that writes in that folder removes it. The same goes for a folder that was to appear complete.
 """
 
 import contextlib
 import os
+import shutil
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -59,13 +61,44 @@ def new_temporary(beside: Path) -> tuple[int, Path]:
         os.close(handle)  # another run swept it before it was marked
 
 
+@contextlib.contextmanager
+def temporary_folder(beside: Path) -> Iterator[Path]:
+    """A folder that is to be renamed to a new one, protected from `sweep`. Removed at the end otherwise.
+
+    Raises:
+        OSError: the folder around it cannot be written.
+    """
+    path = Path(tempfile.mkdtemp(TEMPORARY, f".{beside.name[:100]}.", beside.parent))
+    handle = os.open(path, os.O_RDONLY) if _HAS_LOCKS else None
+    try:
+        if handle is not None:
+            _mark_in_use(handle)
+        path.chmod(0o777 & ~_umask())  # that of a folder that mkdir makes
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        if handle is not None:
+            os.close(handle)
+
+
+def _umask() -> int:
+    """The permissions that new files of this process do not get."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
 def sweep(folder: Path) -> None:
-    """Remove the temporary files of killed runs from a folder, ignoring errors."""
+    """Remove the temporary files and folders of killed runs from a folder, ignoring errors."""
     with contextlib.suppress(OSError), os.scandir(folder) as found:
         for item in found:
-            if is_temporary(item.name) and item.is_file(follow_symlinks=False):
-                with contextlib.suppress(OSError):
+            if not is_temporary(item.name):
+                continue
+            with contextlib.suppress(OSError):
+                if item.is_file(follow_symlinks=False):
                     _remove_abandoned(item.path)
+                elif item.is_dir(follow_symlinks=False):
+                    _remove_abandoned_folder(item.path)
 
 
 def _remove_abandoned(path: str) -> None:
@@ -78,6 +111,18 @@ def _remove_abandoned(path: str) -> None:
         if stat.S_ISREG(os.fstat(handle).st_mode):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             Path(path).unlink()
+    finally:
+        os.close(handle)
+
+
+def _remove_abandoned_folder(path: str) -> None:
+    """Remove a temporary folder that no process has open. Raises OSError if one has."""
+    if not _HAS_LOCKS:
+        return  # whether a process has it open cannot be found out
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(path)
     finally:
         os.close(handle)
 

@@ -122,7 +122,6 @@ def test_nothing_else_is_swept(folder: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.write_text("kept")
     (folder / f".link{TEMPORARY}").symlink_to(outside)
-    (folder / f".folder{TEMPORARY}").mkdir()
     os.mkfifo(folder / f".pipe{TEMPORARY}")
     for name in (".config.toml.template", ".config.toml.swp", f"visible{TEMPORARY}", ".env"):
         (folder / name).write_text("the user's")

@@ -1,14 +1,13 @@
 """The files of a new pipeline, in the form that `pxl-pipeline init` gives one, and the folder with them."""
 
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from uuid import uuid4
 
 from providers.enums import PROCESSING_TYPES, TRAINING
+from providers.leftovers import sweep, temporary_folder
 
 TYPES: Final[Mapping[str, str]] = {
     "DATASET_VERSION_CREATION": "makes a dataset version from another one",
@@ -107,9 +106,8 @@ def create(folder: Path, files: Mapping[str, str]) -> None:
         FileExistsError: it exists by now. It is unchanged.
         OSError: it cannot be written. Nothing is left.
     """
-    staged = folder.parent / f".{folder.name}-{uuid4().hex}"  # hidden, so it is never taken for a pipeline
-    staged.mkdir()
-    try:
+    sweep(folder.parent)
+    with temporary_folder(folder) as staged:
         for path, text in files.items():
             place = staged / path
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -117,6 +115,3 @@ def create(folder: Path, files: Mapping[str, str]) -> None:
         if folder.exists() or folder.is_symlink():
             raise FileExistsError(f"{folder} exists")
         staged.rename(folder)
-    except BaseException:
-        shutil.rmtree(staged, ignore_errors=True)
-        raise

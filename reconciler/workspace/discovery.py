@@ -86,6 +86,11 @@ class PipelineSummary:
     is_readable: bool
 
 
+def stacks_of_text(text: str) -> set[str]:
+    """The name of the stack in each environment, of the text of a config.toml without errors."""
+    return _stack_names(tomllib.loads(text))
+
+
 def summarize(folder: Path, environment: str | None) -> PipelineSummary:
     """The summary of a pipeline in this environment; with None, of the values that all share."""
     document = _File(folder).document
@@ -319,6 +324,15 @@ def stacks_in(folder: Path) -> set[str]:
 def stacks_below(root: Path) -> dict[Path, set[str]]:
     """Each pipeline folder below `root` with its stacks, whatever the workspace excludes."""
     return {folder: _stack_names(file.document) for folder, file in sorted(_search(root), key=itemgetter(0))}
+
+
+def folders_of_stack(name: str, root: Path, workspace: Workspace) -> list[Path]:
+    """The pipeline folders below `root` that have this stack in an environment, sorted by path.
+
+    Args:
+        workspace: limits the pipelines to its own.
+    """
+    return _within([folder for folder, stacks in stacks_below(root).items() if name in stacks], workspace)
 
 
 def _stack_names(document: _Document) -> set[str]:

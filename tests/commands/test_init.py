@@ -2,12 +2,17 @@
 
 import compileall
 import os
+import shutil
+import signal
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from providers.enums import PROCESSING_TYPES, TRAINING
+from providers.leftovers import temporary_folder
 from providers.sandbox import Sandbox
 from reconciler.pipeline import new_pipeline
 from reconciler.pipeline.new_pipeline import TYPES
@@ -165,3 +170,60 @@ def test_a_folder_outside_of_the_workspace_is_reported(cli: Cli, home: Path) -> 
     ended = cli("init", "mine", "--type", "PRE_ANNOTATION", "--image", "user/mine")
     assert ended.code == 0
     assert "mine is not a pipeline of the workspace" in ended.err
+
+
+PROCESSING = ("--type", "PRE_ANNOTATION", "--image", "user/other")
+
+
+def test_a_name_that_another_pipeline_of_the_workspace_has_is_refused(cli: Cli, home: Path) -> None:
+    for folder in ("one", "two"):
+        Path(folder).mkdir()
+    assert cli("init", "one/mine", "--type", "PRE_ANNOTATION", "--image", "user/mine").code == 0
+    before = snapshot(cli.folder)
+    ended = cli("init", "two/mine", *PROCESSING)
+    assert ended.code == 1
+    assert "the stack 'mine' is taken" in ended.err
+    assert "one/mine has it" in ended.err
+    assert snapshot(cli.folder) == before
+
+    Path("reconciler.toml").write_text('[workspace]\npipelines = ["two/**"]\n')
+    assert cli("init", "two/mine", *PROCESSING).code == 0  # the other one is no pipeline of the workspace
+
+
+def test_the_stack_of_a_training_is_its_image(cli: Cli, home: Path) -> None:
+    for folder in ("one", "two"):
+        Path(folder).mkdir()
+    assert cli("init", "one/mine", "--type", TRAINING, "--image", "user/mine", *MODEL).code == 0
+    ended = cli("init", "other", "--type", TRAINING, "--image", "docker.io/user/mine", *MODEL)
+    assert (ended.code, "the stack 'user/mine' is taken" in ended.err) == (1, True)
+    assert not Path("other").exists()
+
+    ended = cli("init", "two/mine", "--type", TRAINING, "--image", "user/other", *MODEL)
+    assert ended.code == 0
+    assert "the workspace has 1 other pipeline called mine" in ended.err
+    assert "In one/mine." in ended.err
+    assert "reconciler plan two/mine" in ended.err
+
+
+def test_a_killed_init_leaves_no_pipeline_and_the_next_one_removes_the_rest(cli: Cli, home: Path) -> None:
+    script = (
+        "import os, signal, sys; from pathlib import Path; from reconciler.pipeline import new_pipeline\n"
+        "new_pipeline.Path.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "new_pipeline.create(Path('mine'), {'config.toml': '[metadata]', 'utils/x.py': ''})"
+    )
+    for name in ("one", "two"):
+        ended = subprocess.run([sys.executable, "-c", script], check=False)
+        assert ended.returncode == -signal.SIGKILL
+        (left,) = cli.folder.iterdir()
+        assert left.name.startswith(".mine.")
+        assert "there is no pipeline below" in cli("list").err
+        with temporary_folder(cli.folder / "other") as used:
+            assert cli("init", name, "--type", "PRE_ANNOTATION", "--image", f"user/{name}").code == 0
+            assert {path.name for path in cli.folder.iterdir()} == {name, used.name}
+        shutil.rmtree(name)
+
+
+def test_the_folder_has_the_permissions_of_a_new_folder(cli: Cli, home: Path) -> None:
+    Path("usual").mkdir()
+    assert cli("init", "mine", *PROCESSING).code == 0
+    assert Path("mine").stat().st_mode == Path("usual").stat().st_mode

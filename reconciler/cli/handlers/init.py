@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from providers.enums import TRAINING
 from reconciler.cli import kept_answers, options, prompts
 from reconciler.cli.prompts import Default, ask, choose
 from reconciler.cli.questions import MODEL, answers, form
@@ -23,6 +24,7 @@ from reconciler.system.files import display_path
 from reconciler.views.counting import plural
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics, print_pairs
+from reconciler.workspace.discovery import PipelineIndex, folders_of_stack, stacks_of_text
 
 _PARTS = {
     "steps.py": "your work",
@@ -46,10 +48,14 @@ def run(
     _refuse(folder)
     if type_ is None:
         type_ = choose("Type", TYPES, Default(next(iter(TYPES)), "the usual one"), err)
-    if model and type_ != "TRAINING":
+    if model and type_ != TRAINING:
         raise click.UsageError("the options for a model are for a training pipeline")
+    if type_ != TRAINING:
+        _refuse_taken(folder.name)
     files = files_of(NewPipeline(folder.name, type_, base))
     config = _complete(folder, files[FILE_NAME], image, model, err)
+    for stack in stacks_of_text(config):
+        _refuse_taken(stack)
     files[FILE_NAME] = linked(config, folder / FILE_NAME, options.workspace().root, "config")
     try:
         create(folder, files)
@@ -66,6 +72,16 @@ def run(
     print_pairs({path: text for path, text in _PARTS.items() if path in files}, out, indent=2)
     if reason := options.workspace().excludes(folder):
         print_diagnostics([warning(f"{shown} is not a pipeline of the workspace", reason)], err)
+    workspace = options.workspace()
+    if others := [
+        one
+        for one in PipelineIndex(workspace.root, workspace).called(folder.name)
+        if not one.samefile(folder)
+    ]:
+        also = f"{plural(len(others), 'other pipeline')} called {folder.name}"
+        places = ", ".join(map(display_path, others))
+        detail = f"In {places}. Commands need the path of the folder: reconciler plan {shown}"
+        print_diagnostics([warning(f"the workspace has {also}", detail)], err)
     out.print("Check it, and deploy it:")
     out.print(f"  reconciler validate {shown}")
     out.print(f"  reconciler deploy {shown}")
@@ -79,6 +95,17 @@ def _complete(folder: Path, text: str, image: str | None, model: Mapping[str, st
         given["docker", "image_name"] = image
     loaded = read(text, folder / FILE_NAME, shared=options.workspace().shared())
     return apply_edits(text, answers(form(loaded, given), err))
+
+
+def _refuse_taken(stack: str) -> None:
+    """Raise UserError if a pipeline of the workspace has this stack."""
+    workspace = options.workspace()
+    for folder in folders_of_stack(stack, workspace.root, workspace):
+        detail = (
+            f"{display_path(folder)} has it, and two pipelines with one stack overwrite each other's state. "
+            "Choose another name for the pipeline, or of a training, for its image."
+        )
+        raise UserError(error(f"the stack {stack!r} is taken", f"{detail} Nothing was written."))
 
 
 def _usable_name(typed: Value) -> str:
