@@ -1,17 +1,15 @@
-"""One organization of one Picsellia platform: reads over our own session, writes over the SDK's connection.
+"""One organization of one Picsellia platform: the requests that the official SDK sends, without the SDK.
 
-Most commands only read, and the SDK takes a second to import, so reads send the same requests without it.
-Responses are raw JSON, because the SDK's own objects raise for an unknown enum value, and their `update()`
-methods drop null. Every error is one of the families of `providers.errors`. The session repeats reads;
-callers repeat writes.
+The SDK takes a second to import, repeats every request whose connection dropped, also a POST, and keeps no
+status on its errors. Its objects raise for an unknown enum value, and their `update()` methods drop null. So
+responses are raw JSON, and every error is one of the families of `providers.errors`. The session repeats
+reads; callers repeat writes.
 """
 
-import os
 import threading
 from collections.abc import Collection, Iterator, Mapping
-from functools import cached_property
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlencode
 
 import requests
@@ -33,9 +31,6 @@ from providers.picsellia.transport import (
 )
 from providers.rate_limit import RateLimiter
 from providers.timeouts import answer_timeout
-
-if TYPE_CHECKING:
-    from picsellia.sdk.connection import Connection
 
 FEW = 8  # look-ups; fewer of them never read a list
 PAGE = 100  # objects per request of a list; the platform may have a lower maximum
@@ -86,7 +81,6 @@ class Platform:
     ) -> None:
         self.host = host.rstrip("/")
         self.organization = organization
-        self._token = token
         self._failures = ErrorMapper(self.host, token, token_from, renewal)
         timeout = answer_timeout(READ_TIMEOUT) if read_timeout is None else read_timeout
         self._look_ups = 0
@@ -144,16 +138,16 @@ class Platform:
             raise self._failures.of(problem) from problem
 
     def post(self, path: str, body: Mapping[str, JSON]) -> Answer:
-        return self._write("post", path, body)
+        return self._write("POST", path, body)
 
     def patch(self, path: str, body: Mapping[str, JSON]) -> Answer:
-        return self._write("patch", path, body)
+        return self._write("PATCH", path, body)
 
     def put(self, path: str, body: Mapping[str, JSON]) -> Answer:
-        return self._write("put", path, body)
+        return self._write("PUT", path, body)
 
     def delete(self, path: str) -> None:
-        self._write("delete", path)
+        self._write("DELETE", path)
 
     def organization_path(self, *parts: str) -> str:
         return path("organization", self._headers[_ORGANIZATION], *parts)
@@ -214,30 +208,12 @@ class Platform:
         import orjson
 
         try:
-            data = {} if body is None else {"data": orjson.dumps(body)}
+            data = None if body is None else orjson.dumps(body)
         except orjson.JSONEncodeError as problem:
             raise RefusedError(f"it cannot be sent: {problem}") from problem
         self.expect(0)  # what is read from now on is as it is after the write
         try:
-            with self._lock:
-                connection = self._connection
-            # The whole address: the SDK would drop the path of its host, so writes would go to another place.
-            response = getattr(connection, verb)(self.host + path, **data)
-            return Answer() if verb == "delete" else json_object(response.content, WriteAnswer)
+            response = self._session.request(verb, self.host + path, headers=self._headers, data=data)
+            return Answer() if verb == "DELETE" else json_object(response.content, WriteAnswer)
         except _RAISED as problem:
             raise self._failures.of(problem, writing=True) from problem
-
-    @cached_property
-    def _connection(self) -> "Connection":
-        connection = _sdk_connection()(self.host, self._token, session=self._session)
-        connection.organization_id = self._headers[_ORGANIZATION]
-        return connection
-
-
-def _sdk_connection() -> "type[Connection]":
-    """The SDK's Connection, imported late (it takes a second) and without its configuration of logging."""
-    os.environ["PICSELLIA_SDK_CUSTOM_LOGGING"] = "1"
-    from picsellia.sdk.connection import Connection
-
-    connection: type[Connection] = Connection
-    return connection

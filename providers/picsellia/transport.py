@@ -1,6 +1,6 @@
 """HTTP with the platform: a larger pool, our timeouts, repeated reads, and the requested pauses.
 
-Below `platform`, on the session that the SDK also uses. Independent of paths and the content of responses.
+Below `platform`, on the session of `requests`. Independent of paths and the content of responses.
 """
 
 import re
@@ -20,7 +20,7 @@ _MAX_REPEATS = 4  # of a read, if the platform is unavailable and requests no pa
 
 
 class UnreachableError(Exception):
-    """There was no response. Not a requests.ConnectionError, because the SDK repeats those, including POST.
+    """There was no response. Not a requests.ConnectionError: whether it was sent decides what it means.
 
     Attributes:
         sent: whether the request may have reached the platform.
@@ -36,7 +36,7 @@ class RedirectedError(Exception):
 
 
 class RefusedAnswerError(Exception):
-    """A response with an error status. Raised below the SDK, whose errors do not keep the status.
+    """A response with an error status.
 
     Attributes:
         status: the HTTP status.
@@ -54,7 +54,7 @@ class RefusedAnswerError(Exception):
 
 
 class Adapter(BoundedAdapter):
-    """A larger pool, our timeouts, repeated reads, and errors that the SDK neither repeats nor converts.
+    """A larger pool, our timeouts, repeated reads, and errors with the status.
 
     Args:
         read_timeout: seconds to wait for a response.

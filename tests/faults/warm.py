@@ -134,8 +134,6 @@ def serve() -> None:
 
 def _warm_up() -> None:
     """Import what an apply imports, and start no thread: only the one that forks lives on in the child."""
-    from providers.picsellia.platform import _sdk_connection
-
     for module in (
         "reconciler.cli.handlers.apply",
         "reconciler.cli.handlers.plan",
@@ -143,7 +141,6 @@ def _warm_up() -> None:
     ):
         import_module(module)
 
-    _sdk_connection()
     _impatient()
     assert threading.active_count() == 1
 

@@ -1,4 +1,4 @@
-"""The platform's kinds as the engine uses them: the real SDK, over HTTP, against the sandbox."""
+"""The platform's kinds as the engine uses them: over HTTP, against the sandbox."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
