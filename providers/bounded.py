@@ -41,7 +41,7 @@ from urllib3.util.connection import is_connection_dropped
 from urllib3.util.retry import Retry
 
 from providers.open_connections import Head, request_head, response_head
-from providers.waits import SILENCE, Exchange, Repeat, Silence, SilenceEnd
+from providers.waits import SILENCE, Exchange, Repeat, Silence, SilenceEnd, pending
 
 MIN_RATE = 1024.0
 """Minimum average rate of a body in bytes per second, once the timeout of the request is used up."""
@@ -82,6 +82,12 @@ class BoundedAdapter(HTTPAdapter):
             self._announce(Exchange(str(request.method), url, status, time.monotonic() - start))
 
     def _send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        with pending(urlsplit(request.url or "").netloc.rpartition("@")[2]):
+            return self._send_pending(request, *args, **kwargs)
+
+    def _send_pending(
+        self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
+    ) -> requests.Response:
         timeout = kwargs.get("timeout") or 0.0
         connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
         parts = urlsplit(request.url or "")

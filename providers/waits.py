@@ -1,13 +1,20 @@
 """Events that report why a run takes time: it waits for a server, sends requests, or reads many files."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 SILENCE: Final = 10.0
 """Seconds without a response until the first announcement, and between further ones."""
 
+LONGEST_SILENCE: Final = 12.0
+"""Seconds after which a log gets a line, whatever a run does. Longer than `SILENCE`, whose lines say more."""
+
 SLOW: Final = 1.0
-"""Seconds of hashing a source until the first announcement, and between further ones."""
+"""Seconds of hashing a source until the first announcement, and between further ones; also the seconds after
+which a terminal shows what a run waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +75,24 @@ class Exchange:
     url: str
     status: int
     seconds: float
+
+
+_pending: dict[int, list[str]] = {}  # by thread
+
+
+@contextmanager
+def pending(server: str) -> Iterator[None]:
+    """Count a request of this thread to a server as one that waits for its answer."""
+    servers = _pending.setdefault(threading.get_ident(), [])
+    servers.append(server)
+    try:
+        yield
+    finally:
+        servers.pop()
+        if not servers:
+            _pending.pop(threading.get_ident(), None)
+
+
+def pending_servers() -> list[str]:
+    """The servers that requests of this process wait for, sorted."""
+    return sorted({server for servers in list(_pending.values()) for server in list(servers)})

@@ -27,6 +27,7 @@ FOR_HELP = {
     "providers.image_names",
     "providers.json_value",
     "providers.leftovers",
+    "reconciler.cli.interruption",
     "reconciler.core.diagnostics",
     "reconciler.core.exit_codes",
     "reconciler.core.plan_options",

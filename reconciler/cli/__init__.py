@@ -16,6 +16,7 @@ from typing import Final, NoReturn
 import click
 from click.shell_completion import CompletionItem
 
+from reconciler.cli.interruption import bounded
 from reconciler.cli.mistyped import CommandGroup, unknown_option
 from reconciler.cli.options.common import with_common
 from reconciler.core.exit_codes import FAILED, INTERRUPTED, code_of
@@ -128,7 +129,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     # tenacity would import it where Dask has installed it, which takes 40 ms; `engine.cluster` removes this.
     sys.modules.setdefault("tornado", None)  # type: ignore[arg-type]
     try:
-        code = group.main(args=arguments, prog_name="reconciler", standalone_mode=False)
+        with bounded():
+            code = group.main(args=arguments, prog_name="reconciler", standalone_mode=False)
     except click.ClickException as problem:
         from reconciler.views.safe import in_workflow, one_line, without_workflow_commands
 

@@ -66,6 +66,7 @@ class Dialogue:
         self.progress.pause()
         self.show(planned.plan)
         accepted = confirm(Question.ACCEPT, version=version)
+        self.progress.resume()
         return replace(request, accept_foreign=accepted)
 
     def approve(self, planned: PlanResult, ask: bool) -> Approval:
@@ -74,6 +75,7 @@ class Dialogue:
         self.show(planned.plan)
         answer = self._answer(planned, ask)
         if answer is Approval.GIVEN:
+            self.progress.resume()
             plans = {self.folder: planned.plan}
             self.follow(RunStarted(self.verb, [[self.folder]], plans, digest(plans.values())))
             self.follow(PipelineStarted(self.folder))

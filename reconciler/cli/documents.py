@@ -8,6 +8,7 @@ from reconciler.cli.options.param_types import STDOUT
 from reconciler.core.diagnostics import UserError, error
 from reconciler.system.files import write_output
 from reconciler.views.safe import in_workflow, safe_for_workflows
+from reconciler.views.terminal.live_views import before_output
 
 _FORMAT = re.compile(rb'"format": ?"(reconciler/[a-z]+)"')
 """Every document begins with its format."""
@@ -15,6 +16,7 @@ _FORMAT = re.compile(rb'"format": ?"(reconciler/[a-z]+)"')
 
 def print_document(text: str, format_: str = "json") -> None:
     """Print a document. In GitHub Actions, text that reads as a workflow command is escaped."""
+    before_output()
     sys.stdout.write(safe_for_workflows(text, format_) if in_workflow() else text)
 
 

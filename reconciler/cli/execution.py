@@ -8,16 +8,13 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType
 
-from providers.docker.builders.command_line import end_commands
 from providers.rate_limit import AT_ONCE
-from reconciler.cli import stores
+from reconciler.cli import interruption, stores
 from reconciler.cli.options import TargetOptions
 from reconciler.core.events import Emit
-from reconciler.core.exit_codes import INTERRUPTED
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import Session, session
 from reconciler.engine.validate import ValidatedPipeline, validate
-from reconciler.engine.workers import remove_sockets
 from reconciler.workspace.discovery import stacks_below
 
 
@@ -64,10 +61,6 @@ def shared_session(
     )
 
 
-GRACE = 30.0
-"""Seconds that a run has to end after Ctrl-C: running steps finish, and the lock is released."""
-
-
 class StopSignal(threading.Event):
     """Set at the first Ctrl-C or SIGTERM.
 
@@ -86,35 +79,25 @@ class StopSignal(threading.Event):
 def interruptible() -> Iterator[StopSignal]:
     """Handles Ctrl-C and SIGTERM: the first one sets the signal, the second ends the process at once.
 
-    `GRACE` seconds after the first one, the process is ended in the same way: a server that does not answer
-    may keep a step waiting for much longer.
+    `interruption.GRACE` seconds after the first one, the process is ended in the same way: a server that does
+    not answer may keep a step waiting for much longer.
 
     Raises:
         KeyboardInterrupt: at the first one, if no step runs.
     """
     stop = StopSignal()
 
-    def give_up() -> None:
-        end_commands()
-        text = f"\nstopped {GRACE:g} s after the interruption; the next run settles what this one left open\n"
-        os.write(2, text.encode())
-        remove_sockets()
-        os._exit(INTERRUPTED)
-
-    grace = threading.Timer(GRACE, give_up)
-    grace.daemon = True
+    grace = interruption.end_later()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
-            end_commands()
-            remove_sockets()
-            os._exit(INTERRUPTED)
+            interruption.end_now()
         stop.set()
         grace.start()
         if not stop.steps_running:
             raise KeyboardInterrupt
         if not stop.is_shown:
-            text = f"interrupted: waiting up to {GRACE:g} s for running steps to finish"
+            text = f"interrupted: waiting up to {interruption.GRACE:g} s for running steps to finish"
             os.write(2, f"\n{text}; interrupt again to stop now\n".encode())
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from reconciler.views.safe import one_line
+from reconciler.views.terminal.progress import paused
 
 if TYPE_CHECKING:
     from reconciler.core.plan import Plan
@@ -40,7 +41,8 @@ def waited() -> float:
 def _waiting() -> Iterator[None]:
     start = time.monotonic()
     try:
-        yield
+        with paused():
+            yield
     finally:
         _waits.append(time.monotonic() - start)
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from providers.errors import ProviderError
 from providers.timeouts import answer_timeout
-from providers.waits import SILENCE, Silence, SilenceEnd
+from providers.waits import SILENCE, Silence, SilenceEnd, pending
 from reconciler.cli import options
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit
@@ -37,7 +37,8 @@ def store(emit: Emit, url: str | None = None) -> Store:
         assert url is not None, "only buckets announce silence"
         emit(SilenceEnd(url) if silent is None else Silence(url, silent, patience))
 
-    return open_store(url, patience=patience, watcher=Watcher(announce, SILENCE))
+    watcher = Watcher(announce, SILENCE, lambda: pending(url or ""))
+    return open_store(url, patience=patience, watcher=watcher)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
@@ -36,10 +36,12 @@ class Watcher(NamedTuple):
         announce: called from the waiting thread: with the seconds waited so far while the bucket does not
             respond, then with None when it does.
         every: seconds without a response until the first announcement, and between further ones.
+        pending: entered for each request while it waits for its answer.
     """
 
     announce: Callable[[float | None], None]
     every: float
+    pending: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 WITNESS: Final = "clock"
@@ -301,7 +303,7 @@ class Objects:
         """
         if self._watcher is None:
             return call()
-        (announce, every), result, silences = self._watcher, Future[T](), 0
+        (announce, every, pending), result, silences = self._watcher, Future[T](), 0
 
         def run() -> None:
             try:
@@ -311,9 +313,10 @@ class Objects:
 
         threading.Thread(target=run, name=f"request to {self.url}", daemon=True).start()
         try:
-            while not wait((result,), every).done:
-                silences += 1
-                announce(silences * every)
+            with pending():
+                while not wait((result,), every).done:
+                    silences += 1
+                    announce(silences * every)
         finally:
             if silences:
                 announce(None)

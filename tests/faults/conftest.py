@@ -16,6 +16,7 @@ from providers.sandbox import Sandbox
 from providers.sandbox.settings import Settings
 from reconciler.pipeline.classes import runner
 from tests.conftest import EXAMPLES, Cli, copy_example
+from tests.faults.far_ends import User, signed_in
 from tests.faults.warm import Warm
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -231,3 +232,10 @@ def warm() -> Iterator[Warm]:
         pytest.skip("processes that are gone are told from living ones on Linux only")
     with Warm() as process:
         yield process
+
+
+@pytest.fixture
+def far_user(cli: Cli, environments: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[User]:
+    """A user whose commands use two platforms, a registry and a bucket."""
+    with signed_in(cli, environments, monkeypatch) as user:
+        yield user

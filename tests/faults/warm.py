@@ -80,11 +80,13 @@ class Warm:
         gate: Path | None = None,
         environment: Mapping[str, str] | None = None,
         grace: float | None = None,
+        stdin: Path = Path(os.devnull),
     ) -> Run:
         """Fork a run at `folder`, in the environment of this process; it goes on by itself.
 
         Args:
             grace: seconds for running steps after Ctrl-C.
+            stdin: the file that it reads.
         """
         self._runs += 1
         out, err = (folder / f".run-{self._runs}.{name}" for name in ("out", "err"))
@@ -96,6 +98,7 @@ class Warm:
                 "arguments": list(arguments),
                 "folder": str(folder),
                 "environment": {**os.environ, **(environment or {})},
+                "in": str(stdin),
                 "out": str(out),
                 "err": str(err),
                 "dies": [dies.at, dies.number, dies.after] if dies else None,
@@ -157,7 +160,7 @@ def _run(asked: Mapping[str, Any]) -> None:
     try:
         for name, number in (("out", 1), ("err", 2)):
             os.dup2(os.open(asked[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(os.open(asked["in"], os.O_RDONLY), 0)
         os.chdir(asked["folder"])
         os.environ.clear()
         os.environ.update(asked["environment"])
@@ -166,9 +169,9 @@ def _run(asked: Mapping[str, Any]) -> None:
         if asked["dies"]:
             _die(*asked["dies"])
         if asked["grace"] is not None:
-            from reconciler.cli import execution
+            from reconciler.cli import interruption
 
-            execution.GRACE = asked["grace"]
+            interruption.GRACE = asked["grace"]
         if asked["gate"]:
             Path(f"{asked['gate']}.{os.getpid()}").touch()
             with Path(asked["gate"]).open("rb") as gate:

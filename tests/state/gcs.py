@@ -5,6 +5,7 @@ generation of its own: https://cloud.google.com/storage/docs/xml-api/reference-h
 Anything else that it is asked is answered with 400, so that nothing passes that it does not know.
 """
 
+import socket
 import threading
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -24,6 +25,9 @@ class Gcs:
         self.objects: dict[str, tuple[int, datetime, bytes]] = {}
         self.generation = 1
         self.refusals: list[int] = []  # status codes of the next responses to writes
+        self.hangs_from: int | None = None  # the number of the first request that gets no response
+        self.requests = 0
+        self.hung = threading.Event()
         self.turn = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -77,6 +81,17 @@ def _handler(server: Gcs) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
         wbufsize = -1
+
+        def parse_request(self) -> bool:
+            is_valid = super().parse_request()
+            with server.turn:
+                server.requests += 1
+                hangs = server.hangs_from is not None and server.requests >= server.hangs_from
+            if hangs:
+                server.hung.set()
+                self.connection.recv(1 << 16, socket.MSG_WAITALL)  # until the client has gone
+                self.close_connection = True
+            return is_valid and not hangs
 
         def do_PUT(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))

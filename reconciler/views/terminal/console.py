@@ -14,6 +14,7 @@ from reconciler.core.diagnostics import Severity
 from reconciler.core.diff import ChangeClass
 from reconciler.core.plan import Action
 from reconciler.views.safe import in_workflow, on_one_line, visible, without_workflow_commands
+from reconciler.views.terminal.live_views import before_output
 
 STYLES = {
     Action.CREATE: "green",
@@ -42,6 +43,7 @@ class _Console(Console):
     """
 
     def print(self, *objects: Any, **options: Any) -> None:
+        before_output(self)
         texts = [Text(item) if isinstance(item, str) else item for item in objects]
         plain = self.color_system is None and not self.is_terminal and not options
         if plain and all(isinstance(item, Text) for item in texts):

@@ -2,57 +2,113 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 
-from providers.waits import Exchange
+from providers.waits import LONGEST_SILENCE, SLOW, Exchange
 from reconciler.core.events import Event, Notice, PipelineEvent
 from reconciler.views.terminal.console import is_quiet
+from reconciler.views.terminal.live_views import live_views
 
 if TYPE_CHECKING:
     from reconciler.views.terminal.event_renderer import EventRenderer
 
 
+_TICK = 0.25  # seconds
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """Nothing is drawn and no line is printed meanwhile: the user is asked."""
+    views = [view for view in live_views if isinstance(view, ProgressView) and not view.is_paused]
+    for view in views:
+        view.pause()
+    try:
+        yield
+    finally:
+        for view in views:
+            view.resume()
+
+
 class ProgressView:
     """Renders events on stderr. Thread-safe. A context manager, which removes all bars at the end.
 
-    The renderer is imported with the first event: bars take long to import, and many commands need none.
+    A run is never silent for long while it is open: see `tick`. The renderer is imported when there is
+    something to show: bars take long to import, and many commands need none.
 
     Args:
         clock: returns seconds, for rates and intervals.
     """
 
     def __init__(self, err: Console, clock: Callable[[], float] = time.monotonic) -> None:
-        self._err = err
+        self.err = err
         self._clock = clock
         self._renderer: EventRenderer | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._quiet_since = clock()
+        self.is_paused = False
+        self._ended = threading.Event()
 
     def __enter__(self) -> Self:
+        self.resume()
+        live_views.append(self)
+        if not is_quiet():
+            threading.Thread(target=self._tick_regularly, name="progress", daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ended.set()
+        live_views.remove(self)
         self.pause()
 
     def pause(self) -> None:
-        """Remove all bars, to print or to prompt. The next event shows them again."""
-        if self._renderer is not None:
-            self._renderer.pause()
+        """Remove all bars, to print or to prompt. `resume` or the next event shows them again."""
+        with self._lock:
+            self.is_paused = True
+            self.clear()
+
+    def clear(self) -> None:
+        """Remove all bars, for a line that is printed next."""
+        with self._lock:
+            self._quiet_since = self._clock()
+            if self._renderer is not None:
+                self._renderer.pause()
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        with self._lock:
+            self.is_paused = False
+            self._quiet_since = self._clock()
 
     def __call__(self, event: Event) -> None:
         inner = event.event if isinstance(event, PipelineEvent) else event
         if not is_quiet() or isinstance(inner, Notice | Exchange):
+            if self.is_paused:
+                self.resume()
             self._loaded()(event)
+
+    def tick(self) -> None:
+        """Say what the run waits for if nothing was shown for too long, see `LONGEST_SILENCE` and `SLOW`."""
+        with self._lock:
+            longest = SLOW if self.err.is_interactive else LONGEST_SILENCE
+            if not self.is_paused and self._clock() - self._quiet_since >= longest:
+                self._loaded().tick(self._quiet_since)
+
+    def _tick_regularly(self) -> None:
+        with suppress(OSError):  # nobody reads the log any more; the run finds that out with its next line
+            while not self._ended.wait(_TICK):
+                self.tick()
 
     def _loaded(self) -> "EventRenderer":
         with self._lock:
             if self._renderer is None:
                 from reconciler.views.terminal.event_renderer import EventRenderer
 
-                self._renderer = EventRenderer(self._err, self._clock)
+                self._renderer = EventRenderer(self.err, self._clock)
             return self._renderer

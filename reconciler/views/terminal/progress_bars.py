@@ -94,10 +94,14 @@ class ProgressBars:
             self._ended.pop(key, None)
         self._unmeasured.pop(address, None)
 
+    def show_in(self, live: Live) -> None:
+        """Start and stop this part of the terminal instead of their own; it renders these bars and more."""
+        self._progress.live = live
+
     @property
-    def live(self) -> Live:
-        """The part of the terminal with the bars."""
-        return self._progress.live
+    def is_empty(self) -> bool:
+        """Whether there is no bar."""
+        return not self._lines
 
     def stop(self) -> None:
         """Remove all bars. The next `show` adds them again."""
