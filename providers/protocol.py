@@ -269,6 +269,9 @@ class SelectedBuilder(Protocol):
     @property
     def reason(self) -> str: ...
 
+    def check(self) -> None:
+        """Check everything that a build needs. Writes nothing. Raises ProviderError."""
+
 
 @runtime_checkable
 class PublishedKind(ResourceKind, Protocol):

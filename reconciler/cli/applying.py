@@ -18,7 +18,7 @@ from reconciler.core.events import Emit, Event, PipelineEvent, StepStarted
 from reconciler.core.plan import Plan
 from reconciler.core.runs import Follow, PipelineStarted, RunEnded, RunReport, RunResult, RunStarted
 from reconciler.engine.apply import ApplyRequest, ApplyResult, ApplyStatus, Approval, apply_plan
-from reconciler.engine.plan import PlanResult
+from reconciler.engine.plan import PlanResult, check_builders
 from reconciler.engine.problems import diagnostics_of
 from reconciler.engine.requests import ApplyOptions, Consent, PlanRequest
 from reconciler.engine.run_results import applied_run, failed_run
@@ -70,7 +70,7 @@ class Dialogue:
         return replace(request, accept_foreign=accepted)
 
     def approve(self, planned: PlanResult, ask: bool) -> Approval:
-        """Show the plan, and ask for approval."""
+        """Show the plan, and ask for approval. Raises UserError: an image cannot be built."""
         self.progress.pause()
         self.show(planned.plan)
         answer = self._answer(planned, ask)
@@ -99,6 +99,7 @@ class Dialogue:
         if self.consent.yes or not ask:
             return Approval.GIVEN
         if prompts.is_interactive():
+            check_builders(planned)
             is_given = confirm(self.question, [planned.plan])
             return Approval.GIVEN if is_given else Approval.DECLINED
         return Approval.UNATTENDED if self.needs_yes(planned) else Approval.GIVEN

@@ -41,12 +41,13 @@ def destroy_stack(
         session,
         stack,
         git_commit(Path.cwd()),
-        lambda _: _plan(session, stack, plan_request),
+        lambda _: plan_destroy(session, stack, plan_request),
         request,
     )
 
 
-def _plan(session: Session, stack: Stack, request: PlanRequest) -> PlanResult:
+def plan_destroy(session: Session, stack: Stack, request: PlanRequest) -> PlanResult:
+    """The plan to delete what the state of a stack has. Reads only. Raises as `destroy_stack`."""
     stored = session.store.load(str(stack))
     if stored is None or not (stored.resources or stored.intents):
         detail = f"See what it had: reconciler state history '{stack}'"

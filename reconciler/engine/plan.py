@@ -16,7 +16,7 @@ from providers.docker.source.key import Announce, ImageSource, SourceKey
 from providers.docker.verdicts import ImageWay
 from providers.errors import ProviderError
 from providers.json_value import JSON
-from providers.protocol import Published, ResourceKind, is_published
+from providers.protocol import Published, ResourceKind, SelectedBuilder, is_published
 from providers.reasons import Reason, Refusal, WayOut
 from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors, info, warning
 from reconciler.core.events import Note
@@ -528,13 +528,35 @@ def _is_built(planned: PlanResult, step: Step) -> bool:
 def _selected_builders(
     plan: Plan, desired: Graph, remote_state: RemoteState, kinds: Mapping[str, ResourceKind]
 ) -> Iterator[Diagnostic]:
-    """The builder of each build, and why it is selected. Checks no builder if nothing is built."""
+    """The builder of each build, and why it is selected."""
+    for address, builder in _builders(plan, desired, remote_state, kinds):
+        yield info(f"built by {builder.name}: {builder.reason}", address=str(address))
+
+
+def check_builders(planned: PlanResult) -> None:
+    """Check that this machine can build what the plan builds. Writes nothing.
+
+    Raises:
+        UserError: it cannot.
+    """
+    for address, builder in _builders(planned.plan, planned.desired, planned.remote_state, planned.kinds):
+        try:
+            builder.check()
+        except ProviderError as problem:
+            summary = f"{'/'.join(address.name)} cannot be built, so nothing was changed"
+            raise UserError(provider_diagnostic(problem, summary, address=address)) from None
+
+
+def _builders(
+    plan: Plan, desired: Graph, remote_state: RemoteState, kinds: Mapping[str, ResourceKind]
+) -> Iterator[tuple[Address, SelectedBuilder]]:
+    """The builder of each step that builds. Looks for none if nothing is built."""
     for step in plan.steps:
         kind, resource = kinds[step.address.kind], desired.get(step.address)
         if is_published(kind) and step.writes and not step.refusal and resource is not None:
             builder = kind.builder_for(remote_state.found.get(step.address), resource.fields)
             if builder is not None:
-                yield info(f"built by {builder.name}: {builder.reason}", address=str(step.address))
+                yield step.address, builder
 
 
 def _distinct_problems(

@@ -1,6 +1,8 @@
 """A mistyped command, option, pipeline, address or field gets the nearest suggestion that does no harm."""
 
+import json
 import re
+import shutil
 import string
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ from reconciler.cli import COMMANDS
 from reconciler.cli.mistyped import RISKY_COMMANDS, RISKY_OPTIONS, unknown_option
 from reconciler.pipeline.suggestions import did_you_mean
 from tests.conftest import Cli, copy_example
+from tests.schemas import FORMATS, valid
 from tests.test_words import commands
 
 EVERY = dict(commands())
@@ -100,7 +103,15 @@ def test_a_slip_in_a_command(typed: str, shown: str, cli: Cli) -> None:
     assert shown in ended.err
 
 
-@pytest.mark.parametrize("command", sorted({*COMMANDS} - {"apply", "deploy"}))
+DRY = {"adopt", "apply", "bump", "deploy", "destroy", "promote", "rollback"}
+
+
+def test_the_commands_that_change_more_than_the_state_have_a_dry_run() -> None:
+    names = {name for name, command in EVERY.items() if "--dry-run" in long_options(command)}
+    assert {name.removeprefix("reconciler ") for name in names} == DRY
+
+
+@pytest.mark.parametrize("command", sorted({*COMMANDS} - DRY))
 def test_a_dry_run_is_never_answered_with_something_that_writes(command: str, cli: Cli) -> None:
     ended = cli(command, "--dry-run")
     assert ended.code == 2
@@ -152,7 +163,11 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(command: str, cli: Cli, sa
     [
         ("apply --plan plan.json", "--plan"),
         ("apply --all --shard 1/2", "--shard"),
-        ("apply --json run.json", "--json"),
+        ("apply --junit run.xml", "--junit"),
+        ("apply -o ndjson", "--events"),
+        ("promote --from STAGING --to PROD --out plan.json", "--out"),
+        ("rollback -o junit", "--junit"),
+        ("destroy --stack x -o junit", "--junit"),
         ("deploy --cpu 0", "--cpu"),
     ],
 )
@@ -163,3 +178,58 @@ def test_a_dry_run_refuses_options_that_it_would_ignore(
     assert ended.code == 2
     assert f"--dry-run applies nothing, so it has no use for {name}" in ended.err
     assert [*Path.cwd().iterdir()] == []
+
+
+@pytest.mark.parametrize("options", [(), ("--env", "CUSTOM"), ("--all",)])
+@pytest.mark.parametrize("command", ["apply", "deploy", "destroy", "rollback"])
+def test_a_dry_run_writes_the_plan_as_json_and_nothing_else(
+    command: str, options: tuple[str, ...], cli: Cli, sandbox: Sandbox
+) -> None:
+    folder = copy_example("dataset_cleanup", cli.folder, sandbox.registry)
+    assert cli("apply", "dataset_cleanup", "--yes").code == 0
+    if command == "rollback":
+        text = (folder / "config.toml").read_text()
+        (folder / "config.toml").write_text(text.replace('description = "', 'description = "More: '))
+        assert cli("apply", "dataset_cleanup", "--yes").code == 0
+    elif command != "destroy":
+        text = (folder / "config.toml").read_text()
+        (folder / "config.toml").write_text(text.replace('description = "', 'description = "More: '))
+    before, history = (folder / "config.toml").read_bytes(), cli("state", "history", "dataset_cleanup").out
+    sandbox.clear_requests()
+    selected = options if "--all" in options else ("dataset_cleanup", *options)
+
+    ended = cli(command, *selected, "--dry-run", "-o", "json")
+
+    assert ended.code == 0, ended.err
+    document = json.loads(ended.out)
+    valid(document, FORMATS[document["format"]])
+    (plan,) = document["plans"] if "--all" in options else [document]
+    assert {step["action"] for step in plan["steps"]} - {"noop"}
+    assert sandbox.writes() == []
+    assert cli("state", "history", "dataset_cleanup").out == history
+    assert (folder / "config.toml").read_bytes() == before
+
+
+def test_a_dry_run_of_bump_and_adopt_shows_what_would_be_written(cli: Cli, sandbox: Sandbox) -> None:
+    folder = copy_example("dataset_cleanup", cli.folder, sandbox.registry)
+    assert cli("apply", "dataset_cleanup", "--yes").code == 0
+    sandbox.platform.edit_processing("dataset_cleanup", default_cpu=7)
+    before = (folder / "config.toml").read_bytes()
+    assert "1.0.0 -> 1.0.1" in cli("bump", "patch", "dataset_cleanup", "--dry-run").out
+    ended = cli("adopt", "dataset_cleanup", "--dry-run")
+    assert ended.code == 0, ended.err
+    assert '+cpu = "7"' in ended.err
+    assert "Nothing was written." in ended.err
+    assert (folder / "config.toml").read_bytes() == before
+
+
+def test_a_dry_run_of_a_stack_without_a_folder(cli: Cli, sandbox: Sandbox) -> None:
+    folder = copy_example("dataset_cleanup", cli.folder, sandbox.registry)
+    assert cli("apply", "dataset_cleanup", "--yes").code == 0
+    shutil.rmtree(folder)
+    sandbox.clear_requests()
+    ended = cli("destroy", "--stack", "dataset_cleanup", "--dry-run", "-o", "json")
+    assert ended.code == 0, ended.err
+    assert "delete" in {step["action"] for step in json.loads(ended.out)["steps"]}
+    assert sandbox.writes() == []
+    assert cli("destroy", "--stack", "dataset_cleanup", "--yes").code == 0

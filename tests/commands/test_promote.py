@@ -11,6 +11,7 @@ import pytest
 from providers.docker.registry.client import RegistryClient
 from providers.sandbox import Sandbox
 from tests.conftest import Cli, Ended, copy_example, training
+from tests.schemas import valid
 from tests.stories.test_stories import git
 
 NAME = "dataset_cleanup"
@@ -58,6 +59,18 @@ def stack_in_live(sandbox: Sandbox) -> str:
 
 def blobs_sent(sandbox: Sandbox) -> list[str]:
     return [one["path"] for one in sandbox.writes(service="registry") if one["method"] == "PATCH"]
+
+
+def test_a_dry_run_shows_the_promotion_and_writes_nothing(
+    cli: Cli, environments: Sandbox, pipeline: Path
+) -> None:
+    before = digests(environments)
+    ended = succeed(promote(cli, "--final", "--dry-run", "-o", "json"))
+    plan = json.loads(ended.out)
+    valid(plan, "plan")
+    assert plan["promotion"]["version"] == "1.0.1"
+    assert digests(environments) == before
+    assert environments.writes() == []
 
 
 def test_a_candidate_becomes_a_version_of_the_same_digest_without_a_build(

@@ -156,3 +156,16 @@ def test_answers_before_an_interruption_are_kept(cli: Cli, sandbox: Sandbox, tra
         screen.expect("Enter for Detector, your last answer")
         screen.interrupt()
         assert screen.end() == 130
+
+
+@pytest.mark.parametrize("command", ["apply", "deploy"])
+def test_the_builder_is_checked_before_the_only_question(command: str, cli: Cli, sandbox: Sandbox) -> None:
+    folder = copy_example("dataset_cleanup", cli.folder, sandbox.registry)
+    edit(folder, {("reconciler", "image", "base"): f"{sandbox.registry}/base/missing:1"})
+    before = len(sandbox.writes())
+    with terminal(command, folder.name, cwd=cli.folder, environment=os.environ) as screen:
+        screen.expect("Plan: ")
+        screen.expect("cannot be built, so nothing was changed")
+        assert screen.end() == 1
+        assert "[Y/n]" not in screen.shown
+    assert len(sandbox.writes()) == before

@@ -23,6 +23,7 @@ class _AdoptTargetType(click.ParamType[AdoptTarget]):
 @click.argument("targets", metavar="[ADDR[#FIELD]]...", type=_AdoptTargetType(), nargs=-1)
 @options.where
 @options.take
+@click.option("--dry-run", is_flag=True, help="Show the changes of the files, and write nothing.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for approval.")
 @options.classes
 def command(**arguments: Any) -> int:

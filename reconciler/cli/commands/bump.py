@@ -11,6 +11,7 @@ from reconciler.pipeline.bumps import Bump
 @click.command("bump")
 @click.argument("kind", metavar="KIND", type=click.Choice([kind.value for kind in Bump]))
 @options.pipelines
+@click.option("--dry-run", is_flag=True, help="Show the next version, and write nothing.")
 def command(**arguments: Any) -> int:
     """Write the next version and its image tag into the config.toml of each selected pipeline.
 

@@ -19,6 +19,7 @@ from reconciler.cli.outputs import run_outputs
 )
 @options.where
 @click.option("--prune", is_flag=True, help="Delete models and model versions, too.")
+@options.dry_run
 @options.approval("Do not ask for approval.")
 @options.side_by_side
 @options.applying

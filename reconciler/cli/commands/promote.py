@@ -26,6 +26,7 @@ from reconciler.cli.outputs import run_outputs
     type=click.Path(path_type=Path, dir_okay=False),
     help="Save the plan for apply --plan FILE, and apply nothing.",
 )
+@options.dry_run
 @options.approval("Do not ask for approval; allow inputs to be deleted and replaced.")
 @options.side_by_side
 @options.applying

@@ -19,6 +19,7 @@ from reconciler.cli.outputs import run_outputs
     "version, or before a run that failed.",
 )
 @click.option("--write", is_flag=True, help="Also write the restored version into config.toml.")
+@options.dry_run
 @options.approval("Do not ask for approval; allow inputs to be deleted and replaced.")
 @options.side_by_side
 @options.applying

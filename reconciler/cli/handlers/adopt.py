@@ -36,6 +36,7 @@ def run(
     targets: tuple[AdoptTarget, ...],
     where: options.TargetOptions,
     take: tuple[Address, ...],
+    dry_run: bool,
     yes: bool,
     read_options: ReadOptions,
 ) -> int:
@@ -61,6 +62,9 @@ def run(
         adopted = adoption(planned, targets, progress)
     if adopted.written:
         print_config(adopted, err)
+        if dry_run:
+            err.print("Nothing was written.")
+            return DONE
         if not yes and prompts.is_interactive() and not confirm(Question.WRITE):
             err.print("Nothing was written.")
             return FAILED

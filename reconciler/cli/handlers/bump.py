@@ -18,7 +18,7 @@ from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
 
 
-def run(kind: str, selection: options.Selection) -> int:
+def run(kind: str, selection: options.Selection, dry_run: bool) -> int:
     out, err = console(sys.stdout), console(sys.stderr)
     codes = {DONE}
 
@@ -28,14 +28,14 @@ def run(kind: str, selection: options.Selection) -> int:
 
     for folder in selection.folders(failed, stores.store):
         try:
-            out.print(_bump(Bump(kind), folder))
+            out.print(_bump(Bump(kind), folder, is_written=not dry_run))
         except UserError as problem:
             failed(problem)
     return worst(codes)
 
 
-def _bump(kind: Bump, folder: Path) -> Text:
-    """Write the next version of one pipeline, and return what changed. Raises UserError."""
+def _bump(kind: Bump, folder: Path, *, is_written: bool) -> Text:
+    """Write the next version of one pipeline, and return what changes. Raises UserError."""
     path = folder / FILE_NAME
     with locked(path):
         loaded = load(folder, shared=options.workspace().shared())
@@ -44,7 +44,9 @@ def _bump(kind: Bump, folder: Path) -> Text:
         before = loaded.config.metadata.version
         _check(kind, loaded)
         after = bump(before, kind)
-        replace_file(path, apply_edits(loaded.on_disk, edits_of(after)).encode())
+        edited = apply_edits(loaded.on_disk, edits_of(after)).encode()
+        if is_written:
+            replace_file(path, edited)
     versions = (f"{before} -> ", ""), (str(after), "bold")
     return Text.assemble(f"{path}  version ", *versions, f", image_tag {channel_tag(after)}")
 

@@ -2,9 +2,11 @@
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 import click
 
@@ -36,6 +38,11 @@ from reconciler.views.terminal.plans import print_plan, print_refusals
 from reconciler.views.terminal.progress import ProgressView
 from state.errors import StateError
 
+MakePlan = Callable[[Session, ValidatedPipeline], Plan]
+
+PLAN_FORMATS: Final = ("json", "markdown", "html")
+"""The formats that a plan can be written in."""
+
 
 def run(
     selection: options.Selection,
@@ -47,7 +54,15 @@ def run(
     rps: float | None,
     executor: str | None,
     read_options: ReadOptions,
+    make: MakePlan | None = None,
+    search: bool = True,
 ) -> int:
+    """Show the plans, write them as requested, and save them.
+
+    Args:
+        make: makes the plan of a pipeline. Default: that of the files, or a promotion, as requested.
+        search: whether to search the sources for secrets.
+    """
     if executor is not None:
         where = where.explicit()  # workers have other variables
     shown, err = terminal(outputs), console(sys.stderr)
@@ -70,9 +85,9 @@ def run(
     with ProgressView(err) as progress:
         result = inspect_all(
             folders,
-            where.reads(read_options, search=True),
+            where.reads(read_options, search=search),
             partial(execution.shared_session, where, rps),
-            partial(_plan, request),
+            make or partial(_plan, request),
             progress,
             workers_of(executor, where),
         )
@@ -118,19 +133,20 @@ def dry_run(
     outputs: Outputs,
     read_options: ReadOptions,
     *,
-    unused: Mapping[str, object],
+    unused: Mapping[str, object] = MappingProxyType({}),
+    make: MakePlan | None = None,
+    search: bool = True,
 ) -> int:
     """Run `plan` with the arguments of a command that applies.
 
     Args:
         unused: options that a plan has no use for, with their values. None may be set.
+        make, search: as for `run`.
 
     Raises:
         UsageError: one of them is set, or an option for a report about what was applied.
     """
-    reports = {f"--{name}": True for name in outputs.places if name not in ("markdown", "html")}
-    if extra := [name for name, value in {**unused, **reports}.items() if value]:
-        raise click.UsageError(f"--dry-run applies nothing, so it has no use for {', '.join(extra)}")
+    refuse_unused(unused, outputs)
     return run(
         selection,
         where,
@@ -141,7 +157,29 @@ def dry_run(
         rps=fleet_options.rps,
         executor=fleet_options.executor,
         read_options=read_options,
+        make=make,
+        search=search,
     )
+
+
+def show_plan(plan: Plan, outputs: Outputs) -> None:
+    """Show the plan of one stack, and write it as requested. Raises UserError: it could not be written."""
+    json_place, err = outputs.places.get("json"), console(sys.stderr)
+    if json_place is not None:
+        write_document(json_place, plan_text(plan))
+    if json_place != STDOUT:
+        print_plan(plan, terminal(outputs))
+    print_diagnostics(plan.diagnostics, err)
+    if json_place != STDOUT:
+        print_refusals(plan, err)
+    write_plans([plan], [], outputs)
+
+
+def refuse_unused(unused: Mapping[str, object], outputs: Outputs) -> None:
+    """Raise UsageError for options that `--dry-run` has no use for, with a value, and for such formats."""
+    reports = {f"--{name}": True for name in outputs.places if name not in PLAN_FORMATS}
+    if extra := [name for name, value in {**unused, **reports}.items() if value]:
+        raise click.UsageError(f"--dry-run applies nothing, so it has no use for {', '.join(extra)}")
 
 
 def _text(plans: Sequence[Plan], errors: Sequence[Diagnostic], only_one: bool) -> str:

@@ -27,6 +27,7 @@ def run(
     final: bool,
     request: PlanRequest,
     out: Path | None,
+    dry_run: bool,
     consent: Consent,
     fleet_options: FleetOptions,
     apply_options: ApplyOptions,
@@ -34,6 +35,11 @@ def run(
     read_options: ReadOptions,
 ) -> int:
     request = replace(request, promote=PromoteRequest(_source(source, where), final))
+    if dry_run:
+        from reconciler.cli.handlers import plan
+
+        unused = {"--out": out}
+        return plan.dry_run(selection, where, request, fleet_options, outputs, read_options, unused=unused)
     if out is not None:
         return _save(selection, where, request, out, consent, fleet_options, outputs, read_options)
     return apply_files(
