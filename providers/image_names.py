@@ -5,6 +5,7 @@ Docker Hub has several names, and its own may be left out: `app`, `docker.io/app
 """
 
 import ipaddress
+from functools import lru_cache
 from typing import Final
 
 HUB: Final = "docker.io"
@@ -12,6 +13,7 @@ _ALIASES: Final = frozenset({HUB, "index.docker.io", "registry-1.docker.io"})
 _OFFICIAL: Final = "library/"
 
 
+@lru_cache(maxsize=10_000)  # a plan asks for the same names several times
 def split_name(name: str) -> tuple[str, str]:
     """The registry and the path of a repository, as Docker reads its name. The name may be invalid."""
     first, slash, rest = name.partition("/")
@@ -29,6 +31,7 @@ def normal_registry(name: str) -> str:
     return HUB if host in _ALIASES else host
 
 
+@lru_cache(maxsize=1000)
 def is_loopback(host: str) -> bool:
     """Whether a host (without port) is this machine: "localhost", 127.0.0.0/8 or ::1.
 
@@ -57,6 +60,7 @@ def _normal_host(text: str) -> str:
     return host if port == usual and _is_host(host) else f"{host}:{port}"
 
 
+@lru_cache(maxsize=10_000)
 def normal_name(name: str) -> str:
     """The shortest name of the same repository: `user/app`, `app`, `reg.io/team/app`.
 

@@ -4,8 +4,9 @@ Connects the register of the session with the rules, which are pure: `core.claim
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 
 from providers.protocol import Exclusive, KindFacts
 from providers.regular_files import real_path
@@ -50,6 +51,7 @@ class PlanClaims:
     apply_command: str
     own: frozenset[str] = frozenset()
     waived: frozenset[OtherClaim] = frozenset()
+    _files: dict[Path, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         store, name = self.session.store, str(self.stack)
@@ -181,14 +183,25 @@ class PlanClaims:
         resource = self.desired.get(address)
         if self.pipeline is None or resource is None or resource.declared is None:
             return ""
-        return place_of(self.pipeline, resource.declared)
+        origin = resource.declared
+        if origin.file not in self._files:  # most resources have the same
+            self._files[origin.file] = _shown_file(self.pipeline, origin.file)
+        return _with_line(self._files[origin.file], origin)
 
 
 def place_of(pipeline: Pipeline, origin: Origin) -> str:
     """The place of an origin, from the root of the workspace: `pipelines/a/config.toml:12`."""
-    root, file = pipeline.loaded.shared.root, origin.file
-    if root is not None and (real := real_path(file.parent)).is_relative_to(real_path(root)):
-        text = (real / file.name).relative_to(real_path(root)).as_posix()
-    else:
-        text = str(file)
-    return text if origin.line is None else f"{text}:{origin.line}"
+    return _with_line(_shown_file(pipeline, origin.file), origin)
+
+
+def _with_line(file: str, origin: Origin) -> str:
+    return file if origin.line is None else f"{file}:{origin.line}"
+
+
+def _shown_file(pipeline: Pipeline, file: Path) -> str:
+    """The path of a file from the root of the workspace; unchanged if it is not below it."""
+    root = pipeline.loaded.shared.root
+    if root is None:
+        return str(file)
+    place, top = real_path(file.parent) / file.name, real_path(root)
+    return place.relative_to(top).as_posix() if place.is_relative_to(top) else str(file)

@@ -25,7 +25,8 @@ class ReadOptions:
         timeout: seconds that running a class may take.
         environment: the environment whose overlay of config.toml applies; None for no overlay.
         shared: settings of the workspace.
-        state_files: files that the state store writes. None of them may be part of an image.
+        state_files: files that the state store writes, in folders without links. None of them may be part of
+            an image.
         search: search the source for secrets while it is hashed. A command that plans writes does.
     """
 

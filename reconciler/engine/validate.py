@@ -102,9 +102,10 @@ def _state_problems(source: ImageSource, state_files: Collection[Path]) -> list[
     Raises:
         RefusedError: the ignore file cannot be read.
     """
+    if not state_files:
+        return []
     folder = real_path(source.folder)
-    places = [real_path(file.parent) / file.name for file in state_files]
-    files = [place.relative_to(folder) for place in places if place.is_relative_to(folder)]
+    files = [file.relative_to(folder) for file in state_files if folder in file.parents]
     if not files:
         return []
     new_folders = [parent for parent in files[0].parents if not (folder / parent).exists()]

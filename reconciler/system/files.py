@@ -20,6 +20,8 @@ from reconciler.core.diagnostics import BusyError, UserError, error
 
 def display_path(path: Path) -> str:
     """A path relative to the current folder if it is below it, with `/`."""
+    if not path.is_absolute() and os.pardir not in path.parts:
+        return path.as_posix()
     relative = os.path.relpath(path)
     return (path if relative.startswith(os.pardir) else Path(relative)).as_posix()
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from providers.regular_files import real_path
 from reconciler.cli.options.command import Command
 from reconciler.cli.options.targets import state_url, workspace
 from reconciler.engine.requests import ReadOptions
@@ -52,6 +53,5 @@ def read_options_of(arguments: Mapping[str, Any]) -> ReadOptions | None:
     from state.stores.opening import state_files
 
     python, static_only, timeout = (arguments[name] for name in _READING)
-    return ReadOptions(
-        python, static_only, timeout, shared=workspace().shared(), state_files=state_files(state_url())
-    )
+    files = tuple(real_path(file.parent) / file.name for file in state_files(state_url()))
+    return ReadOptions(python, static_only, timeout, shared=workspace().shared(), state_files=files)
