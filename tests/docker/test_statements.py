@@ -284,10 +284,11 @@ def test_referrers_of_other_tools_stay(address: str, source: ImageSource) -> Non
         assert len(list(statements(registry, digest))) == 1
 
 
+@pytest.mark.parametrize("times", [1, 3, 4])
 def test_a_list_that_another_tool_overwrites_is_written_again(
-    registry: Registry, push_base: Callable[..., str], folder: Path
+    times: int, registry: Registry, push_base: Callable[..., str], folder: Path
 ) -> None:
-    """Without referrers in the registry, the list is a tag, and its last writer wins."""
+    """Without referrers in the registry, the list is a tag. A run writes it four times."""
     source = ImageSource(folder=folder, base=push_base(registry, f"{folder.name}/base"))
     with proxy_to(registry.address) as door:
         here = Machine(f"{door.address}/{folder.name}/app", source)
@@ -298,17 +299,19 @@ def test_a_list_that_another_tool_overwrites_is_written_again(
             def overwrite(method: str, path: str, body: bytes) -> Answer | None:
                 tag = path.rpartition("/")[2]
                 is_list = method == "GET" and tag.startswith("sha256-")
-                if is_list and not overwritten and other.digest(tag) is not None:
+                is_new = len(overwritten) < len(door.requests("PUT", "/manifests/sha256-"))
+                if is_list and is_new and len(overwritten) < times:
                     overwritten.append(tag)
                     other.put_manifest(tag, OCI_INDEX, empty)
                 return None
 
             door.interfere = overwrite
-            with pytest.raises(TransientError, match=r"another tool wrote .* at the same moment"):
-                here.publish()
-            assert len(overwritten) == 1
-            assert other.digest("1.0.0") is None
+            if times == 4:
+                with pytest.raises(TransientError, match=r"another tool wrote .* at the same moment"):
+                    here.publish()
+                assert other.digest("1.0.0") is None
             here.publish()
+            assert len(overwritten) == times
             digest = other.digest("1.0.0")
             assert digest is not None
             assert len(list(statements(other, digest))) == 1

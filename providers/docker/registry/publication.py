@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
+_WAIT_FACTOR = 3  # times the slowest request: another publisher reads, then writes
+_MAX_WAIT = 10.0  # seconds
 MAX_CHECKS = 4  # reads, with waits in between, to see another publisher's next step
 
 
@@ -96,6 +98,11 @@ class Outcome(NamedTuple):
 
 
 Steps = Generator[ReadTag | PutTag | Wait, TagState | None, Outcome]
+
+
+def wait_for_others(slowest: float) -> float:
+    """The seconds in which a request of another publisher is over, if its slowest takes as long as ours."""
+    return min(_WAIT_FACTOR * slowest, _MAX_WAIT)
 
 
 def publication(mine: str, before: str | None = None) -> Steps:

@@ -11,13 +11,19 @@ from providers.docker.facts import text
 from providers.docker.labels import VERSION
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.manifests import PublishedImage
-from providers.docker.registry.publication import Outcome, PutTag, ReadTag, Steps, Tag, TagState, Wait
+from providers.docker.registry.publication import (
+    Outcome,
+    PutTag,
+    ReadTag,
+    Steps,
+    Tag,
+    TagState,
+    Wait,
+    wait_for_others,
+)
 from providers.errors import GoneError, PermanentError
 from providers.json_value import JSON
 from providers.protocol import Progress, Report
-
-_WAIT_FACTOR = 3  # times the slowest request: another publisher reads, then writes
-_MAX_WAIT = 10.0  # seconds
 
 
 class Tags:
@@ -69,7 +75,7 @@ class Tags:
                     before.setdefault(self._names[Tag.VERSION], channel or "")
                     self._put(tag, digest, new)
                 case Wait(minimum):
-                    self._registry.pause(max(minimum, min(_WAIT_FACTOR * self._slowest, _MAX_WAIT)))
+                    self._registry.pause(max(minimum, wait_for_others(self._slowest)))
 
     def read(self, tag: Tag) -> TagState | None:
         """The state of a tag; None if it does not exist.
