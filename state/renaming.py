@@ -7,7 +7,7 @@ Sits between the commands and a store. The caller's functions decide which names
 state belongs to the stack. Reading moves nothing; the first lock does.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from enum import Enum
@@ -19,6 +19,7 @@ from state.claims import move_state
 from state.errors import AmbiguousStateError, UnreadableStateError
 from state.lock import HEARTBEAT, TTL, Lock
 from state.lock_info import LockInfo
+from state.outline import Outline
 from state.register import Register, scope_of
 from state.snapshot import Snapshot
 from state.stores.base import HistoryEntry, Store, no_announcement
@@ -103,6 +104,9 @@ class RenamingStore:
 
     def load_at(self, stack: str, serial: int) -> Snapshot | None:
         return self._as_of(stack, self._store.load_at(self.stored_name(stack), serial))
+
+    def outlines(self, stack: str, serials: Collection[int]) -> Mapping[int, Outline]:
+        return self._store.outlines(self.stored_name(stack), serials)
 
     def history(self, stack: str, limit: int) -> Sequence[HistoryEntry]:
         return self._store.history(self.stored_name(stack), limit)

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from itertools import islice
 
 from providers.reasons import Reason
 from reconciler.core.diagnostics import Diagnostic
@@ -21,7 +20,7 @@ from reconciler.drift.findings import DriftState, Report, StackReport, Unmanaged
 from reconciler.drift.matrix import THREADS, Cell, cells_of
 from reconciler.drift.orphans import Orphan
 from reconciler.drift.status import Row, drift_found, orphan_row, with_state, with_unread_state
-from reconciler.engine.earlier_states import recorded_runs
+from reconciler.engine.earlier_states import latest_runs
 from state.errors import CorruptStateError, UnreadableStateError
 from state.register import UNKNOWN_SOURCE, Register, Source, scope_of
 from state.snapshot import Snapshot
@@ -231,7 +230,7 @@ def _deployment(
     except UnreadableStateError as problem:
         row = with_unread_state(row, problem)
     try:
-        runs = tuple(islice(recorded_runs(store, stack), most_runs)) if row.applied or state else ()
+        runs = tuple(latest_runs(store, stack, most_runs)) if row.applied or state else ()
     except CorruptStateError:  # a damaged history: what the state says is shown
         runs = ()
     if stack in orphans:

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
 from semver import Version
 
@@ -11,6 +12,7 @@ from reconciler.core.recorded_runs import RecordedRun, RunOutcome
 from reconciler.engine.recorded import image_in
 from reconciler.pipeline.version import parse
 from state.errors import CorruptStateError
+from state.outline import Outline
 from state.snapshot import APPLIED, FAILED, INTERRUPTED, Intent, RecordedResource, Snapshot
 from state.stores.base import HistoryEntry, Store, saves_by_run
 
@@ -49,24 +51,54 @@ class EarlierState:
 
 def recorded_runs(store: Store, stack: str) -> Iterator[RecordedRun]:
     """Every run that saved state, latest first."""
+    return _recorded(_recorded_run(store, stack, saves) for saves in saves_by_run(store, stack))
+
+
+def latest_runs(store: Store, stack: str, most: int) -> list[RecordedRun]:
+    """The latest of `recorded_runs`, read together: the state after a run is not read whole for its line."""
+    batch = [*islice(saves_by_run(store, stack, first=2 * most), most)]
+    outlines = store.outlines(stack, [saves[0].serial for saves in batch])
+    return [
+        *_recorded(
+            _outlined_run(saves, outlines[serial])
+            if (serial := saves[0].serial) in outlines
+            else _recorded_run(store, stack, saves)
+            for saves in batch
+        )
+    ]
+
+
+def _recorded(runs: Iterable[RecordedRun]) -> Iterator[RecordedRun]:
+    """The runs, latest first, with the outcome of those that a later one rolled back."""
     restored = 0  # runs after this serial were rolled back, if it is not 0
-    for saves in saves_by_run(store, stack):
-        snapshot = _readable(store, stack, saves[0].serial)
-        restored = 0 if saves[0].serial <= restored else restored
-        if snapshot is None:
-            yield RecordedRun(saves, RunOutcome.UNKNOWN, "", 0)
+    for run in runs:
+        restored = 0 if run.serial <= restored else restored
+        if run.outcome is RunOutcome.APPLIED and restored:
+            yield replace(run, outcome=RunOutcome.ROLLED_BACK)
             continue
-        earlier = EarlierState(snapshot, saves[0])
-        try:
-            outcome = _outcome(store, stack, snapshot, saves)
-        except CorruptStateError:  # an earlier save of the run
-            outcome = RunOutcome.UNKNOWN
-        target = _restored(snapshot, saves[0])
-        if outcome is RunOutcome.APPLIED and restored:
-            outcome = RunOutcome.ROLLED_BACK
-        elif outcome is RunOutcome.APPLIED and target:
-            restored = target
-        yield RecordedRun(saves, outcome, earlier.version, target)
+        if run.outcome is RunOutcome.APPLIED and run.restored:
+            restored = run.restored
+        yield run
+
+
+def _outlined_run(saves: tuple[HistoryEntry, ...], outline: Outline) -> RecordedRun:
+    outcome = RunOutcome(outline.outcome)
+    if outcome is RunOutcome.APPLIED and outline.is_open:
+        outcome = RunOutcome.UNKNOWN
+    return RecordedRun(saves, outcome, outline.version, outline.restores)
+
+
+def _recorded_run(store: Store, stack: str, saves: tuple[HistoryEntry, ...]) -> RecordedRun:
+    """A run, as if no later one had rolled it back."""
+    snapshot = _readable(store, stack, saves[0].serial)
+    if snapshot is None:
+        return RecordedRun(saves, RunOutcome.UNKNOWN, "", 0)
+    try:
+        outcome = _outcome(store, stack, snapshot, saves)
+    except CorruptStateError:  # an earlier save of the run
+        outcome = RunOutcome.UNKNOWN
+    version = EarlierState(snapshot, saves[0]).version
+    return RecordedRun(saves, outcome, version, _restored(snapshot, saves[0]))
 
 
 def _readable(store: Store, stack: str, serial: int) -> Snapshot | None:

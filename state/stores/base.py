@@ -4,7 +4,7 @@ Sits between the commands and the stores. A store has no opinion on content: it 
 refuses a save that would overwrite another run's work.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +16,7 @@ from state.document import loads
 from state.errors import CorruptStateError, LineageConflictError, SerialConflictError
 from state.lock import HEARTBEAT, TTL, Lock
 from state.lock_info import LockInfo
+from state.outline import Outline
 from state.register import Register, from_document
 from state.snapshot import Snapshot
 
@@ -187,6 +188,12 @@ class Store(Protocol):
     def load_at(self, stack: str, serial: int) -> Snapshot | None:
         """The state at that serial, or None if it never existed or is no longer kept."""
 
+    def outlines(self, stack: str, serials: Collection[int]) -> Mapping[int, Outline]:
+        """The outlines of the state at these serials, together: `load_at` reads and checks each one whole.
+
+        Those that are damaged, no longer kept or of an older format are left out.
+        """
+
     def stacks(self) -> Sequence[str]:
         """The stacks that have state, sorted."""
 
@@ -231,18 +238,22 @@ ALL_SAVES = 1_000_000  # more than any stack has
 _FIRST_PAGE = 64  # saves in the first read of the history; each further read doubles it
 
 
-def saves_by_run(store: Store, stack: str) -> Iterator[tuple[HistoryEntry, ...]]:
+def saves_by_run(store: Store, stack: str, *, first: int = _FIRST_PAGE) -> Iterator[tuple[HistoryEntry, ...]]:
     """The saves of each run, latest first in both. A save of an unknown run is a group of its own.
 
     Reads at most twice as far back as the caller iterates: in a bucket each save is an object.
+
+    Args:
+        first: saves to read at first.
     """
-    for _, saves in groupby(_saves(store, stack), lambda entry: (entry.run or entry.serial, entry.lineage)):
-        yield tuple(saves)
+    saves = _saves(store, stack, first)
+    for _, of_run in groupby(saves, lambda entry: (entry.run or entry.serial, entry.lineage)):
+        yield tuple(of_run)
 
 
-def _saves(store: Store, stack: str) -> Iterator[HistoryEntry]:
+def _saves(store: Store, stack: str, first: int) -> Iterator[HistoryEntry]:
     """All saves, latest first, without those made during the iteration."""
-    limit, last_serial = _FIRST_PAGE, ALL_SAVES
+    limit, last_serial = first, ALL_SAVES
     while True:
         for entry in store.history(stack, limit):
             if entry.serial < last_serial:

@@ -9,10 +9,11 @@ lock fails. Has no opinion on the content of the state.
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from typing import Self
 from uuid import uuid4
@@ -32,9 +33,10 @@ from state.errors import (
 from state.invariants import verify
 from state.lock import HEARTBEAT, REMOVED, TTL, Lock, check_ownership, hold_lock, is_held
 from state.lock_info import LockInfo
+from state.outline import Outline, Row, outlines_of
 from state.register import Register
 from state.register import to_document as register_document
-from state.snapshot import Snapshot
+from state.snapshot import Snapshot, UncheckedJSON
 from state.stores.base import HistoryEntry, check_head, damaged_register, no_announcement, parse_register
 from state.stores.bucket_layout import (
     Head,
@@ -146,6 +148,19 @@ class BucketStore:
 
     def copy_in(self, snapshot: Snapshot, entry: HistoryEntry, *, expected_serial: int) -> None:
         self._write(snapshot, entry, expected_serial, None)
+
+    def outlines(self, stack: str, serials: Collection[int]) -> Mapping[int, Outline]:
+        head = self._readable_head(stack)
+
+        def rows() -> Iterator[Row]:
+            for serial in sorted(serials):
+                if name := self._name_at(stack, head, serial):
+                    yield serial, True, partial(self._document_of, stack, name)
+
+        return outlines_of(rows(), serials)
+
+    def _document_of(self, stack: str, name: str) -> UncheckedJSON:
+        return self._save(stack, name).document
 
     def history(self, stack: str, limit: int) -> Sequence[HistoryEntry]:
         head = self._readable_head(stack)

@@ -15,10 +15,10 @@ import tempfile
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import astuple, dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
@@ -49,6 +49,7 @@ from state.lock import (
     read_lock_info,
 )
 from state.lock_info import LockInfo
+from state.outline import Outline, outlines_of
 from state.register import Register
 from state.register import to_document as register_document
 from state.snapshot import Snapshot, UncheckedJSON, difference
@@ -240,6 +241,20 @@ class SqliteStore:
         if not rows or rows[-1][0] != serial:
             return None
         return self._assembled(stack, serial, rows)
+
+    def outlines(self, stack: str, serials: Collection[int]) -> Mapping[int, Outline]:
+        if not serials:
+            return {}
+        rows = self._read(
+            """SELECT serial, whole, body FROM contents WHERE stack = ?1 AND serial <= ?2 AND serial >= (
+                   SELECT coalesce(max(serial), ?3) FROM contents WHERE stack = ?1 AND serial <= ?3 AND whole)
+               ORDER BY serial""",
+            stack,
+            max(serials),
+            min(serials),
+        )
+        documents = ((serial, bool(whole), partial(_unchecked, body)) for serial, whole, body in rows)
+        return outlines_of(documents, serials)
 
     def _assembled(self, stack: str, serial: int, rows: Sequence[tuple[int, bytes]]) -> Snapshot:
         """The state at a serial, from the last whole document before it and all changes since."""
@@ -757,6 +772,16 @@ def _content(saved: Snapshot, last: _LastSave | None) -> tuple[bool, bytes]:
         if last.changes + len(body) <= last.whole:
             return False, body
     return True, zlib.compress(to_json(saved).encode("ascii"))
+
+
+def _unchecked(body: bytes) -> UncheckedJSON:
+    """A stored document, read fast. Raises ValueError: it is damaged, or has half a surrogate pair."""
+    import orjson
+
+    try:
+        return orjson.loads(zlib.decompress(body))
+    except (zlib.error, TypeError) as error:
+        raise ValueError(str(error)) from None
 
 
 def _renamed(body: bytes, stack: str) -> bytes:

@@ -1,6 +1,7 @@
 """`reconciler dashboard`: what it is made from, and what it leaves alone in its folder."""
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -188,3 +189,17 @@ def test_only_web_addresses_and_relative_paths_are_linked(applied: Cli, address:
     ended = applied("plan", "--all", "--html", "plan.html", "--dashboard", address)
     assert ended.code == 2
     assert "use an address that begins with https:// or http://, or a relative path" in ended.err
+
+
+def test_files_that_did_not_change_stay(applied: Cli, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    assert applied("dashboard", "--out", str(site)).code == 0
+    for file in site.rglob("*.*"):
+        os.utime(file, (1, 1))
+    (site / "assets/site.css").write_text("damaged")
+    assert applied("dashboard", "--out", str(site)).code == 0
+    stayed = {file.relative_to(site).as_posix() for file in site.rglob("*.*") if file.stat().st_mtime == 1}
+    assert "assets/site.js" in stayed
+    assert any(name.startswith("data/pipelines/") for name in stayed)
+    assert "assets/site.css" not in stayed
+    assert (site / "assets/site.css").read_text() != "damaged"

@@ -1,8 +1,12 @@
 """A rollback goes back to what ran before, and never forward to a version that was rolled back."""
 
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import pytest
@@ -12,7 +16,7 @@ from hypothesis import strategies as st
 from reconciler.core.diagnostics import UserError
 from reconciler.core.plan import Stack
 from reconciler.core.recorded_runs import RunOutcome
-from reconciler.engine.earlier_states import EarlierState, recorded_runs, that_ran
+from reconciler.engine.earlier_states import EarlierState, latest_runs, recorded_runs, that_ran
 from reconciler.engine.rollback import find_earlier
 from state.lock_info import LockInfo
 from state.snapshot import APPLIED, FAILED, INTERRUPTED, RecordedResource, Snapshot
@@ -233,3 +237,54 @@ def test_runs_of_a_version_without_outcomes_are_told_by_their_writes(history: Hi
     ]
 
     assert [one.version for one in that_ran(states)] == ["1.0.0", "1.0.0", "0.1.0"]
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["deploy", "roll back"]), st.sampled_from([APPLIED, FAILED, INTERRUPTED, None])
+    ),
+    min_size=1,
+    max_size=12,
+)
+DAMAGE = (
+    "",
+    "DELETE FROM contents WHERE serial = 4",
+    "UPDATE contents SET body = x'00' WHERE serial = 3",
+    "UPDATE contents SET body = substr(body, 1, length(body) - 9) WHERE serial IN (1, 5)",
+    "UPDATE contents SET body = (SELECT body FROM contents WHERE serial = 1) WHERE serial = 6",
+    "DELETE FROM saves WHERE serial = 2",
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(steps=STEPS, most=st.integers(1, 15), damage=st.sampled_from(DAMAGE))
+def test_runs_that_are_read_together_are_those_that_are_read_one_by_one(
+    steps: list[tuple[str, str | None]], most: int, damage: str
+) -> None:
+    with TemporaryDirectory() as folder, SqliteStore(path := Path(folder) / "state.db") as store:
+        history = History(store)
+        history.deploy()
+        for what, outcome in steps:
+            with suppress(UserError):  # there is nothing to roll back to
+                history.deploy(outcome) if what == "deploy" else history.roll_back(outcome)
+        with closing(sqlite3.connect(path)) as other:
+            other.executescript(damage)
+        store.close()
+        one_by_one = [*islice(recorded_runs(store, str(STACK)), most)]
+        assert latest_runs(store, str(STACK), most) == one_by_one
+
+
+def test_the_reads_do_not_grow_with_the_runs(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[str] = []
+    read = SqliteStore._read
+    monkeypatch.setattr(
+        SqliteStore, "_read", lambda self, sql, *values: reads.append(sql) or read(self, sql, *values)
+    )
+    counts = []
+    for _ in range(3):
+        for _ in range(20):
+            history.deploy()
+        reads.clear()
+        runs = latest_runs(history.store, str(STACK), 1000)
+        counts.append((len(runs), len(reads)))
+    assert counts == [(20, 2), (40, 2), (60, 2)]

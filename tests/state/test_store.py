@@ -16,7 +16,8 @@ from state.errors import (
 )
 from state.lock import Lock, heartbeat
 from state.lock_info import LockInfo
-from state.snapshot import Snapshot
+from state.outline import Outline
+from state.snapshot import APPLIED, FAILED, INTERRUPTED, UNKNOWN, Snapshot
 from state.stores.base import HistoryEntry, Store, saves_by_run
 from state.stores.opening import open_store
 from state.stores.sqlite import SqliteStore
@@ -417,3 +418,36 @@ def test_an_unknown_store_is_refused_with_the_known_ones(url: str) -> None:
         open_store(url)
     assert url.partition(":")[0] in caught.value.message
     assert "sqlite:///relative/path" in caught.value.hint
+
+
+def test_outlines_are_those_of_the_states(store: Store) -> None:
+    state, half = snapshot(resource("processing/app")), "half \ud800 a pair"
+    with store.lock(STACK, run("ada"), timeout=0) as lock:
+        for serial, changed in enumerate(
+            [
+                replace(state, outcome=APPLIED),
+                state.with_resource(resource("image/app", version="1.0.0")).with_intent(intent("model/M")),
+                replace(state.with_resource(resource("image/app", version="1.0.0")), outcome=FAILED),
+                replace(
+                    state.with_resource(resource("image/app", version="1.1.0")), restores=1, outcome=APPLIED
+                ),
+                replace(state.with_resource(resource("image/b", version="2", a=half)), outcome=APPLIED),
+                replace(state, outcome=INTERRUPTED).with_intent(intent("model/M")),
+            ]
+        ):
+            state = save(store, changed, expected=serial, lock=lock)
+    wanted = [1, 2, 3, 4, 5, 6, 7]
+    found = store.outlines(STACK, wanted)
+    assert found[4] == Outline(APPLIED, 1, is_open=False, version="1.1.0")
+    for serial in wanted:
+        loaded = store.load_at(STACK, serial)
+        if serial not in found:
+            assert loaded is None or loaded.outcome == UNKNOWN or serial >= 5  # which SQLite reads slowly
+            continue
+        assert loaded is not None
+        images = [one for one in loaded.resources.values() if one.kind == "image"]
+        version = images[0].inputs["version"] if images else ""
+        assert found[serial] == Outline(loaded.outcome, loaded.restores, bool(loaded.intents), version)
+    assert {1, 3, 4} <= {*found}
+    assert store.outlines(STACK, []) == {}
+    assert store.outlines("my-org@STAGING/other", [1]) == {}

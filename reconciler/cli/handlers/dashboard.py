@@ -152,12 +152,21 @@ def _write(out: Path, files: Iterable[tuple[str, bytes]], earlier: frozenset[str
             file.parent.mkdir(parents=True, exist_ok=True)
             folders.add(file.parent)
         written.append(name)
-        file.write_bytes(content)
+        if not _has(file, content):  # a page that stays keeps its time, for those who copy what is new
+            file.write_bytes(content)
     for name in (earlier or frozenset()).difference(written):
         if _is_below(out, name):
             (out / name).unlink(missing_ok=True)
     _list(out, sorted(written))
     return len(written)
+
+
+def _has(file: Path, content: bytes) -> bool:
+    """Whether the file has this content."""
+    try:
+        return file.stat().st_size == len(content) and file.read_bytes() == content
+    except OSError:
+        return False
 
 
 def _list(out: Path, names: Sequence[str]) -> None:
