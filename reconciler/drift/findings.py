@@ -201,7 +201,8 @@ class StackReport:
             bool(self.findings)
             and not (self.last_apply or self.unchecked)
             and all(
-                finding.change.cls is ChangeClass.PENDING and not finding.change.path
+                finding.change.cls is ChangeClass.PENDING
+                and not (finding.change.path or finding.acknowledged)
                 for finding in self.findings
             )
         )
@@ -251,6 +252,17 @@ class Report:
     def findings(self) -> tuple[Finding, ...]:
         """The findings of all stacks, worst first."""
         return tuple(sorted((f for stack in self.stacks for f in stack.findings), key=_rank))
+
+    @property
+    def new(self) -> tuple[StackReport, ...]:
+        """The stacks that were never applied: reports show each as one row."""
+        return tuple(stack for stack in self.stacks if stack.is_new)
+
+    @property
+    def of_applied(self) -> tuple[Finding, ...]:
+        """The findings of the other stacks, worst first."""
+        new = {stack.stack for stack in self.new}
+        return tuple(finding for finding in self.findings if finding.stack not in new)
 
     @property
     def in_sync(self) -> tuple[StackReport, ...]:

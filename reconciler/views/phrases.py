@@ -3,6 +3,7 @@
 Reasons are values everywhere else. This module turns them into words, once per audience.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -165,6 +166,13 @@ def ways(finding: Finding) -> list[tuple[str, str]]:
     )
     both = zip(labels, (finding.put_back, finding.take_over), strict=True)
     return [] if finding.acknowledged else [(label, command) for label, command in both if command]
+
+
+def never_applied(stack: StackReport) -> str:
+    """What the first apply of a stack creates."""
+    kinds = Counter(finding.address.kind for finding in stack.findings)
+    missing = listed([plural(count, kind) for kind, count in kinds.items()])
+    return f"never applied: {missing} to create"
 
 
 def last_applied(stack: StackReport) -> str:

@@ -42,7 +42,7 @@ def drift_html(report: Report, dashboard: str = "") -> str:
     Args:
         dashboard: the address of the dashboard to link to; "" for none.
     """
-    all_causes = causes(report.findings)
+    all_causes = causes(report.of_applied)
     tones = [phrases.TONES[word] for word, count in report.counts.items() if count]
     return page_template("drift.html").render(
         report=report,
@@ -208,6 +208,7 @@ _WORDS = (
     "facts",
     "headline",
     "moment",
+    "never_applied",
     "promotion",
     "reason",
     "state",

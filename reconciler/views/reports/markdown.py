@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from reconciler.core.diagnostics import Diagnostic, in_order
-from reconciler.drift.findings import Cause, Finding, Report, UnmanagedObject, causes
+from reconciler.drift.findings import Cause, Finding, Report, StackReport, UnmanagedObject, causes
 from reconciler.views.counting import plural
 from reconciler.views.phrases import (
     Audience,
@@ -13,6 +13,7 @@ from reconciler.views.phrases import (
     headline,
     last_applied,
     moment,
+    never_applied,
     reason,
     state,
     unchecked,
@@ -38,8 +39,9 @@ MANY = 20
 
 def drift_markdown(report: Report, limit: int = COMMENT) -> str:
     """The report in at most `limit` bytes. It starts with a marker, by which a workflow finds its issue."""
-    all_causes = causes(report.findings)
-    unacknowledged = [cause for cause in all_causes if not cause.first.acknowledged]
+    all_causes = causes(report.of_applied)
+    found: list[Cause | StackReport] = [cause for cause in all_causes if not cause.first.acknowledged]
+    found += report.new
     acknowledged = [cause for cause in all_causes if cause.first.acknowledged]
     head = (
         f"<!-- reconciler:drift -->\n## {'Drift: ' if report.findings else ''}{headline(report)}\n\n"
@@ -48,9 +50,9 @@ def drift_markdown(report: Report, limit: int = COMMENT) -> str:
     return fitted(
         head,
         [
-            Section(_TABLE, unacknowledged, _row, "finding", share=0.5),
+            Section(_TABLE, found, _row, "finding", share=0.5),
             folded("Not checked", [*unchecked(report).items()], _unchecked, "problem", share=0.5),
-            folded("What to do", unacknowledged, _ways, "finding", share=0.8),
+            folded("What to do", found, _ways, "finding", share=0.8),
             folded("Acknowledged", acknowledged, _row, "finding", table=_TABLE),
             folded(
                 "Not managed by any stack in the state", report.unmanaged or (), _object, "object", share=0.8
@@ -70,7 +72,9 @@ def drift_markdown(report: Report, limit: int = COMMENT) -> str:
 _TABLE = "\n| finding | severity | field | in the files | live | age |\n|---|---|---|---|---|---|\n"
 
 
-def _row(cause: Cause) -> str:
+def _row(cause: Cause | StackReport) -> str:
+    if isinstance(cause, StackReport):
+        return _new_row(cause)
     first = cause.first
     where = code(cause.where)
     where += f"<br>in {plural(len(cause.findings), 'pipeline')}" if len(cause.findings) > 1 else ""
@@ -87,8 +91,18 @@ def _row(cause: Cause) -> str:
     return f"| {' | '.join(cells)} |\n"
 
 
-def _ways(cause: Cause) -> str:
+def _new_row(stack: StackReport) -> str:
+    """The row of a stack that was never applied."""
+    first = stack.findings[0]
+    where = f"{code(stack.stack.label)}<br>{plain(never_applied(stack))}"
+    return f"| **{state(first)}** | {first.effect.name.lower()} | {where} |  |  | {age(first)} |\n"
+
+
+def _ways(cause: Cause | StackReport) -> str:
     """The values and facts of a finding, and the commands for each of its pipelines."""
+    if isinstance(cause, StackReport):
+        head = f"{code(cause.stack.label)} {plain(never_applied(cause))}"
+        return "\n".join([head, "", block([cause.stack.command("apply")]), ""])
     first = cause.first
     lines = [f"- {label}: {code(text)}" for label, text in (*values(first), *facts(first))]
     commands = [command for finding in cause.findings[:MANY] for _, command in ways(finding)]

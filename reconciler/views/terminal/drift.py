@@ -1,6 +1,5 @@
 """Prints a drift report: worst first, each finding with its values and the commands that resolve it."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from rich.console import Console
@@ -8,7 +7,6 @@ from rich.text import Text
 
 from reconciler.core.diff import ChangeClass
 from reconciler.drift.findings import Cause, Finding, Report, StackReport, causes
-from reconciler.views.counting import listed, plural
 from reconciler.views.phrases import (
     Audience,
     counts,
@@ -16,6 +14,7 @@ from reconciler.views.phrases import (
     facts,
     headline,
     last_applied,
+    never_applied,
     reason,
     unmanaged_facts,
     values,
@@ -30,13 +29,11 @@ _STYLE_OF_WORD = {cls.value: style for cls, style in _STYLES.items()} | {"acknow
 
 def print_report(report: Report, out: Console) -> None:
     """Print findings that several pipelines share, the other findings of each stack, and a summary."""
-    new = [stack for stack in report.stacks if stack.is_new]
-    for stack in new:
+    for stack in report.new:
         out.print(Text.assemble((stack.stack.label, "bold"), f"  {last_applied(stack)}"))
         _print_indented(_never_applied(stack), out)
         out.print()
-    others = [finding for stack in report.stacks if not stack.is_new for finding in stack.findings]
-    shared = [cause for cause in causes(others) if len(cause.findings) > 1]
+    shared = [cause for cause in causes(report.of_applied) if len(cause.findings) > 1]
     if shared:
         out.print(Text("The same in several pipelines", "bold"))
         for cause in shared:
@@ -67,10 +64,8 @@ def _print_indented(lines: Iterable[Text], out: Console) -> None:
 
 def _never_applied(stack: StackReport) -> Iterator[Text]:
     """One row with one command, as one apply creates everything."""
-    kinds = Counter(finding.address.kind for finding in stack.findings)
-    missing = listed([plural(count, kind) for kind, count in kinds.items()])
     style = _STYLES[ChangeClass.PENDING]
-    yield Text.assemble((f"{ChangeClass.PENDING.value} ", style), f"never applied: {missing} to create")
+    yield Text.assemble((f"{ChangeClass.PENDING.value} ", style), never_applied(stack))
     yield from _rows([("apply the files", stack.stack.command("apply"))])
 
 
