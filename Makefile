@@ -3,10 +3,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 OFFICIAL := .venv-official
 AZURITE := .azurite
+SCHEDULERS := .venv-schedulers
 SOURCES := reconciler providers state tests
 # Tests wait for servers and commands more than they compute.
 WORKERS := $(shell python3 -c 'import os; print(2 * (os.cpu_count() or 1))')
 export RECONCILER_OFFICIAL_PYTHON := $(abspath $(OFFICIAL)/bin/python)
+export RECONCILER_SCHEDULERS_PYTHON := $(abspath $(SCHEDULERS)/bin/python)
 
 .PHONY: setup demo docs test test-full bench bench-startup bench-deploy bench-engine bench-source bench-stores bench-fleet bench-images check format clean
 
@@ -23,22 +25,28 @@ $(OFFICIAL)/.ready: constraints-official.txt scripts/setup
 		--no-deps --upgrade --target $(OFFICIAL)/engine picsellia-cv-engine
 	touch $@
 
+# Jupyter, Prefect and Airflow with reconciler, for the examples in examples/python.
+$(SCHEDULERS)/.ready: pyproject.toml constraints-schedulers.txt scripts/setup
+	scripts/setup $(SCHEDULERS) constraints-schedulers.txt apache-airflow prefect nbclient ipykernel --editable .
+	touch $@
+
 $(AZURITE)/.ready: scripts/azurite
 	scripts/azurite $(AZURITE) 3.37.0
 
 demo: setup
 	$(BIN)/reconciler demo
 
-# The site, in site/, with the command reference made from the commands; a broken link is an error.
+# The site, in site/, with the references made from the commands and from `reconciler.api`; a broken link is an error.
 docs: setup
 	$(BIN)/python scripts/command-reference
+	$(BIN)/python scripts/python-reference
 	$(BIN)/zensical build --strict
 
-test: setup $(OFFICIAL)/.ready $(AZURITE)/.ready
+test: setup $(OFFICIAL)/.ready $(AZURITE)/.ready $(SCHEDULERS)/.ready
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup $(PYTEST)
 
 # Every request failed in every way, every place to be killed at: most of an hour.
-test-full: setup $(OFFICIAL)/.ready $(AZURITE)/.ready
+test-full: setup $(OFFICIAL)/.ready $(AZURITE)/.ready $(SCHEDULERS)/.ready
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup -m "full or not full" $(PYTEST)
 
 # Each writes its section of docs/reference/benchmarks.md, and its row of the table of budgets there. As root, on a quiet
@@ -60,4 +68,4 @@ format: setup
 	$(BIN)/ruff check --fix $(SOURCES)
 
 clean:
-	rm -rf $(VENV) $(OFFICIAL) $(AZURITE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .cache site
+	rm -rf $(VENV) $(OFFICIAL) $(AZURITE) $(SCHEDULERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .cache site

@@ -1,20 +1,21 @@
 """The errors of the state store, named by how the caller should react.
 
-    StateError
-    ├── UnreadableStateError    what is stored cannot be read; other stacks are not affected
-    │   ├── CorruptStateError       … it is damaged or breaks an invariant
-    │   └── NewerFormatError        … a newer reconciler wrote it and is needed to read it
-    ├── InvalidSnapshotError    new state breaks an invariant: a bug in reconciler; nothing was saved
-    ├── StoreUnavailableError   the store could not be opened, read or written
-    ├── StaleStateError         another run wrote in the meantime
-    │   ├── SerialConflictError     … a different serial of the same state
-    │   ├── LineageConflictError    … state of a different lineage under the same name
-    │   ├── ExistingStateError      … state under the target name of a move
-    │   └── RegisterConflictError   … a different serial of the register
-    ├── AmbiguousStateError     several states may belong to this stack
-    │   └── OthersStateError        … and the one with its name seems to be another's
-    ├── LockedError             another run holds the lock
-    └── LostLockError           this run lost its lock
+    ReconcilerError
+    └── StateError
+        ├── UnreadableStateError    what is stored cannot be read; other stacks are not affected
+        │   ├── CorruptStateError       … it is damaged or breaks an invariant
+        │   └── NewerFormatError        … a newer reconciler wrote it and is needed to read it
+        ├── InvalidSnapshotError    new state breaks an invariant: a bug in reconciler; nothing was saved
+        ├── StoreUnavailableError   the store could not be opened, read or written
+        ├── StaleStateError         another run wrote in the meantime
+        │   ├── SerialConflictError     … a different serial of the same state
+        │   ├── LineageConflictError    … state of a different lineage under the same name
+        │   ├── ExistingStateError      … state under the target name of a move
+        │   └── RegisterConflictError   … a different serial of the register
+        ├── AmbiguousStateError     several states may belong to this stack
+        │   └── OthersStateError        … and the one with its name seems to be another's
+        ├── LockedError             another run holds the lock
+        └── LostLockError           this run lost its lock
 
 No message contains the value of a field.
 """
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
 VERIFY_COMMAND = "reconciler state verify STACK"
 
 
-class StateError(Exception):
+class ReconcilerError(Exception):
+    """A problem that the user can solve. The base of all errors that `reconciler.api` raises."""
+
+
+class StateError(ReconcilerError):
     """A problem with the state, in one sentence, and its fix.
 
     Args:

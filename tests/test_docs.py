@@ -23,7 +23,7 @@ from tests.test_shape import built
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PICTURES = DOCS / "pictures"
-GENERATED = "reference/commands.md"
+GENERATED = {"reference/commands.md": "command-reference", "reference/python-api.md": "python-reference"}
 SHELVES = ("tutorial", "how-to", "reference", "explanation")
 RELATIVE = re.compile(r"\]\((?!https?://|#)[^)]*\)")
 OUTSIDE = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
@@ -33,8 +33,9 @@ def test_the_site_builds_without_a_broken_link(tmp_path: Path) -> None:
     pytest.importorskip("zensical", reason="zensical is not installed; `make setup` installs it")
     shutil.copytree(DOCS, tmp_path / "docs")
     shutil.copy(ROOT / "zensical.toml", tmp_path)
-    page = tmp_path / "docs" / GENERATED
-    subprocess.run([sys.executable, ROOT / "scripts" / "command-reference", page], check=True, timeout=60)
+    for page, script in GENERATED.items():
+        command = [sys.executable, ROOT / "scripts" / script, tmp_path / "docs" / page]
+        subprocess.run(command, check=True, timeout=60)
 
     built = subprocess.run(
         [sys.executable, "-m", "zensical", "build", "--strict"],
@@ -55,7 +56,7 @@ def test_every_page_is_on_a_shelf_and_in_the_navigation() -> None:
     navigation = tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"]
     listed = re.findall(r"[\w/-]+\.md", json.dumps(navigation))
 
-    assert sorted(listed) == sorted({*(str(page.relative_to(DOCS)) for page in PAGES), GENERATED})
+    assert sorted(listed) == sorted({*(str(page.relative_to(DOCS)) for page in PAGES), *GENERATED})
     assert {page.partition("/")[0] for page in listed} == {*SHELVES, "index.md"}
 
 

@@ -21,10 +21,12 @@ from providers.reasons import WayOut
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.core.events import Outcome, PipelineEvent, Status, StepFinished
 from reconciler.core.plan import Action, Step
+from reconciler.core.runs import RunReport
 from reconciler.core.values import Address
 from state.errors import StateError
 from state.lock_info import LockInfo
 from tests.reports.conftest import CHANGED_OUTSIDE, everything
+from tests.reports.runs import pipeline, report
 
 
 def error_types() -> Iterator[type[Exception]]:
@@ -51,6 +53,7 @@ VALUES: dict[object, Any] = {
     Secret: Secret(".env", "a token", 3, "env.TOKEN"),
     LockInfo: LockInfo("me", "here", 7, "reconciler apply", "2025-03-01T12:00:00+00:00", "id"),
     WayOut: WayOut("wait", "reconciler plan"),
+    RunReport: report(pipeline("one")),
     Diagnostic: error("broken", "mend it", file=Path("config.toml"), line=3),
 }
 

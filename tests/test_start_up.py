@@ -40,6 +40,7 @@ FOR_HELP = {
     "reconciler.schemas",
     "reconciler.workspace.selection_request",
     "reconciler.workspace.shards",
+    "state.errors",
 }
 """All of ours, beside the declarations in `reconciler.cli`, that help may import: plain values."""
 DECLARATIONS = ("commands", "baseline_options", "mistyped", "options", "outputs")

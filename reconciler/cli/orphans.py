@@ -51,7 +51,7 @@ def orphans_of(selection: options.Selection, scopes: Scopes, store: Store | None
     Raises: as `scopes` and `find_orphans`.
     """
     workspace = options.workspace()
-    if not (selection.request.is_complete and is_top(workspace)):
+    if not (selection.request.is_complete and is_top(workspace, Path.cwd())):
         return []
     if store is not None:
         return find_orphans(store, scopes(), workspace)

@@ -6,6 +6,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
+from state.errors import ReconcilerError
+
 
 class Severity(StrEnum):
     ERROR = "error"
@@ -88,7 +90,7 @@ def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:
     return any(d.severity is Severity.ERROR for d in diagnostics)
 
 
-class UserError(Exception):
+class UserError(ReconcilerError):
     """A problem that the user can fix. Carries all diagnostics, not only the first."""
 
     def __init__(self, *diagnostics: Diagnostic) -> None:

@@ -64,9 +64,9 @@ class Orphan:
         return self.stack.partition("/")[0]
 
 
-def is_top(workspace: Workspace) -> bool:
-    """Whether the current folder is the top of the workspace, so that `--all` selects all of it."""
-    return real_path(Path.cwd()) == real_path(workspace.root)
+def is_top(workspace: Workspace, here: Path) -> bool:
+    """Whether a folder is the top of the workspace, so that `--all` selects all of it."""
+    return real_path(here) == real_path(workspace.root)
 
 
 def find_orphans(store: Store, scopes: Iterable[str], workspace: Workspace) -> list[Orphan]:

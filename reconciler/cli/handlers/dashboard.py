@@ -51,7 +51,7 @@ def run(out: Path, reports: Sequence[Path], most_runs: int) -> int:
         drift = drift_history(_read(reports, images, progress, failed))
         stacks = {*store.stacks(), *drift.checks}
         orphans = []
-        if is_top(workspace):
+        if is_top(workspace, Path.cwd()):
             try:
                 orphans = find_orphans(store, sorted({*map(scope_of, stacks)} - {""}), workspace)
             except UserError as problem:

@@ -5,6 +5,7 @@ only adds a filter and buttons to copy commands.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -36,15 +37,17 @@ if TYPE_CHECKING:
 LONGEST_VALUE = 20_000  # characters
 
 
-def drift_html(report: Report, dashboard: str = "") -> str:
+def drift_html(report: Report, dashboard: str = "", *, fragment: bool = False) -> str:
     """The page of a report: its state, the findings (worst first), the graphs and the remarks.
 
     Args:
         dashboard: the address of the dashboard to link to; "" for none.
+        fragment: return a part of a page, for notebooks: it brings its style, which changes nothing else.
     """
     all_causes = causes(report.of_applied)
     tones = [phrases.TONES[word] for word, count in report.counts.items() if count]
     return page_template("drift.html").render(
+        base=_base(fragment),
         report=report,
         dashboard=dashboard,
         tone="unknown" if report.unchecked and "bad" not in tones else next(iter(tones), "good"),
@@ -59,15 +62,18 @@ def drift_html(report: Report, dashboard: str = "") -> str:
     )
 
 
-def plan_html(plans: Sequence[Plan], errors: Sequence[Diagnostic], dashboard: str = "") -> str:
+def plan_html(
+    plans: Sequence[Plan], errors: Sequence[Diagnostic], dashboard: str = "", *, fragment: bool = False
+) -> str:
     """The page of plans: the totals, then the steps field by field, with refusals, conflicts and errors.
 
     Args:
-        dashboard: as for `drift_html`.
+        dashboard, fragment: as for `drift_html`.
     """
     stopped = any(not plan.can_apply for plan in plans) or errors
     writes = any(not plan.is_empty for plan in plans)
     return page_template("plan.html").render(
+        base=_base(fragment),
         plans=plans,
         errors=errors,
         dashboard=dashboard,
@@ -76,15 +82,16 @@ def plan_html(plans: Sequence[Plan], errors: Sequence[Diagnostic], dashboard: st
     )
 
 
-def run_html(report: RunReport, dashboard: str = "") -> str:
+def run_html(report: RunReport, dashboard: str = "", *, fragment: bool = False) -> str:
     """The page of a run: the totals, then each pipeline, worst first, with its reasons and steps.
 
     Args:
-        dashboard: as for `drift_html`.
+        dashboard, fragment: as for `drift_html`.
     """
     tones = [phrases.TONES[result.value] for result, count in report.counts.items() if count]
     failed = "bad" if "bad" in tones or report.problems or report.refusal else "warn"
     return page_template("run.html").render(
+        base=_base(fragment),
         report=report,
         dashboard=dashboard,
         tone=failed if report.exit_code else "good",
@@ -101,8 +108,12 @@ def run_html(report: RunReport, dashboard: str = "") -> str:
     )
 
 
-def matrix_html(found: Matrix, now: datetime) -> str:
-    """The page of `status --matrix`: a table of pipelines and environments."""
+def matrix_html(found: Matrix, now: datetime, *, fragment: bool = False) -> str:
+    """The page of `status --matrix`: a table of pipelines and environments.
+
+    Args:
+        fragment: as for `drift_html`.
+    """
     cells = [cell for line in found.lines for cell in line.cells.values()]
     differing = sum(cell.row.drift.code is DriftState.DIFFERENT for cell in cells)
     lagging = sum(bool(cell.behind) for cell in cells)
@@ -111,6 +122,7 @@ def matrix_html(found: Matrix, now: datetime) -> str:
     if not found.is_complete:
         words.append("not everything was read")
     return page_template("matrix.html").render(
+        base=_base(fragment),
         matrix=found,
         now=now,
         ago=ago,
@@ -182,7 +194,8 @@ def _environment() -> "Environment":
     environment.filters.update(full_text=full_text, plural=plural, web=is_web)
     environment.globals.update(
         # Markup is not escaped again: svg() escapes its texts, and style() has none from outside.
-        style=lambda: Markup(style()),
+        page_style=lambda: Markup(_page_style()),
+        scoped_style=lambda: Markup(_scoped_style()),
         graph_of_plan=lambda plan: Markup(svg(of_plan(plan), alone=False)),
         graph_of_report=lambda stack: Markup(svg(of_report(stack), alone=False)),
         tone_of=phrases.TONES.__getitem__,
@@ -218,6 +231,23 @@ _WORDS = (
     "way",
     "ways",
 )
+
+
+def _base(fragment: bool) -> str:
+    """The template around the content."""
+    return "fragment.html" if fragment else "page.html"
+
+
+@cache
+def _page_style() -> str:
+    """The CSS of a page."""
+    return f"{style()}\n{_environment().get_template('page.css').render()}"
+
+
+def _scoped_style() -> str:
+    """The CSS of a page for a part of another page, by nesting: it concerns nothing outside of that part."""
+    nested = re.sub(r"(?<![\w.-])(?::root|body)(?= \{)", "&", _page_style())
+    return f".reconciler-view {{ {nested} border-radius: 8px; padding: 12px }}"
 
 
 def page_template(name: str) -> "Template":

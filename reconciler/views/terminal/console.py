@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from io import StringIO
 from typing import IO, Any
 
 from rich.cells import cell_len
@@ -146,3 +147,31 @@ def pairs(values: Mapping[str, str], indent: int = 0) -> list[Text]:
 
 def indented(line: Text, by: int) -> Text:
     return Text(" " * by).append_text(line)
+
+
+class _Collecting(_Console):
+    """Keeps what is printed, for another console to render."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(
+            file=StringIO(),
+            force_terminal=True,
+            width=width,
+            highlight=False,
+            emoji=False,
+            markup=False,
+            soft_wrap=True,
+            _environ={},
+        )
+        self.collected: list[RenderableType] = []
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        texts = [Text(item) if isinstance(item, str) else item for item in objects or ("",)]
+        self.collected += [self._line(item) if isinstance(item, Text) else item for item in texts]
+
+
+def collected(show: Callable[[Console], None], width: int) -> list[RenderableType]:
+    """What a view prints on a terminal of this width, for Rich to render elsewhere."""
+    console = _Collecting(width)
+    show(console)
+    return console.collected

@@ -1,0 +1,53 @@
+"""Commands that write: how they plan and apply a pipeline, and which plans need an approval."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Self
+
+from reconciler.core.plan import Plan
+from reconciler.engine.fleet_apply import ApplyFiles, DeployFiles, Operation, RollBack
+from reconciler.engine.requests import ReadOptions
+
+__all__ = ["Command"]
+
+
+def is_destructive(plan: Plan) -> bool:
+    """Whether the plan deletes or replaces resources."""
+    return plan.is_destructive
+
+
+def always(_: Plan) -> bool:
+    return True
+
+
+def never(_: Plan) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command that writes.
+
+    Attributes:
+        operation: plans and applies one pipeline.
+        verb: its name.
+        confirms: the plans that need an approval.
+        options: of a command that repeats the run, apart from those of its plans.
+    """
+
+    operation: Operation = field(default_factory=ApplyFiles)
+    verb: str = "apply"
+    confirms: Callable[[Plan], bool] = is_destructive
+    options: tuple[str, ...] = ()
+
+    @classmethod
+    def rollback(cls, to: str | None, write: bool) -> Self:
+        """Restores an earlier state version. Another environment may share the channel, so every plan needs
+        an approval."""
+        again = (*(["--to", to] if to is not None else []), *(["--write"] if write else []))
+        return cls(RollBack(to, write), "rollback", always, again)
+
+    @classmethod
+    def deploy(cls, read_options: ReadOptions) -> Self:
+        """Applies the files. It is documented to remove inputs that the class no longer declares."""
+        return cls(DeployFiles(read_options), "deploy", never)

@@ -1,0 +1,32 @@
+"""The stacks of a workspace that no folder declares any more, beside the selected pipelines."""
+
+from collections.abc import Callable, Iterable
+
+from reconciler.api.stores import open_state
+from reconciler.api.workspaces import Pipelines
+from reconciler.core.events import Emit
+from reconciler.drift.orphans import Orphan, find_orphans, is_top
+from state.stores.base import Store
+
+__all__ = ["Orphan", "Scopes", "orphans_of"]
+
+Scopes = Callable[[], Iterable[str]]
+"""Returns the scopes of the orphans to find, such as `my-org@STAGING`."""
+
+
+def orphans_of(pipelines: Pipelines, scopes: Scopes, emit: Emit, store: Store | None = None) -> list[Orphan]:
+    """The orphans in these scopes; none unless all pipelines of the workspace are selected.
+
+    Args:
+        scopes: called only if they are.
+        store: the store, if it is open.
+
+    Raises: as `scopes` and `find_orphans`.
+    """
+    workspace = pipelines.workspace
+    if not (pipelines.request.is_complete and is_top(workspace.settings, workspace.folder)):
+        return []
+    if store is not None:
+        return find_orphans(store, scopes(), workspace.settings)
+    with open_state(emit, workspace.state) as opened:
+        return find_orphans(opened, scopes(), workspace.settings)

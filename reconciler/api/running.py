@@ -1,0 +1,375 @@
+"""Applies plans: who may, side by side, in waves, and the report of all of it."""
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from reconciler.api.approvals import (
+    PYTHON,
+    ApprovalWords,
+    missing_review,
+    other_plan,
+    unconfirmed,
+    utc_now,
+)
+from reconciler.api.events import EventSink, OnEvent
+from reconciler.api.executors import OpenWorkers, borrowed, count_of, is_of_threads
+from reconciler.api.plans import Plan, Plans
+from reconciler.api.requests import BUILDS, JOBS, ApplyOptions, Consent, FleetOptions
+from reconciler.api.runs import RunReport
+from reconciler.api.sessions import open_session
+from reconciler.core.approval import digest, is_approved
+from reconciler.core.diagnostics import Diagnostic, error
+from reconciler.core.exit_codes import CONFLICT
+from reconciler.core.plan import Plan as CorePlan
+from reconciler.core.plan import request_options
+from reconciler.core.runs import (
+    Follow,
+    PipelineFinished,
+    PipelineRun,
+    RunEnded,
+    RunEvent,
+    RunResult,
+    RunStarted,
+    WaveStarted,
+)
+from reconciler.core.stale import plan_mismatch, stale_steps
+from reconciler.core.waves import ONE_WAVE, FailureLimit, Waves
+from reconciler.engine.apply import SHARED
+from reconciler.engine.chunks import Task
+from reconciler.engine.files_key import files_key
+from reconciler.engine.fleet_apply import apply_approved, apply_fleet
+from reconciler.engine.problems import diagnostics_of
+from reconciler.engine.run_results import failed_run, planned_run
+from reconciler.system.files import display_path
+from reconciler.views.counting import plural
+
+__all__ = ["FleetRun", "Saved", "apply_plans"]
+
+WAIT = 120.0
+"""Seconds that a worker elsewhere waits for the lock of one that died."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """Plans that the user approved when they were saved.
+
+    Attributes:
+        plans: the folder of each pipeline with its plan.
+        digest: of all plans, also of those of other shards.
+        skip_stale: apply the other plans if some are out of date. Otherwise one of them stops all.
+    """
+
+    plans: Mapping[Path, CorePlan]
+    digest: str
+    skip_stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FleetRun:
+    """A run that applies plans.
+
+    Attributes:
+        plans: the plans, made now.
+        consent: what is approved in advance.
+        fleet: how to apply many plans.
+        apply: how to apply one plan.
+        saved: the plans that `plans` were made again from; None if they were not saved.
+        skip_moved: apply the steps of a plan that are still valid, if others changed since it was made.
+        words: how the user approves a plan.
+        started: the start of the report.
+        waited: returns the seconds that the run waited for answers of the user.
+    """
+
+    plans: Plans
+    consent: Consent
+    fleet: FleetOptions
+    apply: ApplyOptions
+    saved: Saved | None = None
+    skip_moved: bool = False
+    words: ApprovalWords = PYTHON
+    started: datetime = field(default_factory=utc_now)
+    waited: Callable[[], float] = float
+
+    @property
+    def runs(self) -> dict[Path, PipelineRun]:
+        """The result of each pipeline, as if the run ended before anything is applied."""
+        plans, saved = self.plans, self.saved
+        runs = {}
+        for folder in plans.pipelines.folders:
+            name = display_path(folder)
+            plan = plans.by_folder.get(folder)
+            if plan is None:
+                runs[folder] = failed_run(plans.problems[name], name)
+                continue
+            runs[folder] = planned_run(plan, name)
+            if saved is not None:
+                runs[folder] = self._compared(saved.plans[folder], plan, runs[folder])
+        return runs
+
+    @property
+    def chosen(self) -> dict[Path, Plan]:
+        """The plans that can be applied, and have something to do."""
+        runs = self.runs
+        return {
+            folder: plan
+            for folder, plan in self.plans.by_folder.items()
+            if runs[folder].result is RunResult.NOT_STARTED
+        }
+
+    @property
+    def total(self) -> str:
+        """The digest of all plans of the run."""
+        return self.saved.digest if self.saved else digest(self.plans.values())
+
+    def refusal(self, *, is_attended: bool = False) -> Diagnostic | None:
+        """Why nothing may be applied; None if there is no reason.
+
+        Args:
+            is_attended: whether the user is about to answer a question about the plans.
+        """
+        consent, total = self.consent, self.total
+        plans = list(self.plans.values())
+        if consent.digest is not None and not is_approved(consent.digest, total):
+            return other_plan(consent.digest, total)
+        is_asked = is_attended and not (consent.yes or self.saved)
+        if not (consent.override or consent.digest is not None or is_asked):
+            applicable = [plan for plan in plans if plan.can_apply]
+            shared = self.plans.pipelines.workspace.settings.shared()
+            if (missing := missing_review(applicable, total, shared, self.words)) is not None:
+                return missing
+        if self.saved is not None and not self.saved.skip_stale:
+            stale = [run for run in self.runs.values() if run.stale_steps or run.mismatch]
+            if stale:
+                detail = "Nothing was changed. Make a new plan, or apply the others with --skip-stale."
+                are = "is" if len(stale) == 1 else "are"
+                return error(f"{plural(len(stale), 'saved plan')} {are} out of date", detail)
+        if not (consent.yes or consent.digest or self.saved or is_attended):
+            unapproved = list(filter(self.plans.command.confirms, plans))
+            if unapproved:
+                return unconfirmed(unapproved, total, self.words)
+        return None
+
+    def carry_out(
+        self,
+        follow: Follow,
+        stop: threading.Event,
+        *,
+        workers: OpenWorkers | None = None,
+        in_threads: bool = True,
+    ) -> RunReport:
+        """Apply the plans that are to be applied.
+
+        Args:
+            follow: gets the events, from one thread at a time; all but the end of the run.
+            stop: once it is set, nothing new starts.
+            workers: run the pipelines; None for threads of this process.
+            in_threads: whether they are threads of this process, where running pipelines can be stopped.
+        """
+        chosen = self.chosen
+        waves = (self.fleet.waves or ONE_WAVE).split([display_path(folder) for folder in chosen])
+        by_name: dict[str, CorePlan] = {display_path(folder): plan for folder, plan in chosen.items()}
+        follow(RunStarted(self.plans.command.verb, waves, by_name, self.total))
+        started = self._apply(chosen, follow, stop, workers, in_threads)
+        return self.report(
+            self.runs | started,
+            interrupted=stop.is_set(),
+            stopped_by_failures=not stop.is_set() and started.keys() != chosen.keys(),
+        )
+
+    def refused(self, refusal: Diagnostic) -> RunReport:
+        """The report of a run that is refused as a whole."""
+        runs = {
+            folder: replace(run, exit_code=CONFLICT) if run.result is RunResult.NOT_STARTED else run
+            for folder, run in self.runs.items()
+        }
+        return self.report(runs, refusal=refusal)
+
+    def report(
+        self,
+        runs: Mapping[Path, PipelineRun] | None = None,
+        *,
+        refusal: Diagnostic | None = None,
+        interrupted: bool = False,
+        stopped_by_failures: bool = False,
+        declined: bool = False,
+    ) -> RunReport:
+        """The report, with the results so far; None for those before anything is applied."""
+        plans, command = self.plans, self.plans.command
+        runs = self.runs if runs is None else runs
+        not_found = dict.fromkeys(plans.pipelines.problems.values())
+        arguments = plans.environment.arguments(command.verb)
+        return RunReport(
+            command.verb,
+            self.started,
+            utc_now(),
+            self.total,
+            tuple(runs[folder] for folder in plans.pipelines.folders),
+            tuple(line for problem in not_found for line in diagnostics_of(problem)),
+            refusal,
+            interrupted,
+            stopped_by_failures,
+            declined,
+            command.options,
+            (*arguments, *request_options(plans.request.to_document())),
+            round(self.waited()),
+        )
+
+    def _compared(self, before: CorePlan, now: CorePlan, run: PipelineRun) -> PipelineRun:
+        """The result of a pipeline, refused if its saved plan is out of date, unless it was applied since."""
+        if (mismatch := plan_mismatch(before, now)) is not None:
+            return replace(run, result=RunResult.REFUSED, exit_code=CONFLICT, mismatch=mismatch)
+        stale = stale_steps(before, now, SHARED)
+        if stale and not now.is_empty and not self.skip_moved:
+            return replace(run, result=RunResult.REFUSED, exit_code=CONFLICT, stale_steps=stale)
+        return run
+
+    def _apply(
+        self,
+        chosen: Mapping[Path, Plan],
+        follow: Follow,
+        stop: threading.Event,
+        workers: OpenWorkers | None,
+        in_threads: bool,
+    ) -> dict[Path, PipelineRun]:
+        """Apply the plans, and return the result of each pipeline that was started."""
+        plans, fleet = self.plans, self.fleet
+        at_once = min(len(chosen), fleet.jobs + fleet.builds)
+        # Few steps of each pipeline, if many of them are applied at once.
+        steps = max(1, min(self.apply.parallel, 2 * JOBS // at_once))
+        timeout = self.apply.lock_timeout if in_threads else max(self.apply.lock_timeout, WAIT)
+        reads = plans.environment.reads(plans.pipelines.read_options, search=True)
+        sign_in = partial(
+            open_session,
+            plans.environment,
+            plans.pipelines.workspace.state,
+            plans.rps,
+            verb=plans.command.verb,
+            override=plans.override,
+        )
+        if in_threads:
+            sign_in = partial(sign_in, stop=stop)
+        task = Task(
+            reads,
+            sign_in,
+            partial(
+                apply_approved,
+                plans.command.operation,
+                replace(self.apply, parallel=steps, lock_timeout=timeout),
+                self.skip_moved,
+            ),
+            total=len(chosen),
+            writes=True,
+        )
+        of_core: dict[Path, CorePlan] = dict(chosen)
+        if workers is not None:
+            with workers(len(chosen)) as opened:
+                task = replace(task, sessions=opened.processes)
+                key = partial(files_key, read_options=reads, emit=follow) if opened.elsewhere else None
+                return apply_fleet(of_core, task, opened.executor, fleet, follow, stop, key)
+        with ThreadPoolExecutor(at_once, thread_name_prefix="fleet") as executor:
+            return apply_fleet(of_core, task, executor, fleet, follow, stop)
+
+
+def apply_plans(
+    plans: Plans,
+    *,
+    approve: str | bool,
+    on_event: OnEvent | None,
+    executor: Executor | None,
+    stop: threading.Event | None,
+    waves: str | Waves | None,
+    max_failures: str | int | FailureLimit | None,
+    jobs: int | None,
+    builds: int | None,
+    parallel: int,
+    lock_timeout: float,
+    skip_moved: bool,
+    saved: Saved | None = None,
+) -> RunReport:
+    """As `Plans.apply`."""
+    fleet = FleetOptions(
+        jobs or JOBS,
+        builds or BUILDS,
+        Waves.parse(waves) if isinstance(waves, str) else waves,
+        max_failures
+        if max_failures is None or isinstance(max_failures, FailureLimit)
+        else FailureLimit.parse(str(max_failures)),
+        plans.rps,
+    )
+    if executor is not None:  # what it cannot run at once would wait in its queue
+        count = count_of(executor)
+        fleet = replace(fleet, jobs=min(fleet.jobs, count), builds=min(fleet.builds, count))
+    consent = Consent(approve is True, approve if isinstance(approve, str) else None, plans.override)
+    command = ("reconciler.api", plans.command.verb)
+    run = FleetRun(plans, consent, fleet, ApplyOptions(parallel, lock_timeout, command), saved, skip_moved)
+    stop = stop or threading.Event()
+    sink = EventSink(on_event, stop)
+    report = _in_a_thread(partial(_run, run, sink, stop, executor), stop)
+    sink(RunEnded(report))
+    sink.raise_error()
+    return report
+
+
+def _run(run: FleetRun, sink: EventSink, stop: threading.Event, executor: Executor | None) -> RunReport:
+    if not run.chosen:
+        return run.report()
+    if (refusal := run.refusal()) is not None:
+        return run.refused(refusal)
+    follow: Follow = sink
+    is_of_one = run.plans.is_of_one
+    if is_of_one:
+        follow = partial(_without_waves, sink)
+    report = run.carry_out(
+        follow,
+        stop,
+        workers=None if executor is None else partial(borrowed, executor),
+        in_threads=is_of_threads(executor),
+    )
+    return replace(report, runs=tuple(replace(one, wave=0) for one in report.runs)) if is_of_one else report
+
+
+def _without_waves(sink: EventSink, event: RunEvent) -> None:
+    """Pass on the events of a run of one pipeline, which has no waves."""
+    match event:
+        case WaveStarted():
+            return
+        case PipelineFinished(run):
+            sink(PipelineFinished(replace(run, wave=0)))
+        case _:
+            sink(event)
+
+
+def _in_a_thread(work: Callable[[], RunReport], stop: threading.Event) -> RunReport:
+    """Do the work in a thread of its own, so that an interruption of this one stops it in order."""
+    done: list[RunReport] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            done.append(work())
+        except BaseException as problem:  # noqa: BLE001 - raised again in the thread of the caller
+            failed.append(problem)
+        finally:
+            ended.set()
+
+    ended = threading.Event()  # an interrupted `join` takes the thread for ended
+    thread = threading.Thread(target=run, name="apply")
+    thread.start()
+    interruption: BaseException | None = None
+    while not ended.is_set():
+        try:
+            while not ended.wait(1.0):  # on Windows, a wait without an end cannot be interrupted
+                pass
+        except BaseException as problem:  # noqa: BLE001 - raised again when the steps have ended
+            stop.set()
+            interruption = interruption or problem
+    if interruption is not None:
+        raise interruption
+    if failed:
+        raise failed[0]
+    return done[0]

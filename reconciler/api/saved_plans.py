@@ -1,0 +1,139 @@
+"""Plans that were saved to a file: found again, made again and compared, then applied."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from reconciler.api.environments import Environment
+from reconciler.api.events import EventSink
+from reconciler.api.executors import open_workers
+from reconciler.api.planning import make_plans
+from reconciler.api.plans import Plan, Plans
+from reconciler.api.requests import PlanRequest, ReadOptions, SelectionRequest
+from reconciler.api.running import Saved, apply_plans
+from reconciler.api.runs import RunReport
+from reconciler.api.workspaces import Pipelines, Workspace
+from reconciler.core.diagnostics import UserError, error
+from reconciler.core.plan import Plan as CorePlan
+from reconciler.core.plan import Stack
+from reconciler.engine.sources import workspace_name
+from reconciler.views.reports.plan_json import SavedPlans as Document
+from reconciler.views.reports.plan_json import read_saved
+from reconciler.workspace.discovery import find, is_folder_of_pipeline, stacks_below
+from reconciler.workspace.selection import SelectedPipeline
+
+__all__ = ["LoadedPlans", "folders_of_plans", "load_plans", "require_workspace"]
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class LoadedPlans(Plans):
+    """The plans in a file.
+
+    Attributes:
+        document: what the file has.
+        file: the file.
+    """
+
+    document: Document = field(default_factory=lambda: Document((), "", ""))
+    file: Path = Path()
+
+    @property
+    def digest(self) -> str:
+        """The digest of all plans, as it was saved."""
+        return self.document.digest
+
+    def _apply(self, **arguments: Any) -> RunReport:
+        """Make the plans again with their own options, compare them with the saved ones, and apply them."""
+        workspace, plans = self.pipelines.workspace, list(self.document.plans)
+        require_workspace(self.document, workspace, self.file)
+        found, problems = folders_of_plans(plans, workspace)
+        selected = (SelectedPipeline(folder, ("in the saved plan",)) for folder in sorted(found))
+        pipelines = replace(self.pipelines, selected=tuple(selected), problems=problems)
+        sink = EventSink(arguments["on_event"])
+        workers = open_workers(arguments["executor"])
+        made = make_plans(
+            pipelines, self.environment, PlanRequest(), self.command, sink, workers=workers, saved=found
+        )
+        sink.raise_error()
+        saved = Saved(found, self.document.digest, arguments.pop("skip_stale"))
+        return apply_plans(made, saved=saved, **arguments)
+
+
+def load_plans(file: Path, workspace: Workspace | None, environment: Environment | None) -> LoadedPlans:
+    """As `Plans.load`."""
+    from reconciler.core.approval import digest
+    from state.stores.opening import state_files
+
+    found = read_saved(file)
+    document = Document((found,), digest([found]), "") if isinstance(found, CorePlan) else found
+    workspace = workspace or Workspace.open()
+    names = tuple(plan.stack.name for plan in document.plans)
+    is_of_one = isinstance(found, CorePlan)
+    request = SelectionRequest(names) if is_of_one else SelectionRequest(everything=True)
+    folders = {Path(plan.stack.folder or plan.stack.name): plan for plan in document.plans}
+    selected = tuple(SelectedPipeline(folder, ("in the saved plan",)) for folder in folders)
+    read_options = ReadOptions(shared=workspace.settings.shared(), state_files=state_files(workspace.state))
+    return LoadedPlans(
+        Pipelines(workspace, selected, request, read_options),
+        environment or _environment_of(document, workspace),
+        {folder: Plan.of(plan) for folder, plan in folders.items()},
+        {},
+        document=document,
+        file=file,
+    )
+
+
+def _environment_of(document: Document, workspace: Workspace) -> Environment:
+    """The environment that the plans were made for, with the token that the command line finds."""
+    declared = workspace.settings.declared()
+    if not document.plans:
+        return Environment(declared=declared)
+    stack = document.plans[0].stack
+    own = stack.environment in declared
+    return Environment(stack.environment, stack.organization, declared=declared, own_first=own)
+
+
+def require_workspace(saved: Document, workspace: Workspace, file: Path | None) -> None:
+    """Raise UserError if the plans were made in another workspace than the present one."""
+    name = workspace_name(workspace.root, workspace.settings.name)
+    if saved.workspace and name and saved.workspace != name:
+        detail = f"They were made in {saved.workspace}, and this is {name}. Nothing was changed."
+        raise UserError(error("the plans are of another workspace", detail, file=file))
+
+
+def folders_of_plans(
+    plans: list[CorePlan], workspace: Workspace
+) -> tuple[dict[Path, CorePlan], dict[str, UserError]]:
+    """The folder of each plan, and an error for each stack that no folder declares, or several do."""
+
+    @cache
+    def declared() -> Mapping[str, list[Path]]:
+        found: dict[str, list[Path]] = {}
+        for folder, names in stacks_below(workspace.folder).items():
+            for name in names:
+                found.setdefault(name, []).append(folder)
+        return found
+
+    by_folder: dict[Path, CorePlan] = {}
+    problems: dict[str, UserError] = {}
+    for plan in plans:
+        stack = plan.stack
+        folder = workspace.folder / stack.folder if stack.folder else None
+        if folder is None or not is_folder_of_pipeline(folder):
+            folders = declared().get(stack.name, [])
+            if len(folders) != 1:
+                problems[stack.name] = _not_found(stack, workspace)
+                continue
+            folder = folders[0]
+        by_folder[folder] = plan
+    return by_folder, problems
+
+
+def _not_found(stack: Stack, workspace: Workspace) -> UserError:
+    try:
+        find(stack.name, workspace.folder, workspace.settings)
+    except UserError as problem:
+        return problem
+    return UserError(error(f"no pipeline has the stack {stack}"))
