@@ -210,12 +210,16 @@ class Registers:
         """Replaces the stored register, damaged or not, by one made from the states.
 
         Raises:
-            NewerFormatError: a newer reconciler wrote it.
+            NewerFormatError: a newer reconciler wrote it or a state, whose claims would be lost.
             StateError: the store cannot be read or written.
         """
         with self._turn(scope):
             with suppress(CorruptStateError):
                 self._store.load_register(scope)
+            for stack in self._store.names():
+                if scope_of(stack) == scope:
+                    with suppress(CorruptStateError):
+                        self._store.load(stack)
             made = self._from_states(scope)
             self._registers[scope] = self._store.save_register(made, expected_serial=None)
             return self._registers[scope]
@@ -273,8 +277,11 @@ def move_state(store: Store, before: str, after: str) -> None:
 
     A move that is killed in between leaves claims under the old name, which are void, as it has no state.
 
-    Raises: as `Store.move`, and UnreadableStateError if a register cannot be read; then nothing is moved.
+    Raises: as `Store.move`, and UnreadableStateError if a register cannot be read, or NewerFormatError if a
+        newer reconciler wrote the state; then nothing is moved.
     """
+    with suppress(CorruptStateError):  # damage is moved as it is
+        store.load(before)
     source, target = scope_of(before), scope_of(after)
     has_target = store.load_register(target) is not None
     old = store.load_register(source)

@@ -18,6 +18,7 @@ from typing import Final
 
 from state.errors import CorruptStateError, LockedError, LostLockError, StateError, StoreUnavailableError
 from state.lock_info import LockInfo
+from state.newer_keys import refuse_newer_keys
 
 TTL: Final = 30.0
 """Seconds from the last heartbeat until another run may take over the lock."""
@@ -63,9 +64,19 @@ class Lock:
 
 
 def read_lock_info(text: str | None) -> LockInfo | None:
-    """Parses the text of `LockInfo.to_json`; None for None. Raises CorruptStateError."""
+    """Parses the text of `LockInfo.to_json`; None for None.
+
+    Raises:
+        CorruptStateError: it is damaged.
+        NewerFormatError: it has all keys of this version, and further ones.
+    """
+    if not text:
+        return None
     try:
-        return LockInfo(**json.loads(text)) if text else None
+        found = json.loads(text)
+        if isinstance(found, dict):
+            refuse_newer_keys(found, "the lock", LockInfo)
+        return LockInfo(**found)
     except (ValueError, TypeError) as problem:
         message = f"the lock cannot be read: {problem}"
         raise CorruptStateError(message, hint="remove it with: reconciler state unlock STACK") from None

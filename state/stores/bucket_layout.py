@@ -8,8 +8,7 @@ STACK and SCOPE are percent-encoded. Unknown content is refused, never skipped.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, unquote
 from uuid import uuid4
@@ -18,6 +17,7 @@ from state.document import dumps, loads
 from state.errors import CorruptStateError, InvalidNameError, NewerFormatError
 from state.invariants import is_time
 from state.lock_info import LockInfo
+from state.newer_keys import refuse_newer_keys
 from state.snapshot import UncheckedJSON
 from state.stores.base import HistoryEntry
 
@@ -173,22 +173,11 @@ def _body(data: bytes, what: str, kind: type[Head] | type[HistoryObject]) -> dic
             f"a newer reconciler wrote {what}: it has layout {version}, this version reads up to {VERSION}",
             hint="pip install --upgrade picsellia-reconciler",
         )
-    _refuse_newer_keys(body, what, kind)
+    refuse_newer_keys(body, what, kind)
     for name, part in (("holder", LockInfo), ("entry", HistoryEntry)):
         if isinstance(nested := body.get(name), dict):
-            _refuse_newer_keys(nested, what, part)
+            refuse_newer_keys(nested, what, part)
     names = {field.name for field in fields(kind)}
     if body.keys() != names:
         raise CorruptStateError(f"{what} is damaged: it has {sorted(body)} instead of {sorted(names)}")
     return body
-
-
-def _refuse_newer_keys(body: Mapping[str, Any], what: str, kind: type[Any]) -> None:
-    """Raise NewerFormatError for an object with all keys of this version, and further ones."""
-    names = {field.name for field in fields(kind)}
-    required = {field.name for field in fields(kind) if field.default is MISSING}
-    if required <= body.keys() and (unknown := sorted(body.keys() - names)):
-        raise NewerFormatError(
-            f"a newer reconciler wrote {what}: it has {unknown[0]!r}, which this version does not know",
-            hint="pip install --upgrade picsellia-reconciler",
-        )
