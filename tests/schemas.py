@@ -53,7 +53,7 @@ def check_outputs(texts: Sequence[str]) -> None:
 def _version(name: str) -> int:
     """The version that the schema describes; older documents may lie in files."""
     found = schema(name)
-    properties = found.get("properties") or found["$defs"]["plan"]["properties"]
+    properties = found.get("properties") or found["$defs"][name]["properties"]
     version: int = properties["version"]["const"]
     return version
 

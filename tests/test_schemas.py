@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import subprocess
 import sys
 import tomllib
@@ -110,6 +111,19 @@ def test_every_schema_is_listed_and_complete() -> None:
             at: Any = found
             for part in text.removeprefix("#/").split("/"):
                 at = at[part]
+
+
+WITHOUT_SCHEMA = {
+    *("stacks", "record-diff", "forgotten", "moved", "claims", "unlocked", "verified", "copied"),
+    *("dashboard", "register", "bucket"),  # files of its own
+}
+"""Formats of small documents, and of files that only reconciler reads."""
+
+
+def test_every_document_has_a_schema() -> None:
+    texts = (path.read_text() for room in ("reconciler", "state") for path in (ROOT / room).rglob("*.py"))
+    formats = {name for text in texts for name in re.findall(r'"reconciler/([a-z-]+)"', text)}
+    assert formats - WITHOUT_SCHEMA == {*NAMES} - {"config", "workspace"}
 
 
 def references(value: Any) -> list[str]:

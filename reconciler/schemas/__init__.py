@@ -19,6 +19,13 @@ NAMES: Final = {
     "events": "one line of the events of a run: apply --events",
     "drift": "the findings of drift --json",
     "matrix": "pipelines x environments: status --matrix --json",
+    "status": "what each pipeline runs in each environment: status --json",
+    "list": "the selected pipelines: list --json",
+    "contract": "the contract of a processing, or its changes: contract --json",
+    "image": "a published image and its source: image --json",
+    "images": "the published images of several pipelines: image --all --json",
+    "state": "the state of a stack: state show --json",
+    "history": "the history of a state: state history --json",
 }
 """Name -> the file or document that the schema describes."""
 
