@@ -35,6 +35,10 @@ SCHEMA: Final = ".reconciler-schema.json"
 """Suffix of the JSON Schemas for editors, which lie beside reconciler.toml."""
 
 
+OWN_NAME_PARTS: Final = (BASELINE, WORKSPACE, SCHEMA, TEMPORARY)
+"""Each name of which `is_own_file` is true has one of these parts: to search many names at once."""
+
+
 def is_temporary(name: str) -> bool:
     """Whether this is the name of one of reconciler's temporary files."""
     return name.startswith(".") and name.endswith(TEMPORARY)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from providers.docker.source.key import ImageSource, context, fingerprint
+from providers.docker.source.fingerprint import fingerprint
+from providers.docker.source.key import ImageSource, context
 from providers.leftovers import BASELINE, TEMPORARY, WORKSPACE, is_temporary, new_temporary, sweep
 from providers.sandbox import Sandbox
 from reconciler.system.files import replace_file

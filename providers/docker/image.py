@@ -24,8 +24,11 @@ from providers.docker.registry.manifests import PublishedImage
 from providers.docker.registry.publication import PublicationEnd, Tag, publication
 from providers.docker.registry.sealing import seal
 from providers.docker.registry.tags import Tags
-from providers.docker.source.key import ImageSource, SourceKey, fingerprint
+from providers.docker.source.fingerprint import fingerprint
+from providers.docker.source.key import ImageSource, SourceKey
+from providers.docker.source.reading import ChangedError
 from providers.docker.source.source_diff import differences
+from providers.docker.source.source_index import forget
 from providers.docker.verdicts import ImageRefusal, ImageVerdict, ImageWay
 from providers.errors import ExistsError, PermanentError, TransientError
 from providers.json_value import JSON
@@ -84,6 +87,7 @@ class ImageKind:
         origin: returns the origin that a statement of provenance names; None for no statement. Called only
             after a build.
         promoted: the very image to publish, instead of one that is built from the folder; None to build.
+        is_recorded: whether the image is one of an earlier state, whatever the folder contains.
         connect: returns a client of a repository.
     """
 
@@ -102,6 +106,7 @@ class ImageKind:
         leaves_channel: bool = False,
         origin: Callable[[], Origin] | None = None,
         promoted: PromotedImage | None = None,
+        is_recorded: bool = False,
         connect: Callable[[str], RegistryClient] = RegistryClient,
     ) -> None:
         self._repository = repository
@@ -117,6 +122,7 @@ class ImageKind:
         self._origin = origin
         self._plan = ""
         self._promoted = promoted
+        self._is_recorded = is_recorded
         self._connect = connect
         self._channel_before: dict[str, str] = {}  # version -> digest of the channel before it was put
         self.facts = replace(FACTS, assess=self._assess)
@@ -232,26 +238,27 @@ class ImageKind:
         """
         if self._promoted is not None:
             return self._promote(name, fields, self._promoted, report)
-        expected = fingerprint(
-            self._source,
-            search=True,
-            announce=lambda hashing: report(Progress("hash", hashing.path, done=hashing.size)),
-        )
+        # What is packed is compared with it. If nothing is built, `_require_source` reads every file.
+        expected = self._hash(report, cached=True)
         if expected.key != fields["source_key"]:
-            raise PermanentError(
-                f"{self._source.folder} changed since the plan was made", hint="plan again to see the changes"
-            )
+            raise self._changed()
         version, source = text(fields, "version"), replace(self._source, expected=expected)
 
         def build() -> str:
             labels = {**self._labels(), VERSION: version, SOURCE_KEY: expected.key}
-            pushed = self._builder().publish(source, "/".join(name), version, labels, report)
+            try:
+                pushed = self._builder().publish(source, "/".join(name), version, labels, report)
+            except ChangedError:
+                forget(self._source.folder)  # it may know a file as unchanged that is not
+                raise
             digest = seal(registry, pushed)
             self._attest(registry, digest, expected.key, report)
             return digest
 
         with self._connect("/".join(name)) as registry:
-            digest = self._publish(registry, fields, build, report)
+            digest = self._publish(
+                registry, fields, build, report, unbuilt=lambda: self._require_source(report)
+            )
         return LiveObject(f"{version}@{digest}", tuple(name), fields)
 
     def _attest(self, registry: RegistryClient, digest: str, key: str, report: Report) -> None:
@@ -297,6 +304,8 @@ class ImageKind:
 
     def _move_tags(self, live: LiveObject, fields: Mapping[str, JSON], report: Report) -> None:
         """Point the version and the channel tag at a live image."""
+        if self._promoted is None and not self._is_recorded:
+            self._require_source(report)
         version = text(fields, "version")
         shown = ImageOutputs.of(live.outputs)
         digest = shown.digest
@@ -310,6 +319,25 @@ class ImageKind:
                 self._publish(registry, fields, retag, report, digest)
             else:
                 _move_tag(registry, text(fields, "channel"), digest, version, report)
+
+    def _hash(self, report: Report, *, cached: bool = False) -> SourceKey:
+        return fingerprint(
+            self._source,
+            search=cached,
+            announce=lambda hashing: report(Progress("hash", hashing.path, done=hashing.size)),
+            cached=cached,
+        )
+
+    def _require_source(self, report: Report) -> None:
+        """Raise PermanentError if a file of the source is not as planned. Reads every file."""
+        if self._hash(report).key != self._key.key:
+            forget(self._source.folder)
+            raise self._changed()
+
+    def _changed(self) -> PermanentError:
+        return PermanentError(
+            f"{self._source.folder} changed since the plan was made", hint="plan again to see the changes"
+        )
 
     def _displaced(self, before: LiveObject, written: LiveObject) -> dict[str, JSON]:
         """The output that proves which image a write moved the channel tag away from."""
@@ -410,6 +438,7 @@ class ImageKind:
         make: Callable[[], str],
         report: Report,
         digest: str = "",
+        unbuilt: Callable[[], None] = lambda: None,
     ) -> str:
         """Point the version and the channel tag at an image of this source. Returns its digest.
 
@@ -417,6 +446,7 @@ class ImageKind:
             make: puts an image of the source into the registry and returns its digest. Called only if the
                 version is not published.
             digest: an image that is known to have this source, whatever its label is.
+            unbuilt: checks the source if `make` is not called.
 
         Raises:
             ExistsError: the version has another source, before or after the tag was put.
@@ -426,6 +456,8 @@ class ImageKind:
         name = f"{registry.repository}:{version}"
         tags = Tags(registry, fields, lambda image: self._has_source(image, key, digest), report)
         published = tags.read(Tag.VERSION)
+        if published:
+            unbuilt()
         ours = published.digest if published else make()
         if published is None and not tags.state_of(ours).ours:
             raise TransientError(f"another build was pushed to {registry.repository} at the same moment")

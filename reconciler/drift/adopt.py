@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from providers.docker.source.key import fingerprint
+from providers.docker.source.fingerprint import fingerprint
 from providers.json_value import JSON
 from providers.regular_files import read_regular
 from providers.rules import HIDDEN, FieldRule
@@ -146,7 +146,8 @@ def _is_new_source(pipeline: Pipeline, adopted: Adoption, emit: Emit) -> bool:
         for file, (_, text) in adopted.patched.items()
     }
     after = replace(after, keyed={**after.keyed, **patched})
-    return fingerprint(before, announce=emit).key != fingerprint(after, announce=emit).key
+    keys = {fingerprint(source, announce=emit, cached=True).key for source in (before, after)}
+    return len(keys) > 1
 
 
 # Selecting values

@@ -9,7 +9,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from providers.docker.source.key import SourceKey, fingerprint
+from providers.docker.source.fingerprint import fingerprint
+from providers.docker.source.key import SourceKey
 from providers.errors import ProviderError, SettingError
 from providers.leftovers import sweep
 from providers.protocol import AttestedKind, CheckedKind, is_a, is_published
@@ -328,7 +329,9 @@ def _refuse_changed_files(pipeline: Pipeline, key: SourceKey | None, emit: Emit)
     path = pipeline.loaded.path
     try:
         unchanged = is_unchanged(path, pipeline.loaded.on_disk)
-        unchanged = unchanged and (key is None or key == fingerprint(image_source(pipeline), announce=emit))
+        unchanged = unchanged and (
+            key is None or key == fingerprint(image_source(pipeline), announce=emit, cached=True)
+        )
     except (OSError, ProviderError):
         unchanged = False
     if not unchanged:

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from providers.docker.source.key import fingerprint
+from providers.docker.source.fingerprint import fingerprint
 from providers.errors import ProviderError
 from providers.regular_files import read_regular
 from reconciler.core.events import Emit
@@ -24,7 +24,7 @@ def files_key(folder: Path, read_options: ReadOptions, emit: Emit) -> str:
         return ""
     pipeline = Pipeline(folder, loaded.config.metadata.name, loaded.config, loaded, None, None)
     try:
-        return key_of(pipeline, fingerprint(image_source(pipeline), announce=emit).key)
+        return key_of(pipeline, fingerprint(image_source(pipeline), announce=emit, cached=True).key)
     except ProviderError:
         return ""
 

@@ -23,7 +23,8 @@ from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
 from providers.docker.registry.manifests import PublishedImage
 from providers.docker.registry.reference import parse_image
-from providers.docker.source.key import ImageSource, SourceKey, file_paths, fingerprint
+from providers.docker.source.fingerprint import fingerprint
+from providers.docker.source.key import ImageSource, SourceKey, file_paths
 from providers.docker.source.source_diff import differences
 from providers.errors import ProviderError
 from providers.regular_files import read_regular, real_path

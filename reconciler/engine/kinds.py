@@ -110,6 +110,7 @@ def recorded_image_kind(
         builder=_no_builder,
         labels=lambda: image_labels(pipeline, announce_nothing),
         new_version=new_version,
+        is_recorded=True,
         connect=partial(RegistryClient, look_up=look_up, pool=pool),
     )
 

@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from providers.docker.source.key import ImageSource, SourceKey, dockerfile, fingerprint, seen
+from providers.docker.source.fingerprint import fingerprint
+from providers.docker.source.key import ImageSource, SourceKey, dockerfile, seen
 from providers.errors import ProviderError
 from providers.regular_files import real_path
 from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors, warning
@@ -77,7 +78,7 @@ def validate(
     try:
         source = image_source(pipeline)
         problems += _state_problems(source, read_options.state_files)
-        key = fingerprint(source, search=read_options.search, announce=emit)
+        key = fingerprint(source, search=read_options.search, announce=emit, cached=True)
         recipe = dockerfile(source) if pipeline.config.reconciler.image.builder != "append" else None
     except ProviderError as problem:
         problems.append(provider_diagnostic(problem, "the image's build context cannot be read", file=folder))

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from providers.docker.registry.client import RegistryClient
-from providers.docker.source.key import ImageSource, SourceKey, fingerprint
+from providers.docker.source.fingerprint import fingerprint
+from providers.docker.source.key import ImageSource, SourceKey
 from providers.sandbox import Sandbox
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.validate import validate

@@ -14,7 +14,9 @@ from rich.console import Console
 from providers.docker.source import key
 from providers.docker.source.archive import archive
 from providers.docker.source.build_context import unpacked_context
-from providers.docker.source.key import CHUNK, ImageSource, context, fingerprint
+from providers.docker.source.fingerprint import fingerprint
+from providers.docker.source.key import ImageSource, context
+from providers.docker.source.reading import CHUNK
 from providers.sandbox import Sandbox
 from providers.waits import SILENCE, SLOW, Hashing
 from reconciler.engine.requests import ReadOptions

@@ -15,7 +15,8 @@ from providers.docker.builders.command_line import run_docker
 from providers.docker.labels import CREATED, REVISION
 from providers.docker.origin import Revision
 from providers.docker.registry.client import RegistryClient
-from providers.docker.source.key import announce_nothing, fingerprint
+from providers.docker.source.fingerprint import fingerprint
+from providers.docker.source.key import announce_nothing
 from providers.sandbox import Sandbox
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.validate import validate

@@ -16,7 +16,8 @@ from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.manifests import OCI_INDEX, OCI_MANIFEST
 from providers.docker.registry.seal import is_sealed
 from providers.docker.registry.sealing import seal
-from providers.docker.source.key import ImageSource, fingerprint
+from providers.docker.source.fingerprint import fingerprint
+from providers.docker.source.key import ImageSource
 from providers.docker.verdicts import ImageWay
 from providers.errors import SettingError
 from providers.protocol import Reference, silent

@@ -15,7 +15,8 @@ from providers.docker.image import ImageKind
 from providers.docker.labels import SOURCE_KEY
 from providers.docker.registry.client import RegistryClient
 from providers.docker.source.archive import archive
-from providers.docker.source.key import ImageSource, context, dockerfile, fingerprint
+from providers.docker.source.fingerprint import fingerprint
+from providers.docker.source.key import ImageSource, context, dockerfile
 from providers.docker.verdicts import ImageWay
 from providers.errors import RefusedError
 from providers.protocol import Progress, Report, silent

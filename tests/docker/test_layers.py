@@ -21,7 +21,8 @@ from providers.docker.registry.client import RegistryClient
 from providers.docker.source import archive as archiving
 from providers.docker.source import secret_scan
 from providers.docker.source.archive import Piece, archive
-from providers.docker.source.key import ImageSource, context, fingerprint
+from providers.docker.source.fingerprint import fingerprint
+from providers.docker.source.key import ImageSource, context
 from providers.docker.source.secret_scan import SecretError
 from providers.errors import RefusedError
 from providers.protocol import Progress, silent

@@ -15,7 +15,8 @@ from providers.docker.builders.append import AppendBuilder
 from providers.docker.image import ImageKind
 from providers.docker.labels import REVISION
 from providers.docker.registry.client import RegistryClient
-from providers.docker.source.key import ImageSource, SourceKey, fingerprint
+from providers.docker.source.fingerprint import fingerprint
+from providers.docker.source.key import ImageSource, SourceKey
 from providers.docker.verdicts import ImageRefusal, ImageWay
 from providers.errors import ExistsError, TransientError
 from providers.json_value import JSON
@@ -186,7 +187,7 @@ def test_another_source_is_never_put_under_a_published_version(here: Machine, th
     recorded = fingerprint(here.source)
     outputs = {
         "digest": before["1.0.0"],
-        "files": recorded.files,
+        "files": dict(recorded.files),
         "arguments": recorded.arguments,
     }
     known = there.verdict("1.0.0", recorded=outputs)

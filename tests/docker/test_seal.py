@@ -14,7 +14,8 @@ from providers.docker.labels import SEAL, SOURCE_KEY, VERSION
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.manifests import Manifest, PublishedImage, read_image
 from providers.docker.registry.seal import is_derived, is_sealed, sealed
-from providers.docker.source.key import ImageSource, fingerprint
+from providers.docker.source.fingerprint import fingerprint
+from providers.docker.source.key import ImageSource
 from providers.docker.verdicts import ImageWay
 from providers.protocol import silent
 from providers.reasons import WayOut

@@ -15,7 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from providers import secret_rules
-from providers.docker.source.key import CHUNK
+from providers.docker.source.reading import CHUNK
 from providers.secret_rules import (
     Sieve,
     find,

@@ -12,7 +12,8 @@ import pytest
 
 from providers.docker.builders.select import BuilderName, select
 from providers.docker.source.archive import archive
-from providers.docker.source.key import ImageSource, context, fingerprint
+from providers.docker.source.fingerprint import fingerprint
+from providers.docker.source.key import ImageSource, context
 from providers.docker.source.secret_scan import Secret, SecretError, secrets_of
 from providers.protocol import silent
 from tests.docker.proxy import Answer, proxy_to
@@ -125,9 +126,9 @@ def test_each_clean_file_is_read_once_for_its_key_and_its_secrets(
     opened: list[str] = []
     real = os.open
 
-    def note(path: str, *arguments: int) -> int:
+    def note(path: str, *arguments: int, **options: int | None) -> int:
         opened.append(str(path))
-        return real(path, *arguments)
+        return real(path, *arguments, **options)
 
     (folder / "large.bin").write_bytes(bytes(200_000))
     monkeypatch.setattr(os, "open", note)

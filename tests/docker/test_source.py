@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from providers.docker.source.key import ImageSource, SourceKey, context, fingerprint
+from providers.docker.source.fingerprint import fingerprint
+from providers.docker.source.key import ImageSource, SourceKey, context
 from providers.docker.source.source_diff import differences
 from providers.errors import RefusedError
 

@@ -19,7 +19,8 @@ from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
 from providers.docker.registry.manifests import OCI_INDEX, OCI_MANIFEST, referrers_tag, sha256
 from providers.docker.registry.referrers import list_referrers, referrers
-from providers.docker.source.key import ImageSource, fingerprint
+from providers.docker.source.fingerprint import fingerprint
+from providers.docker.source.key import ImageSource
 from providers.docker.verdicts import ImageWay
 from providers.errors import ProviderError, TransientError
 from providers.protocol import LiveObject, Reference, silent

@@ -8,18 +8,17 @@ The bytes depend on the content alone, on machines with the same zlib.
 """
 
 import bisect
-import hashlib
 import itertools
 import os
 import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
-from typing import IO, NamedTuple, Self
+from typing import IO, NamedTuple
 
 from providers.docker.source.archive import BLOCK, Piece
-from providers.docker.source.key import changed, read_block
+from providers.docker.source.background_hash import BackgroundHash
+from providers.docker.source.reading import ChangedError, read_block
 from providers.protocol import Progress, Report
 
 _LEVEL = 6  # changing anything here changes every digest
@@ -29,7 +28,7 @@ _SAMPLE = 4 << 10  # bytes, at each of `_SAMPLES` places of a block
 _SAMPLES = 4
 _WORTHWHILE = 0.8  # of the size of a sample: what deflate makes no smaller is stored
 _READ = 1 << 20  # bytes read at a time
-_AHEAD = 4  # blocks that are read before the hashes of those before them are done
+_AHEAD = 4  # blocks that are read before those before them are packed
 
 
 class PackedLayer:
@@ -81,7 +80,7 @@ class PackedLayer:
     def _stored_again(self, part: "_Part") -> bytes:
         content = read_block(self._root, part.path, part.at, part.length)
         if (len(content), zlib.crc32(content)) != (part.length, part.checksum):
-            raise changed(part.path)
+            raise ChangedError(part.path)
         return _stored(content, part.checksum)
 
 
@@ -117,8 +116,8 @@ def pack(root: str, pieces: Iterable[Piece], file: IO[bytes], report: Report) ->
     done = kept = 0
     with (
         ThreadPoolExecutor(os.cpu_count() or 1) as pool,
-        _BackgroundHash() as content_hash,
-        _BackgroundHash() as layer_hash,
+        BackgroundHash() as content_hash,
+        BackgroundHash() as layer_hash,
     ):
 
         def compressed() -> Iterator[tuple[Piece, _Member]]:
@@ -142,7 +141,8 @@ def pack(root: str, pieces: Iterable[Piece], file: IO[bytes], report: Report) ->
                 kept += file.write(member.content)
             done += length
             report(Progress("build", "layer", "packing the folder", done))
-        return PackedLayer(root, file, parts, layer_hash.digest(), content_hash.digest())
+        digest, diff_id = (f"sha256:{each.digest().hex()}" for each in (layer_hash, content_hash))
+        return PackedLayer(root, file, parts, digest, diff_id)
 
 
 def _blocks(pieces: Iterable[Piece]) -> Iterator[Piece]:
@@ -208,32 +208,3 @@ def _stored(content: bytes, checksum: int) -> bytes:
 
 def _trailer(content: bytes, checksum: int) -> bytes:
     return checksum.to_bytes(4, "little") + (len(content) & 0xFFFFFFFF).to_bytes(4, "little")
-
-
-class _BackgroundHash:
-    """A sha256 that is computed in a thread of its own."""
-
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
-        self._thread = ThreadPoolExecutor(1)
-        self._pending: deque[Future[None]] = deque()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._thread.shutdown()
-
-    def update(self, content: bytes) -> None:
-        """Add content; waits if much is left to be done."""
-        self._pending.append(self._thread.submit(self._hash.update, content))
-        if len(self._pending) > _AHEAD:
-            self._pending.popleft().result()
-
-    def digest(self) -> str:
-        """The digest of all content, as "sha256:…"."""
-        while self._pending:
-            self._pending.popleft().result()
-        return f"sha256:{self._hash.hexdigest()}"

@@ -5,7 +5,8 @@ from itertools import chain
 from typing import Literal
 
 from providers.docker.registry.layer_archive import members
-from providers.docker.source.key import member_digest, shown_path
+from providers.docker.source.key import shown_path
+from providers.docker.source.key_parts import member_digest
 
 _MAX_KEYED = 1 << 22  # bytes of a config.toml
 

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any, Self
 
 from providers.docker.source.build_context import ChunkReader
-from providers.docker.source.key import CHUNK
+from providers.docker.source.reading import CHUNK
 from providers.errors import ProviderError, RefusedError
 from providers.secret_rules import LARGEST
 

@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from providers.docker.source.key import Entry, ImageSource, SourceCheck, link_target, read_blocks, read_file
+from providers.docker.source.key import Entry, ImageSource
+from providers.docker.source.reading import link_target, read_blocks, read_file
 from providers.docker.source.secret_scan import refuse_secrets
+from providers.docker.source.source_check import SourceCheck
 from providers.errors import RefusedError
 from providers.protocol import Progress, Report, silent
 

@@ -12,7 +12,6 @@ from itertools import chain, islice
 
 from providers.docker.source.dockerfile_lines import instructions
 from providers.docker.source.key import (
-    CHUNK,
     Announce,
     Announcer,
     Entry,
@@ -20,9 +19,8 @@ from providers.docker.source.key import (
     announce_nothing,
     dockerfile,
     file_paths,
-    first_piece,
-    read_file,
 )
+from providers.docker.source.reading import CHUNK, first_piece, read_file
 from providers.errors import RefusedError
 from providers.secret_rules import (
     LARGEST,
