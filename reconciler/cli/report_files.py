@@ -115,6 +115,7 @@ def write_plans(plans: list[Plan], errors: list[Diagnostic], outputs: Outputs) -
         return
     from reconciler.views.reports.html import plan_html
     from reconciler.views.reports.plan_markdown import plan_markdown
+    from reconciler.workspace.owners import find_owners
 
     here = Path.cwd()
     errors = [problem.with_relative_paths(here) for problem in errors]
@@ -122,11 +123,13 @@ def write_plans(plans: list[Plan], errors: list[Diagnostic], outputs: Outputs) -
         replace(plan, diagnostics=tuple(problem.with_relative_paths(here) for problem in plan.diagnostics))
         for plan in plans
     ]
+    found = find_owners(here)
+    owners = {plan.stack: found.of(here / plan.stack.folder) for plan in plans if plan.stack.folder}
     _write_all(
         outputs,
         {
-            "markdown": lambda: plan_markdown(plans, errors),
-            "html": lambda: plan_html(plans, errors, outputs.dashboard),
+            "markdown": lambda: plan_markdown(plans, errors, owners=owners),
+            "html": lambda: plan_html(plans, errors, outputs.dashboard, owners=owners),
         },
     )
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from reconciler.core.diff import Change, ChangeClass
-from reconciler.core.plan import Step
+from reconciler.core.plan import Plan, Step
 from reconciler.core.reasons import ReasonCode
+from reconciler.core.values import NoValue
 from reconciler.views.phrases import Audience, reason
 from reconciler.views.shown_values import old_and_new
 
@@ -44,3 +45,13 @@ def _is_row(change: Change) -> bool:
     if not change.path:
         return False  # a change of the whole object, which the head of the step shows
     return change.write or change.cls not in _SILENT
+
+
+def image_versions(plan: Plan) -> tuple[str, str]:
+    """The version that runs, and the one that the plan gives; "" for unknown ones."""
+    for step in plan.steps:
+        for change in step.changes:
+            if step.address.kind == "image" and change.path == "version":
+                before, after = change.live, change.desired
+                return "" if isinstance(before, NoValue) else str(before), str(after)
+    return "", ""

@@ -7,6 +7,7 @@ import click
 import pytest
 
 from providers.sandbox import Sandbox
+from reconciler.views.reports.markdown_parts import code
 from tests.conftest import Cli, copy_example
 from tests.test_words import commands
 
@@ -124,3 +125,13 @@ def test_wrong_outputs_are_refused_before_anything_is_read(
     assert ended.code == 2
     assert words in ended.err
     assert sandbox.requests() == []
+
+
+def test_plans_name_the_owners_of_their_folder(cli: Cli, sandbox: Sandbox) -> None:
+    copy_example("dataset_cleanup", cli.folder, sandbox.registry)
+    (cli.folder / ".git").mkdir()
+    (cli.folder / "CODEOWNERS").write_text("* @everyone\n/dataset_cleanup/ @vision\n")
+    ended = cli("plan", "dataset_cleanup", "-o", "markdown=plan.md", "-o", "html=plan.html")
+    assert ended.code == 0, ended.err
+    assert f"1.0.0, owned by {code('@vision')}" in (cli.folder / "plan.md").read_text()
+    assert "owned by <code>@vision</code>" in (cli.folder / "plan.html").read_text()

@@ -18,6 +18,8 @@ from reconciler.core.reasons import Way
 from reconciler.core.values import Address
 from reconciler.views.reports.document_parts import unstated
 from reconciler.views.reports.html import drift_html, plan_html, run_html
+from reconciler.views.reports.markdown_parts import code
+from reconciler.views.reports.plan_markdown import plan_markdown
 from tests.reports.conftest import NASTY, STACK, everything, finding, report, stack_report
 from tests.reports.runs import every_result
 
@@ -196,3 +198,12 @@ def test_pages_link_to_the_dashboard_if_it_is_given(dashboard: str) -> None:
     assert f'<a href="{dashboard.rstrip("/")}/pipelines/' in run_html(every_result(), dashboard)
     for page in (drift_html(everything()), plan_html([plan()], []), run_html(every_result())):
         assert "in the dashboard" not in page
+
+
+def test_owners_are_named_in_pages_and_comments_without_a_mention() -> None:
+    owners = {STACK: ("@vision/cleaning", f"@{NASTY}")}
+    page = plan_html([plan()], [], owners=owners)
+    assert "owned by <code>@vision/cleaning</code>, <code>@&lt;script&gt;" in page
+    text = plan_markdown([plan()], [], owners=owners)
+    assert f", owned by {code('@vision/cleaning')}, <code>" in text
+    assert "owned by" not in plan_html([plan()], []) + plan_markdown([plan()], [])

@@ -7,9 +7,10 @@ only adds a filter and buttons to copy commands.
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
@@ -17,14 +18,14 @@ from markupsafe import Markup, escape
 from providers.json_value import JSON
 from reconciler.core.diagnostics import Diagnostic, Severity, in_order
 from reconciler.core.events import Outcome
-from reconciler.core.plan import Action, Plan, Step
+from reconciler.core.plan import Action, Plan, Stack, Step
 from reconciler.core.runs import PipelineRun, RunReport
 from reconciler.core.values import NoValue
 from reconciler.drift.findings import DriftState, Report, StackReport, causes
 from reconciler.drift.matrix import Cell, Column, Matrix
 from reconciler.views import phrases, run_problems
 from reconciler.views.counting import ago, duration, plural
-from reconciler.views.plan_rows import rows
+from reconciler.views.plan_rows import image_versions, rows
 from reconciler.views.reports.graphs import of_plan, of_report
 from reconciler.views.reports.svg import style, svg
 from reconciler.views.safe import is_web, visible
@@ -63,12 +64,18 @@ def drift_html(report: Report, dashboard: str = "", *, fragment: bool = False) -
 
 
 def plan_html(
-    plans: Sequence[Plan], errors: Sequence[Diagnostic], dashboard: str = "", *, fragment: bool = False
+    plans: Sequence[Plan],
+    errors: Sequence[Diagnostic],
+    dashboard: str = "",
+    *,
+    owners: Mapping[Stack, Sequence[str]] = MappingProxyType({}),
+    fragment: bool = False,
 ) -> str:
     """The page of plans: the totals, then the steps field by field, with refusals, conflicts and errors.
 
     Args:
         dashboard, fragment: as for `drift_html`.
+        owners: of the folder of each stack; those without owners may be missing.
     """
     stopped = any(not plan.can_apply for plan in plans) or errors
     writes = any(not plan.is_empty for plan in plans)
@@ -78,6 +85,7 @@ def plan_html(
         errors=errors,
         dashboard=dashboard,
         totals=_totals(plans),
+        owners_of=lambda plan: owners.get(plan.stack, ()),
         tone="bad" if stopped else "warn" if writes else "good",
     )
 
@@ -151,16 +159,6 @@ def _totals(plans: Sequence[Plan]) -> list[tuple[str, str, int]]:
     ]
 
 
-def _versions(plan: Plan) -> tuple[str, str]:
-    """The version that runs, and the one that the plan gives; "" for unknown ones."""
-    for step in plan.steps:
-        for change in step.changes:
-            if step.address.kind == "image" and change.path == "version":
-                before, after = change.live, change.desired
-                return "" if isinstance(before, NoValue) else str(before), str(after)
-    return "", ""
-
-
 def _tone_of_cell(cell: Cell, column: Column) -> str:
     if column.problem:
         return "bad"
@@ -201,7 +199,7 @@ def _environment() -> "Environment":
         tone_of=phrases.TONES.__getitem__,
         plan_summary=lambda plan: summary(plan).plain,
         steps=_steps,
-        versions=_versions,
+        versions=image_versions,
         link_to=link_to,
         rows=rows,
         in_order=in_order,
