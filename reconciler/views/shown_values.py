@@ -52,6 +52,8 @@ def _ambiguous(text: str) -> bool:
     """Whether the text without quotes is a JSON value of another type."""
     try:
         json.loads(text)
+    except RecursionError:  # a list in a list in a list, as any text of a server may begin
+        return True
     except ValueError:
         return False
     return True
