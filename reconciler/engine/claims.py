@@ -3,8 +3,8 @@
 Connects the register of the session with the rules, which are pure: `core.claims` and `state.register`.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -51,9 +51,10 @@ class PlanClaims:
     apply_command: str
     own: frozenset[str] = frozenset()
     waived: frozenset[OtherClaim] = frozenset()
-    _files: dict[Path, str] = field(default_factory=dict)
+    _place_of: Callable[[Origin], str] | None = None
 
     def __post_init__(self) -> None:
+        self._place_of = places_of(self.pipeline) if self.pipeline is not None else None
         store, name = self.session.store, str(self.stack)
         # State under an older name is this stack's; the next apply moves it.
         self.own = frozenset((name, store.stored_name(name) if isinstance(store, RenamingStore) else name))
@@ -181,27 +182,24 @@ class PlanClaims:
     def _place(self, address: Address) -> str:
         """`pipelines/a/config.toml:12`, from the root of the workspace; "" if the files do not declare it."""
         resource = self.desired.get(address)
-        if self.pipeline is None or resource is None or resource.declared is None:
+        if self._place_of is None or resource is None or resource.declared is None:
             return ""
-        origin = resource.declared
-        if origin.file not in self._files:  # most resources have the same
-            self._files[origin.file] = _shown_file(self.pipeline, origin.file)
-        return _with_line(self._files[origin.file], origin)
+        return self._place_of(resource.declared)
 
 
-def place_of(pipeline: Pipeline, origin: Origin) -> str:
-    """The place of an origin, from the root of the workspace: `pipelines/a/config.toml:12`."""
-    return _with_line(_shown_file(pipeline, origin.file), origin)
-
-
-def _with_line(file: str, origin: Origin) -> str:
-    return file if origin.line is None else f"{file}:{origin.line}"
-
-
-def _shown_file(pipeline: Pipeline, file: Path) -> str:
-    """The path of a file from the root of the workspace; unchanged if it is not below it."""
+def places_of(pipeline: Pipeline) -> Callable[[Origin], str]:
+    """Returns the place of an origin, from the root of the workspace: `pipelines/a/config.toml:12`."""
     root = pipeline.loaded.shared.root
-    if root is None:
-        return str(file)
-    place, top = real_path(file.parent) / file.name, real_path(root)
-    return place.relative_to(top).as_posix() if place.is_relative_to(top) else str(file)
+
+    @cache  # thousands of resources may be declared in one file
+    def shown(file: Path) -> str:
+        if root is None:
+            return str(file)
+        place, top = real_path(file.parent) / file.name, real_path(root)
+        return place.relative_to(top).as_posix() if place.is_relative_to(top) else str(file)
+
+    def place(origin: Origin) -> str:
+        file = shown(origin.file)
+        return file if origin.line is None else f"{file}:{origin.line}"
+
+    return place

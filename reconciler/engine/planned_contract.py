@@ -21,7 +21,7 @@ from reconciler.core.reasons import RefusalCode, Way
 from reconciler.core.remote import RemoteState
 from reconciler.core.values import Address
 from reconciler.engine.channels import RunningImage
-from reconciler.engine.claims import place_of
+from reconciler.engine.claims import places_of
 from reconciler.engine.earlier_states import EarlierState, finished_states
 from reconciler.engine.session import Session
 from reconciler.pipeline.load import Pipeline
@@ -61,8 +61,10 @@ def with_contract(
     if all(step.action is Action.NOOP for step in plan.steps):
         return plan
 
+    place_of = places_of(pipeline)
+
     def place(name: str, contract: _PlannedContract) -> str:
-        return place_of(pipeline, contract.declared[name]) if name in contract.declared else ""
+        return place_of(contract.declared[name]) if name in contract.declared else ""
 
     changes = [
         replace(change, place=place(change.name_after, contract))
@@ -111,7 +113,7 @@ def demand_major_version(
         )
         note = warning(summary, "See the changes of the contract, and use --bump major if in doubt.")
         return replace(plan, diagnostics=(*plan.diagnostics, note))
-    place = place_of(pipeline, Origin(*pipeline.loaded.place_of("reconciler", "contract")))
+    place = places_of(pipeline)(Origin(*pipeline.loaded.place_of("reconciler", "contract")))
     force = ["--force-bump"] if _is_published(desired, remote_state, kinds) else []
     verb = "deploy" if session.verb == "deploy" else "apply"  # no other command bumps a version
     command = plan.stack.command(verb, "--bump", "major", *force)

@@ -44,6 +44,11 @@ SUMMARISED = (
 
 def print_plan(plan: Plan, out: Console) -> None:
     """Print the plan as a tree of resources, and its summary."""
+    with out:  # writes all lines at once: there may be thousands
+        _print_plan(plan, out)
+
+
+def _print_plan(plan: Plan, out: Console) -> None:
     out.print(Text.assemble((plan.stack.label, "bold"), ("  " + plan.stack.host, "dim")))
     for line in promotion_lines(plan.promotion) if plan.promotion is not None else ():
         out.print(line)
