@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -39,11 +40,18 @@ class Registry:
     Attributes:
         address: "127.0.0.1:PORT", as it stands in an image's name.
         username, password: of the one login that it takes; empty when it takes everybody.
+        log: what it writes, with a line for each request.
     """
 
     address: str
     username: str = ""
     password: str = ""
+    log: Path = Path(os.devnull)
+
+    def requests(self, method: str, part: str) -> list[str]:
+        """The lines of its log for requests with this method, and this part in their path."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return [line for line in lines if f'"{method} ' in line and part in line]
 
 
 @pytest.fixture(scope="session")
@@ -83,18 +91,73 @@ def _own_engine(*flags: str, programs: Path | None = None) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def attesting_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """DOCKER_HOST of an Engine with the image store of containerd, for attestations: Debian trixie's."""
+def new_docker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the programs and the settings of an Engine with the image store of containerd."""
     if not _binary("dockerd") or os.geteuid() != 0:
         _unavailable(
             "no Docker Engine with an image store for attestations: starting one takes root and Debian"
         )
     programs = tmp_path_factory.mktemp("engine")
     _unpack(programs, "trixie", "docker.io", "containerd")
-    settings = programs / "daemon.json"
-    settings.write_text('{"features": {"containerd-snapshotter": true}}')
-    with _own_engine("--config-file", str(settings), programs=programs) as host:
+    (programs / "daemon.json").write_text('{"features": {"containerd-snapshotter": true}}')
+    return programs
+
+
+@pytest.fixture(scope="session")
+def attesting_engine(new_docker: Path) -> Iterator[str]:
+    """DOCKER_HOST of an Engine with the image store of containerd, for attestations: Debian trixie's."""
+    with started_new_engine(new_docker) as host:
         yield host
+
+
+@contextlib.contextmanager
+def started_new_engine(new_docker: Path) -> Iterator[str]:
+    """DOCKER_HOST of a further Engine like that, which has no image and no cache yet."""
+    with _own_engine("--config-file", str(new_docker / "daemon.json"), programs=new_docker) as host:
+        yield host
+
+
+@contextlib.contextmanager
+def buildkit_of(host: str) -> Iterator[str]:
+    """The address of the BuildKit in an Engine, for the driver `remote` of buildx.
+
+    It is the real one, without what buildx does differently for an Engine: it pushes by itself.
+    """
+    upgrade = b"POST /grpc HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+
+    def pass_on(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                target.sendall(data)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def serve() -> None:
+        with contextlib.ExitStack() as connections:
+            while True:
+                near = connections.enter_context(server.accept()[0])
+                if stopping.is_set():
+                    return
+                far = connections.enter_context(socket.socket(socket.AF_UNIX))
+                far.connect(host.removeprefix("unix://"))
+                far.sendall(upgrade)
+                answer = b""
+                while not answer.endswith(b"\r\n\r\n"):
+                    answer += far.recv(1)
+                for ends in ((near, far), (far, near)):
+                    threading.Thread(target=pass_on, args=ends, daemon=True).start()
+
+    stopping = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            stopping.set()
+            with socket.create_connection(server.getsockname()):
+                thread.join()
 
 
 @pytest.fixture(scope="session")
@@ -160,7 +223,7 @@ def started_registry(auth: str = "") -> Iterator[Registry]:
         )
         command = ["docker-registry", "serve", str(config)]
         with _running(command, folder / "log", lambda: _http_answers(f"http://{address}/v2/")):
-            yield Registry(address)
+            yield Registry(address, log=folder / "log")
 
 
 @pytest.fixture(scope="session")

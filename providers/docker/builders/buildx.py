@@ -85,10 +85,9 @@ class BuildxBuilder:
             unpacked_context(source, report) as folder,
             docker_config(target.registry) as variables,
         ):
-            command = ["buildx", "build", "--progress=rawjson", "--push"]
+            command = ["buildx", "build", "--progress=rawjson", *_push()]
             command += ["--metadata-file", str(folder.metadata), *_attestations(source)]
-            for cache in source.cache_to:
-                command += ["--cache-to", cache]
+            command += _cache_options(source)
             command += build_arguments(source, f"{target}:{UPLOAD_TAG}", labels, folder)
             with run_docker(command, variables) as (lines, status):
                 reader = _Reader(log, report)
@@ -107,6 +106,33 @@ class BuildxBuilder:
                 hint="run again; published images are not rebuilt",
             )
         return digest
+
+
+def _push() -> list[str]:
+    """The options to push the image.
+
+    An instance with an image store would first pull each layer of the image, the base's included, to put the
+    image there. An Engine has to: it pushes from there.
+    """
+    is_other = _OTHER_DRIVER.search(docker_output("buildx", "inspect") or "")
+    return ["--output", "type=image,push=true,store=false"] if is_other else ["--push"]
+
+
+def _cache_options(source: ImageSource) -> list[str]:
+    """The options for caches to write. A plain reference is a cache in a registry with all layers, also read.
+
+    With `mode=max`, a machine without a cache finds each unchanged step, and pulls only what it needs to run
+    the others. https://docs.docker.com/build/cache/backends/registry/
+    """
+    options = []
+    for cache in source.cache_to:
+        if "=" in cache:
+            options += ["--cache-to", cache]
+            continue
+        options += ["--cache-to", f"type=registry,ref={cache},mode=max"]
+        if cache not in source.cache_from:
+            options += ["--cache-from", f"type=registry,ref={cache}"]
+    return options
 
 
 def _attestations(source: ImageSource) -> list[str]:
@@ -136,6 +162,7 @@ def _check_attestations(source: ImageSource) -> None:
 
 
 _DRIVER_OF_ENGINE = re.compile(r"^Driver: +docker$", re.MULTILINE)
+_OTHER_DRIVER = re.compile(r"^Driver: +(?!docker$)\S", re.MULTILINE)
 _CONTAINERD = "io.containerd.snapshotter"
 
 
