@@ -131,6 +131,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         with bounded():
             code = group.main(args=arguments, prog_name="reconciler", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as problem:
+        problem.show()  # its message is the help page, in lines
+        return problem.exit_code
     except click.ClickException as problem:
         from reconciler.views.safe import in_workflow, one_line, without_workflow_commands
 

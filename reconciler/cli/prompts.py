@@ -37,6 +37,12 @@ def waited() -> float:
     return sum(_waits)
 
 
+def _show_earlier_output() -> None:
+    """Write what stdout holds back: in a pipe (`| cat`), the question would come before what it is about."""
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+
+
 @contextmanager
 def _waiting() -> Iterator[None]:
     start = time.monotonic()
@@ -68,6 +74,7 @@ def ask(
         convert: returns the value of an answer; raises UsageError for an invalid one.
         hidden: hide the answer while it is typed.
     """
+    _show_earlier_output()
     err.print(Text.assemble(("? ", "cyan"), (text, "bold"), (f"  {form}" if form else "", "dim")))
     return _prompt(default, convert, err, hidden=hidden)
 
@@ -112,6 +119,7 @@ def confirm(question: Question, plans: "Iterable[Plan]" = (), **names: str) -> b
 
         with suppress(termios.error):
             termios.tcflush(sys.stdin, termios.TCIFLUSH)
+    _show_earlier_output()
     with _waiting():
         text = one_line(question.text.format(**names))
         return click.confirm(f"\n{text}", default=enter_means_yes(question, plans), err=True)
@@ -119,6 +127,7 @@ def confirm(question: Question, plans: "Iterable[Plan]" = (), **names: str) -> b
 
 def choose(text: str, choices: Mapping[str, str], default: Default | None, err: Console) -> str:
     """Ask for one of the choices, shown as a list with their meanings."""
+    _show_earlier_output()
     err.print(Text.assemble(("? ", "cyan"), (text, "bold")))
     widest = max(map(len, choices))
     for word, meaning in choices.items():

@@ -1,6 +1,7 @@
 """A mistyped command, option, pipeline, address or field gets the nearest suggestion that does no harm."""
 
 import json
+import os
 import re
 import shutil
 import string
@@ -14,6 +15,7 @@ from providers.sandbox import Sandbox
 from reconciler.cli import COMMANDS
 from reconciler.cli.mistyped import RISKY_COMMANDS, RISKY_OPTIONS, unknown_option
 from reconciler.pipeline.suggestions import did_you_mean
+from tests.commands.terminal import terminal
 from tests.conftest import Cli, copy_example
 from tests.schemas import FORMATS, valid
 from tests.test_words import commands
@@ -101,6 +103,30 @@ def test_a_slip_in_a_command(typed: str, shown: str, cli: Cli) -> None:
     ended = cli(*typed.split())
     assert ended.code == 2
     assert shown in ended.err
+
+
+GROUPS = [name for name, command in EVERY.items() if isinstance(command, click.Group)]
+
+
+def page_of(name: str, cli: Cli) -> list[str]:
+    return cli(*name.split()[1:], "--help").out.splitlines()
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_a_group_without_a_command_shows_its_help_page(name: str, cli: Cli) -> None:
+    ended = cli(*name.split()[1:])
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.splitlines() == page_of(name, cli)
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_a_group_without_a_command_shows_its_help_page_at_a_terminal(
+    name: str, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    with terminal(*name.split()[1:], cwd=cli.folder, environment=os.environ) as screen:
+        assert screen.end() == 2
+    assert [line.rstrip() for line in screen.shown.splitlines()] == page_of(name, cli)
 
 
 DRY = {"adopt", "apply", "bump", "deploy", "destroy", "promote", "rollback"}

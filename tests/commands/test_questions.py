@@ -1,13 +1,21 @@
 """What `deploy` asks for: the model of a training, after all that no answer solves; answers are kept."""
 
+import io
 import os
+import sys
 import tomllib
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
+from rich.console import Console
 
 from providers.sandbox import Sandbox
+from reconciler.cli import prompts
+from reconciler.cli.prompts import Question
 from tests.commands.terminal import terminal
 from tests.conftest import Cli, copy_example
 from tests.official.folders import edit
@@ -169,3 +177,27 @@ def test_the_builder_is_checked_before_the_only_question(command: str, cli: Cli,
         assert screen.end() == 1
         assert "[Y/n]" not in screen.shown
     assert len(sandbox.writes()) == before
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        lambda err: prompts.confirm(Question.APPLY),
+        lambda err: prompts.ask("Name", "", None, str, err),
+        lambda err: prompts.choose("Type", {"one": "1"}, None, err),
+    ],
+    ids=["confirm", "ask", "choose"],
+)
+def test_each_question_comes_after_all_that_was_printed(
+    question: Callable[[Console], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown))
+    asking = io.StringIO()
+    monkeypatch.setattr(asking, "write", lambda text: pytest.fail("early") if not shown.getvalue() else 0)
+    monkeypatch.setattr(sys, "stderr", asking)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\none\n"))
+    print("Plan")
+    with suppress(click.Abort):
+        question(Console(file=asking))
+    assert shown.getvalue() == b"Plan\n"
