@@ -31,7 +31,8 @@ ELSEWHERE = {
     "docs/how-to/share-state.md": "tests/commands/test_state.py, which has a bucket",
     "docs/how-to/cluster.md": "tests/fleet/test_cluster.py, which has a cluster",
     "docs/how-to/promote.md": "tests/test_docs_promote.py, which has two environments",
-    "docs/how-to/workspace.md": "tests/test_docs_workspace.py, which has two environments and a bucket",
+    "docs/how-to/workspace.md": "tests/test_docs_workspace.py, which has two environments and colleagues",
+    "docs/tutorial/two-environments.md": "tests/test_docs_workspace.py, which has two environments",
     "docs/how-to/replace-pxl-pipeline.md": "tests/commands/test_deploy.py",
     **{
         f"docs/how-to/adding-a-{part}.md": "tests/test_adding.py, which follows the page in a copy"

@@ -1,14 +1,10 @@
-"""The page of many pipelines and environments is played by two colleagues, each with a home of their own.
-
-Only the addresses of the sandbox, of the bucket and of the git server are replaced.
-"""
+"""The pages of several environments are played in one shell, with the addresses of a sandbox for theirs."""
 
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -16,47 +12,37 @@ import pytest
 from providers.docker.registry.client import RegistryClient
 from providers.sandbox import Environment, Sandbox
 from tests.conftest import copy_example
-from tests.state.servers import Bucket, use
+from tests.test_docs_commands import play
 from tests.test_readme import ROOT
 
 PAGE = ROOT / "docs" / "how-to" / "workspace.md"
-PART = re.compile(r'^## (\w+)[^\n]*$|^```(sh|toml)(?: title="([^"]+)")?\n(.*?)^```$', re.M | re.S)
+TUTORIALS = ROOT / "docs" / "tutorial"
+TUTORIAL = TUTORIALS / "two-environments.md"
+PART = re.compile(r'^```(sh|toml|text)(?: title="([^"]+)")?\n(.*?)^```$', re.M | re.S)
 
 
 @dataclass
 class Command:
-    """One command of the page, of one of the colleagues."""
+    """One command of a page, the exit code that the page states, and the lines of output that it shows."""
 
-    person: str
     line: str
-    code: int
+    code: int = 0
+    shown: list[str] = field(default_factory=list)
 
 
-def test_two_colleagues_bring_two_environments_in_sync(
-    environments: Sandbox, s3: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    use(s3, monkeypatch)
-    monkeypatch.delenv("RECONCILER_STATE")
-    for variable in ("TEST_TOKEN", "LIVE_TOKEN"):
+@pytest.fixture
+def clone(environments: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A clone of this repository, of a user who has no token and no state yet."""
+    for variable in ("RECONCILER_STATE", "TEST_TOKEN", "LIVE_TOKEN"):
         monkeypatch.delenv(variable)
-    server = tmp_path / "my-pipelines.git"
-    subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch", "main", server], check=True)
     for name in ("dataset_cleanup", "multi_training"):
-        copy_example(name, tmp_path / "Ann" / "picsellia-reconciler" / "examples", environments.registry)
-    (tmp_path / "Ben").mkdir()
-    places = {
-        "http://localhost:8000": environments.account("TEST").url,
-        "http://localhost:8001": environments.account("LIVE").url,
-        "s3://my-bucket": s3.url,
-        "git@example.com:team/my-pipelines.git": str(server),
-    }
+        copy_example(name, tmp_path / "clone" / "examples", environments.registry)
+    return tmp_path / "clone"
 
-    commands = list(played(places))
-    ended = run(commands, tmp_path)
 
-    assert len(ended) == len(commands) > 30
-    for command, (output, code) in zip(commands, ended, strict=True):
-        assert code == command.code, f"{command.person}: {command.line}\n{output}"
+def test_two_colleagues_bring_two_environments_in_sync(environments: Sandbox, clone: Path) -> None:
+    assert len(played(PAGE, clone, environments)) > 30
+
     with RegistryClient(f"{environments.registry}/examples/dataset_cleanup") as client:
         assert len({client.digest(tag) for tag in ("1.0.1-rc", "1.0.1", "test", "live")}) == 1
     cpus = {
@@ -66,41 +52,60 @@ def test_two_colleagues_bring_two_environments_in_sync(
     assert cpus == {"TEST": 4, "LIVE": 16}
 
 
-def test_the_page_has_the_tokens_that_the_sandbox_prints() -> None:
-    text = PAGE.read_text()
-    for name, organization in re.findall(r"--env (\w+)=([\w-]+)", text):
+def test_the_tutorial_of_two_environments_goes_on_from_the_first_ones(
+    sandbox: Sandbox, environments: Sandbox, clone: Path, home: Path, tmp_path: Path
+) -> None:
+    first = tmp_path / "first"
+    copy_example("dataset_cleanup", first / "examples", sandbox.registry)
+    play([TUTORIALS / "first-pipeline.md", TUTORIALS / "first-drift.md"], first, sandbox)
+
+    outputs = played(TUTORIAL, clone, environments)
+
+    (listed,) = (output for line, output in outputs if line == "reconciler status --all --env TEST")
+    assert re.search(r"sandbox@\S+ .* not in the state", listed), listed
+    (listed,) = (output for line, output in outputs if line == "reconciler status --all --env LIVE")
+    rows = [line for line in listed.splitlines() if " my-" in line]
+    assert len(rows) == 2 and all(re.search(r" 1\.0\.0 .* in sync ", row) for row in rows), listed
+    assert {"TEST", "LIVE"} <= {
+        *re.findall(r"\w+", (home / "environments/dashboard/data/index.js").read_text())
+    }
+    assert [environments.account(name).platform.processings() for name in ("TEST", "LIVE")] == [[], []]
+
+
+@pytest.mark.parametrize("page", [PAGE, TUTORIAL], ids=lambda page: page.stem)
+def test_the_page_has_the_tokens_that_the_sandbox_prints(page: Path) -> None:
+    text = page.read_text()
+    found = re.findall(r"--env (\w+)=([\w-]+)", text)
+    assert len(found) == 2
+    for name, organization in found:
         assert f"export {name}_TOKEN={Environment(name).token(organization)}\n" in text
 
 
-def played(places: dict[str, str]) -> Iterator[Command]:
-    """The commands of the page in their order; a file with a title is written where its block is."""
-    text = PAGE.read_text()
-    for before, after in places.items():
-        assert before in text
-        text = text.replace(before, after)
-    person = "Ann"
-    for heading, kind, title, block in PART.findall(text):
-        if heading:
-            person = heading
-        elif title:
-            yield Command(person, f"cat > {title} <<'END'\n{block}END", 0)
+def commands(page: Path, sandbox: Sandbox) -> list[Command]:
+    """The commands of a page in their order; a file with a title is written where its block is."""
+    text = page.read_text()
+    for port, name in (("8000", "TEST"), ("8001", "LIVE")):
+        assert f"http://localhost:{port}" in text
+        text = text.replace(f"http://localhost:{port}", sandbox.account(name).url)
+    found: list[Command] = []
+    for kind, title, block in PART.findall(text):
+        if title:
+            found.append(Command(f"cat > {title} <<'END'\n{block}END"))
+        elif kind == "text":
+            found[-1].shown += block.splitlines()
         elif kind == "sh":
             for line in block.splitlines():
                 command, _, remark = line.partition("  # ")
                 stated = re.match(r"exits with (\d+)", remark)
                 if not command.startswith("reconciler sandbox"):
-                    yield Command(person, command, int(stated[1]) if stated else 0)
+                    found.append(Command(command, int(stated[1]) if stated else 0))
+    return found
 
 
-def run(commands: list[Command], folder: Path) -> list[tuple[str, int]]:
-    """The output and the exit code of each command, all run in one shell."""
-    script, person = [], ""
-    for command in commands:
-        if command.person != person:
-            script.append(f"here_{person or 'nobody'}=$PWD; person={command.person}")
-            script.append(f'export HOME={folder}/{command.person}; cd "${{here_{command.person}:-$HOME}}"')
-            person = command.person
-        script.append(f"{command.line}\nprintf '\\n@@ %s\\n' $?")
+def played(page: Path, folder: Path, sandbox: Sandbox) -> list[tuple[str, str]]:
+    """Run the commands of a page in one shell, compare codes and output; each line with its output."""
+    todo = commands(page, sandbox)
+    script = "\n".join(f"{command.line}\nprintf '\\n@@ %s\\n' $?" for command in todo)
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         **{f"GIT_{role}_NAME": "Ann" for role in ("AUTHOR", "COMMITTER")},
@@ -108,7 +113,7 @@ def run(commands: list[Command], folder: Path) -> list[tuple[str, int]]:
         "TERM": "dumb",
     }
     ran = subprocess.run(
-        ["bash", "-c", "\n".join(script)],
+        ["bash", "-c", script],
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -118,4 +123,9 @@ def run(commands: list[Command], folder: Path) -> list[tuple[str, int]]:
         timeout=300,
         check=False,
     )
-    return [(output, int(code)) for output, code in re.findall(r"(.*?)\n@@ (\d+)\n", ran.stdout, re.S)]
+    ended = re.findall(r"(.*?)\n@@ (\d+)\n", ran.stdout, re.S)
+    assert len(ended) == len(todo), ran.stdout
+    for command, (output, code) in zip(todo, ended, strict=True):
+        assert int(code) == command.code, f"{command.line}\n{output}"
+        assert {*command.shown} <= {*output.splitlines()}, f"{command.line}\n{output}"
+    return [(command.line, output) for command, (output, _) in zip(todo, ended, strict=True)]
