@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
+from benchmarks.picture import Bar, Comparison, svg
+
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "benchmarks.md"
 HEAD = """# Benchmarks
 
@@ -23,6 +25,8 @@ These are measured figures, not promises. The command that a section names write
 `make bench` runs all of them.
 """
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each command that is measured would compile itself anew
+PICTURE = "benchmarks.svg"
+_COMPARISONS = re.compile(r"<!-- comparisons (\[.*?\]) -->\n")
 _BUDGETS = re.compile(r"<!-- budgets (\[.*?\]) -->\n")
 
 
@@ -53,26 +57,46 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return made
 
 
-def write_section(name: str, text: str, budgets: Sequence[Budget] = (), page: Path = PAGE) -> None:
-    """Put `text` (Markdown, with its heading) into the section `name`; at the end if there is none yet."""
+def write_section(
+    name: str,
+    text: str,
+    budgets: Sequence[Budget] = (),
+    page: Path = PAGE,
+    comparisons: Sequence[Comparison] = (),
+) -> None:
+    """Put `text` (Markdown, with its heading) into the section `name`; at the end if there is none yet.
+
+    Args:
+        comparisons: for the picture of the page, which is beside it.
+    """
     begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
     whole = page.read_text(encoding="utf-8") if page.exists() else HEAD
     kept = f"<!-- budgets {json.dumps([asdict(budget) for budget in budgets])} -->\n" if budgets else ""
+    if comparisons:
+        kept += f"<!-- comparisons {json.dumps([asdict(one) for one in comparisons])} -->\n"
     section = f"{begin}\n{kept}{text.strip()}\n{end}\n"
     there = re.compile(rf"{re.escape(begin)}\n.*?{re.escape(end)}\n", re.DOTALL)
     known = there.search(whole)
     whole = there.sub(lambda _: section, whole) if known else f"{whole.rstrip()}\n\n{section}"
     sections = whole[whole.index("<!-- begin ") :]
     page.write_text(f"{_head(sections)}\n{sections}", encoding="utf-8")
+    found = [entry for text in _COMPARISONS.findall(sections) for entry in json.loads(text)]
+    if found:
+        all_comparisons = [
+            Comparison(entry["what"], tuple(Bar(**bar) for bar in entry["bars"])) for entry in found
+        ]
+        page.with_name(PICTURE).write_text(svg(all_comparisons), encoding="utf-8")
 
 
 def _head(sections: str) -> str:
-    """The title, and a row for every budget of every section."""
+    """The title, the picture, and a row for every budget of every section."""
+    head = f"{HEAD}\n![Seconds of ours, of other tools, and what cannot be avoided]({PICTURE})\n"
+    head = head if _COMPARISONS.search(sections) else HEAD
     budgets = [Budget(**entry) for found in _BUDGETS.findall(sections) for entry in json.loads(found)]
     if not budgets:
-        return HEAD
+        return head
     rows = [(b.what, b.budget, b.measured, "met" if b.met else "**missed**") for b in budgets]
-    return f"{HEAD}\n{table(('', 'budget', 'measured', ''), rows)}\n"
+    return f"{head}\n{table(('', 'budget', 'measured', ''), rows)}\n"
 
 
 def machine() -> str:

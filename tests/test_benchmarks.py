@@ -3,12 +3,15 @@
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
+from benchmarks.picture import Bar, Comparison
 from benchmarks.report import Budget, write_section
 
 ROOT = Path(__file__).parents[1]
+SVG = "{http://www.w3.org/2000/svg}"
 SCRIPTS = sorted(path.name for path in (ROOT / "scripts").glob("bench-*"))
 
 
@@ -54,3 +57,22 @@ def test_the_budgets_of_all_sections_are_at_the_head(tmp_path: Path) -> None:
     ]
     assert "## One again" in sections
     assert "## One\n" not in sections
+
+
+def test_the_page_opens_with_a_picture_of_all_comparisons(tmp_path: Path) -> None:
+    page = tmp_path / "benchmarks.md"
+    bars = (Bar("ours & <fast>", 0.5, "ours"), Bar("theirs", 2.0, "peer"), Bar("waiting", 0.25, "bound"))
+    write_section("one", "## One", page=page, comparisons=[Comparison("Do one thing", bars)])
+    write_section("two", "## Two", page=page, comparisons=[Comparison("Do another", bars[:2])])
+
+    text = page.read_text()
+    assert text.index("](benchmarks.svg)") < text.index("## One")
+    drawn = ElementTree.fromstring((tmp_path / "benchmarks.svg").read_text())
+    texts = [element.text for element in drawn.iter(f"{SVG}text")]
+    assert [text for text in texts if text in ("Do one thing", "Do another")] == [
+        "Do one thing",
+        "Do another",
+    ]
+    assert "ours & <fast>" in texts
+    widths = [float(element.attrib["width"]) for element in drawn.iter(f"{SVG}rect")][3:6]  # after the legend
+    assert [round(width / widths[1], 2) for width in widths] == [0.25, 1, 0.12]
