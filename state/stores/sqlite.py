@@ -204,10 +204,10 @@ class SqliteStore:
 
     def load(self, stack: str) -> Snapshot | None:
         rows = self._read(
-            """SELECT serial, body, (SELECT max(serial) FROM saves WHERE stack = ?1) FROM contents
-               WHERE stack = ?1 AND serial >= (SELECT max(serial) FROM contents WHERE stack = ?1 AND whole)
+            """SELECT serial, body, (SELECT max(serial) FROM saves WHERE stack = ?) FROM contents
+               WHERE stack = ? AND serial >= (SELECT max(serial) FROM contents WHERE stack = ? AND whole)
                ORDER BY serial""",
-            stack,
+            *(stack, stack, stack),
         )
         if rows and rows[-1][0] == rows[-1][2]:
             return self._assembled(stack, rows[-1][0], [(serial, body) for serial, body, _ in rows])
@@ -216,9 +216,9 @@ class SqliteStore:
     def _load_incomplete(self, stack: str) -> Snapshot | None:
         """The state of a stack that has none, or a damaged one. Raises CorruptStateError."""
         rows = self._read(
-            "SELECT (SELECT max(serial) FROM saves WHERE stack = ?1),"
-            " (SELECT max(serial) FROM contents WHERE stack = ?1)",
-            stack,
+            "SELECT (SELECT max(serial) FROM saves WHERE stack = ?),"
+            " (SELECT max(serial) FROM contents WHERE stack = ?)",
+            *(stack, stack),
         )
         newest, content = rows[0] if rows else (None, None)
         if content is not None and (newest is None or newest < content):
@@ -232,11 +232,10 @@ class SqliteStore:
 
     def load_at(self, stack: str, serial: int) -> Snapshot | None:
         rows = self._read(
-            """SELECT serial, body FROM contents WHERE stack = ?1 AND serial <= ?2 AND serial >= (
-                   SELECT max(serial) FROM contents WHERE stack = ?1 AND serial <= ?2 AND whole)
+            """SELECT serial, body FROM contents WHERE stack = ? AND serial <= ? AND serial >= (
+                   SELECT max(serial) FROM contents WHERE stack = ? AND serial <= ? AND whole)
                ORDER BY serial""",
-            stack,
-            serial,
+            *(stack, serial, stack, serial),
         )
         if not rows or rows[-1][0] != serial:
             return None
@@ -246,12 +245,10 @@ class SqliteStore:
         if not serials:
             return {}
         rows = self._read(
-            """SELECT serial, whole, body FROM contents WHERE stack = ?1 AND serial <= ?2 AND serial >= (
-                   SELECT coalesce(max(serial), ?3) FROM contents WHERE stack = ?1 AND serial <= ?3 AND whole)
+            """SELECT serial, whole, body FROM contents WHERE stack = ? AND serial <= ? AND serial >= (
+                   SELECT coalesce(max(serial), ?) FROM contents WHERE stack = ? AND serial <= ? AND whole)
                ORDER BY serial""",
-            stack,
-            max(serials),
-            min(serials),
+            *(stack, max(serials), min(serials), stack, min(serials)),
         )
         documents = ((serial, bool(whole), partial(_unchecked, body)) for serial, whole, body in rows)
         return outlines_of(documents, serials)
@@ -654,7 +651,11 @@ class SqliteStore:
                 isolation_level=None,  # explicit transactions
                 check_same_thread=False,  # guarded by the mutex
             )
-            connection.execute("PRAGMA synchronous = FULL")
+            try:
+                connection.execute("PRAGMA synchronous = FULL")
+            except BaseException:
+                connection.close()
+                raise
             self._connection = connection
         return self._connection
 

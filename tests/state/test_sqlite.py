@@ -1,6 +1,7 @@
 """The SQLite store: its files on disk, and its behaviour after damage, full disks and contention."""
 
 import os
+import re
 import sqlite3
 import stat
 import sys
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from state.errors import CorruptStateError, LockedError, NewerFormatError, StoreUnavailableError
 from state.lock import Lock
 from state.snapshot import Snapshot
+from state.stores import sqlite as sqlite_module
 from state.stores.sqlite import SqliteStore, retry_while_busy
 from tests.state.conftest import STACK, FakeTime, count, counting, resource, run, snapshot
 
@@ -28,10 +30,8 @@ def path(tmp_path: Path) -> Path:
 
 
 def change(path: Path, sql: str, *values: object) -> None:
-    connection = sqlite3.connect(path)
-    with connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(sql, values)
-    connection.close()
 
 
 def test_reading_a_missing_file_creates_nothing(path: Path) -> None:
@@ -215,10 +215,9 @@ def grown(store: SqliteStore, saves: int, *, entries: int = 40) -> Snapshot:
 
 
 def stored(path: Path) -> list[tuple[int, int, int]]:
-    connection = sqlite3.connect(path)
-    rows = connection.execute("SELECT serial, whole, length(body) FROM contents ORDER BY serial").fetchall()
-    connection.close()
-    return rows
+    sql = "SELECT serial, whole, length(body) FROM contents ORDER BY serial"
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(sql).fetchall()
 
 
 def test_small_changes_of_large_state_are_stored_as_changes(path: Path) -> None:
@@ -354,3 +353,31 @@ def test_a_clock_that_is_set_back_takes_no_lock_from_a_live_run(path: Path, time
                     other.lock(STACK, run("bob"), timeout=10, ttl=30, every=NEVER).__enter__()
                 live._renew(lock, 30)  # its heartbeat
             assert other.holder(STACK) == run("ada")
+
+
+def test_no_statement_numbers_its_values() -> None:
+    """Python 3.12 warns about a sequence for `?1`, and 3.14 refuses it."""
+    assert re.findall(r"\?\d", Path(sqlite_module.__file__).read_text()) == []
+
+
+@pytest.mark.parametrize("content", [b"SQLite format 3\0", b"SQLite format 3\0" + b"\xa5" * 4096])
+def test_a_connection_to_a_damaged_file_is_closed(
+    path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python 3.13 warns about one that is not."""
+    opened: list[sqlite3.Connection] = []
+
+    def connect(*given: object, **named: object) -> sqlite3.Connection:
+        opened.append(made := real(*given, **named))  # type: ignore[call-overload]
+        return made
+
+    real = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    with SqliteStore(path) as store, pytest.raises(CorruptStateError):
+        store.load(STACK)
+    assert opened
+    for connection in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+            connection.execute("SELECT 1")
