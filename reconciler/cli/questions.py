@@ -6,7 +6,7 @@ missing values with the options that set them.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
@@ -17,7 +17,7 @@ from providers.docker.registry.reference import parse_repository
 from reconciler.cli import kept_answers, prompts
 from reconciler.cli.options.model import ENUMS
 from reconciler.cli.prompts import Default, ask
-from reconciler.core.diagnostics import UserError, error
+from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.pipeline.config import LoadedConfig, edited_config, load
 from reconciler.pipeline.targets import TARGET_FIELDS
 from reconciler.pipeline.toml.overlays import overlaid
@@ -94,7 +94,7 @@ def form(loaded: LoadedConfig, option_edits: Edits) -> Form:
     if complete.config is not None and found.stand_ins:
         complete = edited_config(loaded, found.stand_ins)
     if complete.config is None:
-        raise UserError(*complete.diagnostics)
+        raise UserError(*_placed(complete))
     return Form(loaded, complete, option_edits, open_questions)
 
 
@@ -214,6 +214,13 @@ def _model_questions(document: Mapping[str, Any]) -> Iterator[Question]:
         yield Question(
             path, text, choices, option, usual, Default(usual, "as for pxl-pipeline init"), _TABLES
         )
+
+
+def _placed(loaded: LoadedConfig) -> list[Diagnostic]:
+    """The problems of a config.toml; without their lines as long as the file is not written."""
+    if loaded.path.exists():
+        return [*loaded.diagnostics]
+    return [replace(problem, file=None, line=None) for problem in loaded.diagnostics]
 
 
 def _table(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:

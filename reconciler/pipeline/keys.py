@@ -184,7 +184,8 @@ def _enum(
         return name
     what = f"{dotted(where[:-1])}: {where[-1]} {value!r}"
     hint = did_you_mean(name, (*allowed, *also))
-    reader.error(f"{what} is not known", f"Allowed: {', '.join(allowed)}.{hint}", *where)
+    unlisted = f" {', '.join(also)}, which no SDK lists, is sent as written, with a warning." if also else ""
+    reader.error(f"{what} is not known", f"Allowed: {', '.join(allowed)}.{unlisted}{hint}", *where)
     return None
 
 

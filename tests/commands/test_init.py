@@ -227,3 +227,24 @@ def test_the_folder_has_the_permissions_of_a_new_folder(cli: Cli, home: Path) ->
     Path("usual").mkdir()
     assert cli("init", "mine", *PROCESSING).code == 0
     assert Path("mine").stat().st_mode == Path("usual").stat().st_mode
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--framework", "YOLO"),
+        ("--inference-type", "BOXES"),
+        ("--image", "Not An Image"),
+        ("--model", ""),
+    ],
+    ids=lambda options: options[0],
+)
+def test_a_wrong_value_is_refused_without_naming_a_file_that_was_not_made(
+    options: tuple[str, str], cli: Cli
+) -> None:
+    given = {"--image": "user/one", "--model": "M", "--model-version": "v1", "--framework": "ONNX"}
+    given |= {"--inference-type": "MASK", options[0]: options[1]}
+    ended = cli("init", "one", "--type", "TRAINING", *(word for pair in given.items() for word in pair))
+    assert ended.code != 0
+    assert "one/config.toml" not in ended.err
+    assert not (cli.folder / "one").exists()

@@ -320,6 +320,17 @@ def test_refused_targets(targets: str, line: int, words: str) -> None:
     assert words in message
 
 
+@pytest.mark.parametrize("key", ["framework", "inference_type"])
+@pytest.mark.parametrize(
+    "slip", ["YOLO", "YOLO8", "pytorc", "ONX", "CLASSIFICATON", "MASQUE", "NOT_CONFIGURD"]
+)
+def test_what_is_suggested_for_a_target_is_listed(key: str, slip: str) -> None:
+    earlier = '"onnx"' if key == "framework" else '"mask"'
+    _, message = only(UNTARGETED + ROWS.replace(earlier, f'"{slip}"'))
+    listed, _, suggested = message.partition("Did you mean ")
+    assert suggested.strip("'?") in listed
+
+
 def test_two_kinds_of_targets_at_once() -> None:
     line, message = only(TRAINING + ROWS)
     assert line == 13

@@ -4,12 +4,15 @@ import subprocess
 import sys
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.pipeline.classes import runner
 from reconciler.pipeline.classes.declarations import ClassReference
+from reconciler.pipeline.classes.failures import no_input
+from reconciler.pipeline.toml.toml_reader import described
 from tests.pipeline import sources
 from tests.pipeline.conftest import Files
 from tests.waits import until
@@ -196,7 +199,12 @@ def test_a_set_has_the_same_order_each_time(folder: Files, bare: Path) -> None:
         (
             sources.inputs("self.define_input(1, ProcessingInputType.TEXT)"),
             6,
-            "input 0 of Inputs is not an input",
+            "name of input 1 of Inputs must be text, not 1",
+        ),
+        (
+            sources.inputs("self.define_input('max', ProcessingInputType.TEXT, required='no')"),
+            8,
+            "required of 'max' must be True or False, not \"no\"",
         ),
         (sources.inputs("self.to_list = lambda: 5"), 6, "returns a value of type int"),
         (sources.inputs("self.to_list = lambda: ['a']"), 6, "not an input"),
@@ -234,6 +242,55 @@ def test_each_failure_has_its_own_message_and_line(
 )
 def test_parameters_fail_as_in_the_engine(folder: Files, bare: Path, statement: str, words: str) -> None:
     assert words in problem(run_parameters(folder, bare, sources.parameters(statement))).summary
+
+
+@pytest.mark.parametrize("argument", ["name", "input_type", "required", "inference_type_constraint"])
+@pytest.mark.parametrize("value", [5, 2.5, [], {"a": 1}, "True"])
+def test_a_wrong_argument_of_an_input_is_named_with_its_value(argument: str, value: Any) -> None:
+    item = {
+        "name": "max_images",
+        "input_type": "TEXT",
+        "required": True,
+        "inference_type_constraint": None,
+        "framework_constraint": None,
+        argument: value,
+    }
+    if value == "True" and argument != "required":
+        return
+    found = no_input(item, 0, ClassReference.parse(Path(), "inputs.py:Inputs"), 7)
+    assert found.summary.startswith(f"{argument} of ")
+    assert argument == "name" or "'max_images'" in found.summary
+    assert found.summary.endswith(f"not {described(value)}")
+    assert "{" not in f"{found.summary}{found.detail}"
+    assert found.line == 7
+
+
+@pytest.mark.parametrize(
+    ("statement", "advised"),
+    [
+        ("self.define_input('a', DatasetType.TEXT)", "Import or define DatasetType."),
+        (
+            "self.define_input('a', ProcessingInputType.DATASET_VERSIN)",
+            "ProcessingInputType has TEXT, NUMBER, DATASET_VERSION, MODEL_VERSION, MODEL, DATALAKE, DATASET. "
+            "Did you mean 'DATASET_VERSION'?",
+        ),
+        (
+            "self.define_input('a', ProcessingInputType.TEXT, framework_constraint=Framework.ONNX)",
+            "Add `from picsellia.types.enums import Framework`.",
+        ),
+        ("{}['x']", "give every parameter a default"),
+        ("(lambda x: x)()", "give every parameter a default"),
+        ("raise RuntimeError('no disk')", "Correct this line"),
+        ("1 / 0", "Correct this line"),
+        ("None.x", "Correct this line"),
+        ("int('x')", "Correct this line"),
+    ],
+)
+def test_the_advice_fits_the_failure(folder: Files, bare: Path, statement: str, advised: str) -> None:
+    top = "del Framework\n" if "Framework.ONNX" in statement else ""
+    found = problem(run_inputs(folder, bare, sources.inputs(statement, top=top)))
+    assert advised in found.detail
+    assert ("default" in found.detail) == ("default" in advised)
 
 
 BAD_NAMES = ["", " ", "\n", "a\nb", "\x00", "\x1b[31m", "\u202e", "\u2028", "\x85", "x" * 1_001]

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from providers import enums
 from providers.regular_files import read_regular, real_path
 from reconciler.core.diagnostics import Diagnostic, error, info
 from reconciler.pipeline.classes.declarations import (
@@ -34,6 +33,7 @@ from reconciler.pipeline.classes.declarations import (
     problems_of,
     problems_of_parameters,
 )
+from reconciler.pipeline.classes.failures import ENUMS, advice, no_input
 from reconciler.pipeline.classes.parse_lock import parsing
 
 READER: Final = "subprocess"
@@ -42,12 +42,6 @@ CAN_RUN: Final = hasattr(os, "killpg")
 """Whether all processes of the code can be ended here. Windows has no process groups for that."""
 
 _CHILD: Final = Path(__file__).with_name("class_child.py")
-_ENUMS: Final = {
-    "Framework": enums.FRAMEWORKS,
-    "InferenceType": enums.INFERENCE_TYPES,
-    "ProcessingInputType": enums.INPUT_TYPES,
-    "ProcessingType": enums.PROCESSING_TYPES,
-}
 _SUPERVISOR: Final = Path(__file__).with_name("supervisor.py")
 _VARIABLES: Final = re.compile(
     "PATH|HOME|USER|LOGNAME|TMPDIR|TZ|LANG|LANGUAGE|LC_[A-Z]+|XDG_CACHE_HOME"
@@ -155,15 +149,7 @@ def _inputs(reference: ClassReference, answer: Mapping[str, Any] | Diagnostic) -
                     InputDeclaration(name, input_type, required, inference, framework, reference.file, line)
                 )
             case _:
-                problems.append(
-                    error(
-                        f"input {index} of {reference.name} is not an input",
-                        "to_list() must return the five keys of define_input, with text for the name and the "
-                        f"types and true or false for required, not {str(item)[:200]}",
-                        file=reference.file,
-                        line=line,
-                    )
-                )
+                problems.append(no_input(item, index, reference, line))
     problems += problems_of(declared)
     return ClassValue(None if problems else tuple(declared), READER, tuple(problems))
 
@@ -255,8 +241,7 @@ class _ErrorMessages:
             return self._import(reference, failure, file, line)
         return error(
             f"{reference.name} failed with {exception}",
-            "It is instantiated without values to read its declarations: give every parameter a default."
-            f"{self._output()}",
+            f"{advice(kind, message)}{self._output()}",
             file=file,
             line=line,
         )
@@ -350,7 +335,7 @@ def _run_child(
     request = {
         "folder": str(real_path(folder)),
         "classes": {kind: (_relative(one), one.name) for kind, one in requested.items()},
-        "enums": _ENUMS,
+        "enums": ENUMS,
         "pipe": writing,
         "timeout": timeout,
     }
