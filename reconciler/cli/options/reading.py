@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from providers.regular_files import real_path
 from reconciler.cli.options.command import Command
 from reconciler.cli.options.targets import state_url, workspace
 from reconciler.engine.requests import ReadOptions
@@ -50,6 +49,7 @@ def read_options_of(arguments: Mapping[str, Any]) -> ReadOptions | None:
     """The options for reading classes among these arguments; None if there are none. Raises UserError."""
     if not arguments.keys() >= {*_READING}:
         return None
+    from providers.regular_files import real_path
     from state.stores.opening import state_files
 
     python, static_only, timeout = (arguments[name] for name in _READING)
