@@ -19,14 +19,12 @@ from reconciler.api.workspaces import Pipelines
 from reconciler.core.diagnostics import Diagnostic, UserError
 from reconciler.core.events import Emit
 from reconciler.core.exit_codes import DONE, FAILED, UNCHECKED
-from reconciler.core.plan import Stack, command_for
 from reconciler.credentials.target import Target
 from reconciler.drift.findings import DriftState
 from reconciler.drift.matrix import Column, Matrix
 from reconciler.drift.matrix import matrix as side_by_side
 from reconciler.drift.orphans import Orphan, orphans_note
-from reconciler.drift.status import Row, orphan_row, status
-from reconciler.engine.missing_state import no_state_note
+from reconciler.drift.status import Row, missing_state_notes, orphan_row, status
 from reconciler.engine.problems import diagnostics_of
 from state.errors import StateError
 from state.register import scope_of
@@ -199,17 +197,3 @@ def find_status(
 def stored_scopes(store: Store) -> list[str]:
     """The scopes that the store has state of, such as `my-org@STAGING`."""
     return sorted({*map(scope_of, store.names())} - {""})
-
-
-def missing_state_notes(rows: Sequence[Row], targets: Sequence[Target]) -> list[Diagnostic]:
-    """A note for each environment with pipelines that have no state."""
-    notes = []
-    for target in targets:
-        here = [
-            Stack(target.organization, target.environment.name, target.host, row.stack)
-            for row in rows
-            if row.is_missing and row.where == target.scope
-        ]
-        if here:
-            notes.append(no_state_note(here, command_for(here, "apply")))
-    return notes

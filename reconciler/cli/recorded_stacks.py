@@ -5,11 +5,12 @@ from collections.abc import Sequence
 
 from reconciler.cli import options
 from reconciler.core.diagnostics import UserError, error
-from reconciler.engine.missing_state import OTHER_STORE
+from reconciler.engine.missing_state import OTHER_STORE, is_empty
 from reconciler.engine.sources import workspace_name
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.system.files import display_path
 from reconciler.workspace.discovery import stacks_below
+from state.errors import UnreadableStateError
 from state.register import UNKNOWN_SOURCE, Register, Source, scope_of
 from state.stores.base import Store
 
@@ -34,6 +35,7 @@ def recorded_stack(store: Store, name: str, scope: str | None = None) -> tuple[s
     stacks, is_full = store.stacks(), "@" in name.partition("/")[0]
     here = [stack for stack in stacks if scope is None or scope_of(stack) == scope]
     found = [stack for stack in here if name == (stack if is_full else stack.partition("/")[2])]
+    found = [*without_empty(store, found)]
     if len(found) > 1:
         raise UserError(error(f"{name} has several stacks", f"Use one of {', '.join(found)}."))
     if not found and name in stacks:
@@ -67,6 +69,19 @@ def recorded_stack(store: Store, name: str, scope: str | None = None) -> tuple[s
             )
         )
     return stack, source
+
+
+def without_empty(store: Store, stacks: Sequence[str]) -> Sequence[str]:
+    """Those of several stacks that have resources, as no destroyed one is meant; all if none has."""
+
+    def has_resources(stack: str) -> bool:
+        try:
+            snapshot = store.load(stack)
+        except UnreadableStateError:
+            return True
+        return snapshot is not None and not is_empty(snapshot)
+
+    return (len(stacks) > 1 and [stack for stack in stacks if has_resources(stack)]) or stacks
 
 
 def refuse_existing_folder(stack: str, target_options: Sequence[str]) -> None:

@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from providers.reasons import Reason
-from reconciler.core.diagnostics import UserError, error
+from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.core.events import Emit, Event, Notice, PipelineEvent
-from reconciler.core.plan import Stack
+from reconciler.core.plan import Stack, command_for
 from reconciler.core.values import image_address, present_address
 from reconciler.credentials.target import Target
 from reconciler.drift.check import last_apply, report_of
@@ -21,6 +21,7 @@ from reconciler.drift.findings import DriftState, LastApply, Report, StackReport
 from reconciler.drift.orphans import Orphan
 from reconciler.engine.chunks import Problem, SignIn
 from reconciler.engine.inspection import read_each
+from reconciler.engine.missing_state import emptied_note, is_empty, no_state_note
 from reconciler.engine.plan import make_plan
 from reconciler.engine.recorded import image_in, pipeline_at
 from reconciler.engine.requests import PlanRequest, ReadOptions
@@ -62,6 +63,7 @@ class Row:
         files_version: the version in config.toml; "" if no folder of the environment was read.
         running_version, running_digest: of the image behind the tag that the platform has; "" if unknown.
         follows: the environment whose channel this one shares on purpose; "" for none.
+        is_emptied: whether the state has had resources and has none now.
         applied: the last apply; None if there is no state.
         drift: a `DriftState` with its details.
     """
@@ -78,6 +80,7 @@ class Row:
     running_version: str = ""
     running_digest: str = ""
     follows: str = ""
+    is_emptied: bool = False
 
     @property
     def checked(self) -> bool:
@@ -164,6 +167,21 @@ def status(
     if without_login:
         trainings = _trainings(folders, used, read_options.shared)
         yield from _rows_without_login(folders, without_login, trainings, store, failed)
+
+
+def missing_state_notes(rows: Sequence[Row], targets: Sequence[Target]) -> list[Diagnostic]:
+    """A note for each environment with pipelines that have no state, or an empty one."""
+    notes = []
+    for target in targets:
+        for is_emptied, note in ((False, no_state_note), (True, emptied_note)):
+            here = [
+                Stack(target.organization, target.environment.name, target.host, row.stack)
+                for row in rows
+                if row.is_missing and row.is_emptied is is_emptied and row.where == target.scope
+            ]
+            if here:
+                notes.append(note(here, command_for(here, "apply")))
+    return notes
 
 
 def orphan_row(orphan: Orphan) -> Row:
@@ -270,8 +288,12 @@ def _rows_without_login(
         if isinstance(state, Row):
             yield state
             continue
+        if state is None or is_empty(
+            state
+        ):  # destroyed or forgotten, and nothing can be done without a login
+            continue
         if name not in folder_of:
-            image = image_in(state) if state else None
+            image = image_in(state)
             training = trainings.get((name, present_address(image.address))) if image else None
             if training is None:
                 continue
@@ -409,6 +431,7 @@ def with_unread_state(row: Row, problem: UnreadableStateError) -> Row:
 
 def with_state(row: Row, state: Snapshot | None, applied: LastApply | None) -> Row:
     """The row with what the last apply left."""
+    row = replace(row, is_emptied=state is not None and state.serial > 0 and is_empty(state))
     image = image_in(state) if state else None
     if image is None:
         return replace(row, applied=applied)

@@ -12,6 +12,7 @@ OTHER_STORE = (
     "If it was applied from another machine, use the state from there: `reconciler whoami --explain` shows "
     "where this state is."
 )
+_REMOVED = "The resources were destroyed or removed from the state."
 _LISTED = 5
 
 
@@ -19,7 +20,7 @@ def state_note(
     stack: Stack, stored: Snapshot, remote_state: RemoteState, kinds: Mapping[str, ResourceKind]
 ) -> Diagnostic | None:
     """Why a plan cannot show what was applied; None if it can, and if nothing exists yet."""
-    if stored.resources or stored.intents:
+    if not is_empty(stored):
         return None
     if stored.serial:
         return _empty(stack, stored)
@@ -29,12 +30,28 @@ def state_note(
     return no_state_note([stack], stack.command("apply")) if exists else None
 
 
+def is_empty(stored: Snapshot) -> bool:
+    """Whether a state has no resources and no open writes."""
+    return not (stored.resources or stored.intents)
+
+
+def emptied_note(stacks: Sequence[Stack | str], apply_command: str) -> Diagnostic:
+    """The note about stacks whose state has had resources and has none now."""
+    return info(
+        f"the state of {_listed(stacks)} is empty",
+        f"{_REMOVED} Apply the files to create or add them again: {apply_command}",
+    )
+
+
+def _listed(stacks: Sequence[Stack | str]) -> str:
+    more = f" and {len(stacks) - _LISTED:,} more" if len(stacks) > _LISTED else ""
+    return ", ".join(map(str, stacks[:_LISTED])) + more
+
+
 def no_state_note(stacks: Sequence[Stack | str], apply_command: str) -> Diagnostic:
     """The note about stacks without state."""
-    names = ", ".join(map(str, stacks[:_LISTED]))
-    more = f" and {len(stacks) - _LISTED:,} more" if len(stacks) > _LISTED else ""
     return info(
-        f"there is no state of {names}{more}",
+        f"there is no state of {_listed(stacks)}",
         "So nothing shows which values were applied, and which were changed since. "
         f"{OTHER_STORE} Otherwise apply the files, which adds them to the state: {apply_command}",
     )
@@ -44,7 +61,6 @@ def _empty(stack: Stack, stored: Snapshot) -> Diagnostic:
     since = f" since {stored.written_at[:16].replace('T', ' ')}" if stored.written_at else ""
     return info(
         f"the state of {stack} is empty{since}",
-        "Its resources were destroyed or removed from the state. Apply the files to create or add them "
-        f"again: {stack.command('apply')}\n"
+        f"{_REMOVED} Apply the files to create or add them again: {stack.command('apply')}\n"
         f"The earlier versions are still there: reconciler state history '{stack}'",
     )

@@ -72,7 +72,10 @@ def test_after_destroy_each_command_says_so_or_shows_it(cli: Cli, applied: Sandb
         case "plan":
             assert f"the state of {stack_of(NAME)} is empty since" in ended.err
             assert "reconciler apply" in ended.err and "reconciler state history" in ended.err
-        case "drift" | "status":
+        case "status":
+            assert f"the state of {stack_of(NAME)} is empty" in text
+            assert "there is no state" not in text
+        case "drift":
             assert f"there is no state of {stack_of(NAME)}" in text
             assert "last applied" not in text
         case "history":
@@ -118,3 +121,21 @@ def test_a_pipeline_of_which_something_exists_has_a_row_for_each_difference(
 
     assert "never applied" not in ended.out
     assert ended.out.count("--target") > 1
+
+
+@pytest.mark.parametrize("command", [("show",), ("history",), ("verify",)])
+def test_an_emptied_stack_elsewhere_is_not_in_the_way(
+    cli: Cli, applied: Sandbox, command: tuple[str, ...]
+) -> None:
+    """Of a target that has no login any more, and whose state was forgotten."""
+    other = f"elsewhere@PROD/{NAME}"
+    assert cli("state", "move", NAME, other).code == 0
+    assert "elsewhere@PROD" in cli("status", "--all").out
+    assert cli("state", "forget", "--stack", other, "--yes").code == 0
+    assert cli("apply", NAME, "--yes").code == 0
+
+    ended = cli("state", *command, NAME)
+    assert ended.code == 0, ended.err
+    status = cli("status", "--all")
+    assert "elsewhere@PROD" not in status.out
+    assert "no login" not in status.out

@@ -330,6 +330,7 @@ def _named(store: Store, name: str | None) -> str:
         UsageError: no name is given, and the current folder is no pipeline.
         UserError: there is no such stack, or there are several.
     """
+    from reconciler.cli.recorded_stacks import without_empty
     from reconciler.engine.missing_state import OTHER_STORE
     from reconciler.pipeline.suggestions import did_you_mean
     from reconciler.workspace.discovery import stacks_called
@@ -342,6 +343,7 @@ def _named(store: Store, name: str | None) -> str:
     if stacks and not matching:
         names = stacks_called(name, Path.cwd(), options.workspace())
         matching = [stack for stack in stacks if stack.partition("/")[2] in names]
+    matching = [*without_empty(store, matching)]
     if len(matching) == 1:
         return matching[0]
     if matching:

@@ -21,7 +21,6 @@ from reconciler.cli.report_files import terminal
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit
 from reconciler.core.exit_codes import DONE, FAILED, UNCHECKED
-from reconciler.core.plan import Stack, command_for
 from reconciler.core.platforms import scope
 from reconciler.credentials import saved
 from reconciler.credentials.target import Target, resolve
@@ -29,9 +28,8 @@ from reconciler.drift.findings import DriftState
 from reconciler.drift.matrix import Column, Matrix
 from reconciler.drift.matrix import matrix as side_by_side
 from reconciler.drift.orphans import orphans_note
-from reconciler.drift.status import orphan_row, status
+from reconciler.drift.status import missing_state_notes, orphan_row, status
 from reconciler.engine.chunks import SignIn
-from reconciler.engine.missing_state import no_state_note
 from reconciler.engine.problems import diagnostics_of
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import Session, session
@@ -113,14 +111,7 @@ def run(
             return code
     for line in overview_lines(rows, now):
         out.print(line)
-    for target in targets:
-        here = [
-            Stack(target.organization, target.environment.name, target.host, row.stack)
-            for row in rows
-            if row.is_missing and row.where == _scope(target)
-        ]
-        if here:
-            print_diagnostics([no_state_note(here, command_for(here, "apply"))], err)
+    print_diagnostics(missing_state_notes(rows, targets), err)
     if orphans:
         print_diagnostics([orphans_note(orphans, where.arguments("drift"))], err)
     return code
