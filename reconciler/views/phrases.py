@@ -133,8 +133,10 @@ def value(finding: Finding, world: str) -> str:
     raw = getattr(finding.change, world)
     if not finding.change.path or raw is MISSING:
         return ""
-    is_tag = finding.change.reason.code is ReasonCode.CHANNEL_NOT_MOVED
-    return f"the tag {format_value(raw)}" if is_tag and raw is not None else format_value(raw)
+    if finding.change.reason.code is ReasonCode.CHANNEL_NOT_MOVED:
+        # What the image that the files declare has as its tag is no value of this environment.
+        return "" if world == "live" else f"the tag {format_value(raw)}"
+    return format_value(raw)
 
 
 def values(finding: Finding) -> list[tuple[str, str]]:
@@ -461,7 +463,7 @@ _WORDS: Mapping[StrEnum, _Words] = {
     ReasonCode.OVERWRITTEN_OUTSIDE: "overwritten outside",
     ReasonCode.CHANNEL_MOVED: _channel_moved,
     ReasonCode.CHANNEL_NOT_MOVED: lambda it: (
-        f"{it['tag']} points at {it['version'] or 'another image'}, not yet at this image"
+        f"the tag {it['tag']} is at {it['version'] or 'another image'}, not yet at this image"
     ),
     ReasonCode.ADDED_OUTSIDE: "added outside",
     ReasonCode.UNDECLARED: "not declared in the files",

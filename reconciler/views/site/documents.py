@@ -15,6 +15,7 @@ from typing import Final
 from providers.json_value import JSON
 from providers.rules import Effect
 from reconciler.core.diff import ChangeClass
+from reconciler.core.reasons import ReasonCode
 from reconciler.core.recorded_runs import RecordedRun, RunOutcome
 from reconciler.core.values import Address, image_address
 from reconciler.drift.dashboard import Deployment, DriftHistory, PipelineRecord
@@ -199,7 +200,8 @@ def finding_document(cause: Cause, names: Mapping[str, str]) -> JSON:
         [one.stack.name, key_of(one.stack.name), names.get(one.stack.scope, one.stack.scope)]
         for one in cause.findings
     ]
-    is_shown = first.effect in _SHOWN_EFFECTS
+    # A tag that has to move is said in the reason; it is no value that is one thing and should be another.
+    is_shown = first.effect in _SHOWN_EFFECTS and first.change.reason.code is not ReasonCode.CHANNEL_NOT_MOVED
     return {
         "where": cause.where,
         "pipelines": [list(place) for place in places],

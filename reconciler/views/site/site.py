@@ -116,6 +116,10 @@ class Site:
         return text.encode("utf-8", "backslashreplace")
 
 
+_WAITING = ("pending", "not checked")
+"""The states of `STATES` that are no alarm, and not in sync either."""
+
+
 def headline(summary: Summary) -> str:
     """What needs attention this morning, in a few words."""
     counts = [
@@ -125,8 +129,8 @@ def headline(summary: Summary) -> str:
     ]
     if words := [f"{count:,} {word}" for count, word in counts if count]:
         return listed(words)
-    if summary.counts["not checked"]:
-        return "No drift found, but not everything was checked"
+    if waiting := [f"{summary.counts[state]:,} {state}" for state in _WAITING if summary.counts[state]]:
+        return f"No drift found; {listed(waiting)}"
     return "Everything is in sync" if summary.counts["in sync"] else "Nothing is applied yet"
 
 

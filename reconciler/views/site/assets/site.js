@@ -130,6 +130,13 @@ function plot(title, summary, heads, rows, make) {
 function drawPlots() { for (const draw of plots) draw(); }
 const COUNTS = {size: 44, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000], values: (_, splits) => splits.map((value) => number(value))};
 const DATES = {space: 70, size: 34, values: [[86400 * 365, "{YYYY}", null, null, null, null, null, null, 1], [86400 * 28, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1], [86400, "{D} {MMM}", null, null, null, null, null, null, 1], [60, "{HH}:{mm}", null, null, null, null, null, null, 1]]};
+// An axis of time ends at the latest value, and never spans less than its labels can tell apart: a day, or a minute.
+const DAY = 86400, DAYS_AXIS = {...DATES, incrs: [1, 2, 3, 5, 7, 10, 15, 28, 56, 84, 168, 365, 730, 1825].map((days) => days * DAY)};
+const TIMES_AXIS = {...DATES, incrs: [...[1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720].map((minutes) => minutes * 60), ...DAYS_AXIS.incrs]};
+// The range that uPlot hands over is years wide for a single value.
+const within = (range) => ({range: ({data: [at]}) => range(at[0], at.at(-1))});
+const untilLast = (least, room = 0) => within((low, high) => [Math.min(low - (high - low) * room, high - least), high]);
+const wholeDays = within((low, high) => [Math.min(low, high - DAY) - DAY / 2, high + DAY / 2]);
 const fromZero = {range: (_, low, high) => [0, Math.max(4, Math.ceil((high || 0) * 1.1))]};
 const inUtc = (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC");
 
@@ -141,8 +148,8 @@ function stacked(at, series, paths, xWords) {
     data: [at, ...layers.map((one) => one.sums)],
     options: {
       tzDate: inUtc,
-      scales: {y: fromZero},
-      axes: [DATES, COUNTS],
+      scales: {x: paths === "bars" ? wholeDays : untilLast(120), y: fromZero},
+      axes: [paths === "bars" ? DAYS_AXIS : TIMES_AXIS, COUNTS],
       series: [{label: xWords, value: (_, value) => value === null ? "–" : xWords === "day" ? day(value) : utc(value)}, ...layers.map((one) => ({
         label: one.name, stroke: colour(one.tone, "--line"), fill: colour(one.tone, "--line") + (paths === "bars" ? "" : "59"), width: paths === "bars" ? 0 : 1.5,
         paths: paths === "bars" ? uPlot.paths.bars({size: [0.8, 30], radius: 0.1}) : uPlot.paths.stepped({align: 1}), points: {show: paths !== "bars" && at.length < 40, size: 5},
@@ -207,11 +214,13 @@ function overview() {
   fill();
   document.getElementById("about").prepend(`${plural(lines.length, "pipeline")} in ${plural(environments.length, "environment")}. `);
   const attention = DATA.attention.map((one) => h("li", {}, badge(one.tone, one.word), h("span", {class: "what"}, pipelineLink(one.name, one.key), one.more ? ` and ${number(one.more)} more` : "", ` in ${one.environment}`, h("span", {class: "soft"}, one.what)), when(one.since)));
+  const waiting = DATA.tiles.filter((tile) => tile.count && tile.state !== "in sync").map((tile) => `${number(tile.count)} ${tile.state}`).join(", ");
   return [
-    h("ul", {class: "tiles", "aria-label": "Totals"}, tiles.map((tile) => h("li", {}, tile)), h("li", {}, h("a", {class: `tile muted ${DATA.unmanaged ? "" : "zero"}`, href: "organization.html"}, h("b", {}, number(DATA.unmanaged)), "not managed"))),
+    h("p", {class: "soft"}, "Pipelines in an environment, by state:"),
+    h("ul", {class: "tiles", "aria-label": "Totals"}, tiles.map((tile) => h("li", {}, tile)), h("li", {}, h("a", {class: `tile muted ${DATA.unmanaged ? "" : "zero"}`, href: "organization.html"}, h("b", {}, number(DATA.unmanaged)), "objects not managed"))),
     h("div", {class: "columns"},
-      section("Needs attention", DATA.more ? h("a", {href: "drift.html"}, `${number(DATA.more)} more`) : "oldest first", attention.length ? h("ul", {class: "card list"}, attention) : quiet("Nothing needs attention.")),
-      h("div", {class: "plots"}, section("Drift over time", h("a", {href: "drift.html"}, "All findings"), driftPlot(DATA.drift)), section("Runs", h("a", {href: "runs.html"}, "All runs"), activityPlot(DATA.activity)))),
+      section("Needs attention", DATA.more ? h("a", {href: "drift.html"}, `${number(DATA.more)} more`) : "oldest first", attention.length ? h("ul", {class: "card list"}, attention) : quiet(waiting ? `No drift and no failed run. Not in sync: ${waiting}.` : "Nothing needs attention.")),
+      h("div", {class: "plots"}, section("Findings over time", h("a", {href: "drift.html"}, "All findings"), driftPlot(DATA.drift)), section("Runs on each day", h("a", {href: "runs.html"}, "All runs"), activityPlot(DATA.activity)))),
     h("div", {id: "pipelines"}, section("Pipelines and environments", "", lines.length ? [h("form", {class: "filters", role: "search", onsubmit: (event) => event.preventDefault()}, query.element, environment.element, workspace.element, order, found.count), found.element] : quiet("No pipeline has state yet. Apply one: reconciler apply"))),
   ];
 }
@@ -349,8 +358,8 @@ function pipeline() {
     data: [ordered.map((row) => row[0]), ...kinds.map(([name]) => ordered.map((row) => kind(row) === name ? lanes.length - 1 - lanes.indexOf(words[row[2]]) : null))],
     options: {
       tzDate: inUtc, height: 90 + 38 * lanes.length,
-      scales: {y: {range: [-0.6, lanes.length - 0.4]}, x: {range: (_, low, high) => { const room = Math.max((high - low) * 0.04, 3600); return [low - room, high + room]; }}},
-      axes: [DATES, {size: Math.min(150, 24 + 7.5 * Math.max(...lanes.map((name) => name.length))), splits: () => lanes.map((_, index) => index), values: (_, splits) => splits.map((place) => lanes[lanes.length - 1 - place])}],
+      scales: {y: {range: [-0.6, lanes.length - 0.4]}, x: untilLast(3600, 0.04)},
+      axes: [TIMES_AXIS, {size: Math.min(150, 24 + 7.5 * Math.max(...lanes.map((name) => name.length))), splits: () => lanes.map((_, index) => index), values: (_, splits) => splits.map((place) => lanes[lanes.length - 1 - place])}],
       series: [{label: "run", value: (_, value) => value === null ? "–" : utc(value)}, ...kinds.map(([name, row]) => {
         const line = colour(TONES[words[row[5]]], "--line"), isRing = words[row[3]] === "promote";
         return {label: name, stroke: line, fill: isRing ? "transparent" : line, paths: () => null, points: {show: true, size: words[row[3]] === "rollback" ? 15 : 10, stroke: line, fill: isRing ? colour("", "--card") : line, width: isRing ? 2.5 : 0},
