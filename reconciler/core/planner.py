@@ -269,18 +269,22 @@ def _live_changes(
     if tag is not None and tag.is_moved:
         return tuple(_with_moved_tag(changes, tag, kind))
     if tag is not None and recorded is not None:  # another environment published what the files declare
-        return tuple(_pending(change, tag, kind) for change in changes)
+        return tuple(_pending(change, tag, kind, places) for change in changes)
     return tuple(changes)
 
 
-def _pending(change: Change, tag: TagInUse, kind: KindFacts) -> Change:
-    """The change of a field whose live value is no other one than the last apply left."""
+def _pending(change: Change, tag: TagInUse, kind: KindFacts, places: Mapping[str, str]) -> Change:
+    """The change of a field whose live value is no other one than the last apply left.
+
+    The files ask for the move of a tag with their version.
+    """
     if change.cls is not ChangeClass.UNRECORDED:
         return change
-    reason = Reason(ReasonCode.FILES_CHANGED)
-    if change.path == kind.moves:
-        reason = Reason(ReasonCode.CHANNEL_NOT_MOVED, {"tag": tag.tag, "version": tag.version})
-    return change._replace(cls=ChangeClass.PENDING, reason=reason)
+    if change.path != kind.moves:
+        return change._replace(cls=ChangeClass.PENDING, reason=Reason(ReasonCode.FILES_CHANGED))
+    reason = Reason(ReasonCode.CHANNEL_NOT_MOVED, {"tag": tag.tag, "version": tag.version})
+    place = places.get(kind.published_as, "") or change.place
+    return change._replace(cls=ChangeClass.PENDING, reason=reason, place=place)
 
 
 def _with_moved_tag(changes: Sequence[Change], tag: TagInUse, kind: KindFacts) -> Iterator[Change]:

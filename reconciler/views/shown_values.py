@@ -5,6 +5,7 @@ import re
 
 from providers.json_value import JSON
 from reconciler.core.diff import Change
+from reconciler.core.reasons import ReasonCode
 from reconciler.core.values import NoValue
 
 LONGEST = 72  # characters
@@ -33,8 +34,11 @@ def format_value(value: JSON | NoValue) -> str:
 def old_and_new(change: Change) -> list[tuple[str, str, str]]:
     """(path, old, new) of a change, or of each inner difference of two long structured values.
 
-    Old is live and new desired. For a change that is only recorded, old is recorded and new live.
+    Old is live and new desired. For a change that is only recorded, old is recorded and new live. For a tag
+    that has to move, old is "": a tag that the image has already is that of another environment.
     """
+    if change.reason.code is ReasonCode.CHANNEL_NOT_MOVED:
+        return [(change.path, "", format_value(change.desired))]
     old, new = change.live, change.desired
     if change.is_only_recorded:
         old, new = change.recorded, change.live

@@ -164,14 +164,14 @@ sandbox@sandbox/dataset_cleanup  last applied … by somebody
     last applied     []
     live             []
     set at           dataset_cleanup/config.toml:17
-    changed          … by another-user
+    last written     … by another-user
     apply the files  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
   pending processing/dataset_cleanup#default_gpu  changed in the files, not applied yet
     in the files     1
     last applied     0
     live             0
     set at           dataset_cleanup/config.toml:17
-    changed          … by another-user
+    last written     … by another-user
     apply the files  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
 Found: 4 drift, 2 pending. 0 pipelines in sync.
 [11]

@@ -177,7 +177,7 @@ my-org@live/dataset_cleanup  http://live
   to       LIVE  1.0.0     sha256:…  since … by somebody
   becomes        1.0.1
 ~ image/registry/examples/dataset_cleanup  update  promoted: the image of TEST, tagged without a build  refused
-    channel  test -> live       pending: the tag live is at 1.0.0, not yet at this image
+    channel  live               pending: the tag live is at 1.0.0, not yet at this image
     version  1.0.1-rc -> 1.0.1  pending: the files changed
 Plan: 1 to update, 6 unchanged.
 | refused: image/registry/examples/dataset_cleanup
@@ -206,7 +206,7 @@ my-org@live/dataset_cleanup  http://live
   to       LIVE  1.0.0     sha256:…  since … by somebody
   becomes        1.0.1
 ~ image/registry/examples/dataset_cleanup  update  promoted: the image of TEST, tagged without a build
-    channel  test -> live       pending: the tag live is at 1.0.0, not yet at this image
+    channel  live               pending: the tag live is at 1.0.0, not yet at this image
     version  1.0.1-rc -> 1.0.1  pending: the files changed
 Plan: 1 to update, 6 unchanged.
 Done: 1 updated.
@@ -251,7 +251,7 @@ none
 $ reconciler rollback dataset_cleanup --env LIVE --yes --parallel 1
 my-org@live/dataset_cleanup  http://live
 ~ image/registry/examples/dataset_cleanup  update  tag-moved: live points at sha256:…; re-tagged, no build
-    channel  null -> live  pending: the tag live is at 1.0.1, not yet at this image
+    channel  live  pending: the tag live is at 1.0.1, not yet at this image
 Plan: 1 to update, 6 unchanged.
 Done: 1 updated.
 | rolling back to version 1.0.0, applied … by somebody (serial …)
@@ -293,7 +293,7 @@ my-org@live/dataset_cleanup  http://live
   to       LIVE  1.0.0     sha256:…  since … by somebody
   becomes        1.0.1
 ~ image/registry/examples/dataset_cleanup  update  promoted: the image of TEST, tagged without a build
-    channel  test -> live  pending: the tag live is at 1.0.0, not yet at this image
+    channel  live  pending: the tag live is at 1.0.0, not yet at this image
 Plan: 1 to update, 6 unchanged.
 | error: LIVE requires a review of a plan
 |   at reconciler.toml:12
@@ -303,7 +303,7 @@ Plan: 1 to update, 6 unchanged.
 $ reconciler apply dataset_cleanup --env LIVE --yes --override "the camera driver crashes" --parallel 1
 my-org@live/dataset_cleanup  http://live
 ~ image/registry/examples/dataset_cleanup  update  tag-moved: live points at sha256:…; re-tagged, no build
-    channel  test -> live  pending: the tag live is at 1.0.0, not yet at this image
+    channel  live  pending: the tag live is at 1.0.0, not yet at this image
 Plan: 1 to update, 6 unchanged.
 Done: 1 updated.
 | warning: promote_from and review of reconciler.toml are overridden

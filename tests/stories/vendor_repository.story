@@ -344,7 +344,7 @@ $ reconciler deploy pipelines/clip/training --env LIVE --bump final --yes --para
 training  TRAINING  1.0.1-rc
 my-org@live/registry/picsellia/training-clip (pipelines/clip/training)  http://live
 ~ image/registry/picsellia/training-clip  update  same-source: re-tagged, no build
-    channel  test -> live       pending: the tag live is at 1.0.0, not yet at this image
+    channel  live               pending: the tag live is at 1.0.0, not yet at this image
     version  1.0.1-rc -> 1.0.1  pending: the files changed
 Plan: 1 to update, 2 unchanged.
 Done: 1 updated.

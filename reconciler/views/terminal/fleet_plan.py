@@ -133,7 +133,8 @@ def _cells(row: ChangeRow) -> list[Text]:
         what = "changes" if row.path else "reasons"
         values = Text(f"{row.different:,} different {what}")
     else:
-        values = Text.assemble((row.old, "red"), " -> ", (row.new, "green"))
+        new = Text(row.new, "green")
+        values = Text.assemble((row.old, "red"), " -> ", new) if row.old else new
     remark = Text(row.remark, CLASS_STYLES.get(row.cls, "dim") if row.cls else "dim")
     heading = [Text(f"{row.action.symbol} {row.kind}", style), Text(row.action.word, style)]
     if not row.path:

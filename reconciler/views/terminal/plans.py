@@ -249,7 +249,7 @@ def _rows(step: Step, audience: Audience) -> list[Text]:
     for row in rows(step, audience):
         new_object = step.action is Action.CREATE and row.cls is ChangeClass.PENDING
         new = Text(row.new, "green")
-        values = new if new_object else Text.assemble((row.old, "red"), " -> ", new)
+        values = new if new_object or not row.old else Text.assemble((row.old, "red"), " -> ", new)
         lines.append([Text(row.path), values, Text(row.remark, CLASS_STYLES.get(row.cls, "dim"))])
     return columns(lines)
 
