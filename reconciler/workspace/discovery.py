@@ -208,7 +208,7 @@ class PipelineIndex:
             return error(
                 f"{name_or_path} {f'has no {FILE_NAME}' if is_folder else 'is not a folder'}",
                 "A pipeline is a folder with a config.toml. Give such a folder, the name of a pipeline, or "
-                "the name of its stack.",
+                f"the name of its stack.{_of_document(name_or_path)}",
             )
         names = sorted(
             {name for folder in self.folders for name in _names(folder, self._files[folder].document)}
@@ -217,7 +217,7 @@ class PipelineIndex:
         return error(
             f"no pipeline is called {name_or_path}",
             f"Searched {real_path(self._root)}, except hidden folders and virtual environments. "
-            f"{summary}{did_you_mean(name_or_path, names)}",
+            f"{summary}{did_you_mean(name_or_path, names)}{_of_document(name_or_path)}",
         )
 
 
@@ -301,6 +301,11 @@ def _search(root: Path, prefix: str = "") -> Iterator[tuple[Path, _File]]:
 
 def _within(folders: list[Path], workspace: Workspace | None) -> list[Path]:
     return [folder for folder in folders if workspace is None or not workspace.excludes(folder)]
+
+
+def _of_document(name: str) -> str:
+    """The option that writes a document, if the name of a pipeline is that of one: `--json FILE`."""
+    return f" To write JSON to a file, use -o json={name}." if name.endswith(".json") else ""
 
 
 def _is_path(text: str) -> bool:

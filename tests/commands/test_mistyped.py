@@ -129,6 +129,17 @@ def test_a_group_without_a_command_shows_its_help_page_at_a_terminal(
     assert [line.rstrip() for line in screen.shown.splitlines()] == page_of(name, cli)
 
 
+@pytest.mark.parametrize("file", ["plan.json", "out/plan.json"])
+@pytest.mark.parametrize("command", ["plan", "status", "list"])
+def test_a_file_after_json_is_answered_with_the_option_that_writes_it(
+    command: str, file: str, cli: Cli, sandbox: Sandbox
+) -> None:
+    copy_example("dataset_cleanup", cli.folder, sandbox.registry)
+    ended = cli(command, "dataset_cleanup", "--json", file)
+    assert ended.code == 1
+    assert f"use -o json={file}" in " ".join(ended.err.split())
+
+
 DRY = {"adopt", "apply", "bump", "deploy", "destroy", "promote", "rollback"}
 
 

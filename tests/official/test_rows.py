@@ -90,7 +90,7 @@ def test_row_2_the_image_name_is_asked_for_when_empty_and_saved(
 def test_row_3_the_bump_is_asked_for_only_when_one_is_needed(
     cli: Cli, pipeline: Path, at_terminal: AtTerminal
 ) -> None:
-    assert "no new version: 1.0.0 is not published yet" in cli("deploy", NAME).err
+    assert "no new version: 1.0.0 is new, so it needs no bump" in cli("deploy", NAME).err
     again = cli("deploy", NAME)
     assert "no new version: 1.0.0 is published from this source" in again.err
     assert "Nothing to do" in again.out

@@ -75,7 +75,7 @@ Deployed to sandbox@sandbox/dataset_cleanup  http://sandbox
   input         archive          DATALAKE, optional
   input         report_title     TEXT, optional
   input         sample_size      NUMBER, required
-| no new version: 1.0.0 is not published yet
+| no new version: 1.0.0 is new, so it needs no bump
 | creating image/registry/examples/dataset_cleanup
 |   copy … mounted from registry/base/python
 |   copy … mounted from registry/base/python

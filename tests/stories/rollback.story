@@ -228,7 +228,7 @@ Done: 1 created, 2 updated, 1 deleted.
 | ~ updated processing/dataset_cleanup
 | - deleted input/dataset_cleanup/archive
 | + created input/dataset_cleanup/cold_store
-|   your classes and source are unchanged: the next apply brings their values back
+|   only the version in config.toml was changed: the next apply brings the other values of your files back
 
 $ reconciler rollback dataset_cleanup --to 7.0
 | error: sandbox@sandbox/dataset_cleanup has no state version 7.0

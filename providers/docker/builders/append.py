@@ -144,7 +144,7 @@ def _base(source: ImageSource) -> tuple[Repository, str]:
     if source.base is None:
         raise RefusedError(
             "the append builder has no base image to add the folder to",
-            hint="set base, or build with a Docker Engine",
+            hint='name it in [reconciler.image]: base = "python:3.12". Or build with a Docker Engine',
         )
     return parse_image(source.base)
 

@@ -138,7 +138,7 @@ def _no_engine(error: Exception) -> ProviderError:
     if "context" in text.lower() and "not found" in text.lower():
         return PermanentError(f"the Docker context is not usable: {text}", hint="see `docker context ls`")
     return TransientError(
-        "no Docker Engine is running", hint='start Docker, or build without it: builder = "append"'
+        "no Docker Engine is running", hint='start Docker, or build without it: builder = "append", and base'
     )
 
 

@@ -217,7 +217,7 @@ def _dockerfile(source: ImageSource) -> bytes | None:
             return None
         raise RefusedError(
             f"there is no {source.dockerfile} in {source.folder}",
-            hint="write one, or set the base image to add the folder to",
+            hint='write one, or name the image to build on in [reconciler.image]: base = "python:3.12"',
         ) from None
     except OSError as error:
         raise unreadable(source.dockerfile, error) from error

@@ -213,7 +213,7 @@ def _no_bump_reason(planned: PlanResult) -> str:
     """Why the version in config.toml stays."""
     image = next(step for step in planned.plan.steps if step.address.kind == "image")
     if image.action is Action.CREATE:
-        return "is not published yet"
+        return "is new, so it needs no bump"
     if image.action is Action.NOOP:
         return "is published from this source"
     return "is built from this source"

@@ -68,7 +68,9 @@ def run(
         ) from None
     kept_answers.forget(folder / FILE_NAME)
     shown = display_path(folder)
-    out.print(Text.assemble(("Created ", "bold green"), f"{shown} with {plural(len(files), 'file')}."))
+    out.print(
+        Text.assemble(("Created ", "bold green"), f"{shown} with {plural(len(files), 'file')}. To edit:")
+    )
     print_pairs({path: text for path, text in _PARTS.items() if path in files}, out, indent=2)
     if reason := options.workspace().excludes(folder):
         print_diagnostics([warning(f"{shown} is not a pipeline of the workspace", reason)], err)

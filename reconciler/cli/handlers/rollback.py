@@ -104,5 +104,6 @@ class _Rollback(Dialogue):
         """Print the result, and a reminder that the next apply undoes it unless the files change, too."""
         super().report_applied(applied)
         if applied.succeeded and not applied.planned.plan.is_empty:
-            rest = "classes and source" if applied.config_written else "files"
-            self.err.print(f"  your {rest} are unchanged: the next apply brings their values back")
+            changed = "only the version in config.toml was changed" if applied.config_written else ""
+            rest = "the other values of your files" if changed else "their values"
+            self.err.print(f"  {changed or 'your files are unchanged'}: the next apply brings {rest} back")

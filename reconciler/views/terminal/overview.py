@@ -19,8 +19,11 @@ _HEADER = ("pipeline", "environment", "runs", "applied", "files", "image", "drif
 
 def overview_lines(rows: Iterable[Row], now: datetime) -> list[Text]:
     """The table, sorted by stack. A stack and its folder appear once for all environments."""
+    rows = sorted(rows, key=_order)
+    if not rows:
+        return []
     lines, above = [[Text(word, "dim") for word in _HEADER]], ""
-    for row in sorted(rows, key=_order):
+    for row in rows:
         label = with_folder(row.stack, row.stack, row.folder)
         by = f" by {row.applied.by}" if row.applied and row.applied.by else ""
         lines.append(
