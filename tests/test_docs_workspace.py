@@ -62,7 +62,7 @@ def test_the_tutorial_of_two_environments_goes_on_from_the_first_ones(
     outputs = played(TUTORIAL, clone, environments)
 
     (listed,) = (output for line, output in outputs if line == "reconciler status --all --env TEST")
-    assert re.search(r"sandbox@\S+ .* not in the state", listed), listed
+    assert "sandbox@" not in listed, listed
     (listed,) = (output for line, output in outputs if line == "reconciler status --all --env LIVE")
     rows = [line for line in listed.splitlines() if " my-" in line]
     assert len(rows) == 2 and all(re.search(r" 1\.0\.0 .* in sync ", row) for row in rows), listed
