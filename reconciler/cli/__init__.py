@@ -17,7 +17,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from reconciler.cli.interruption import bounded
-from reconciler.cli.mistyped import CommandGroup, unknown_option
+from reconciler.cli.mistyped import CommandGroup, unknown_option, wrong_value
 from reconciler.cli.options.common import with_common
 from reconciler.core.exit_codes import FAILED, INTERRUPTED, code_of
 
@@ -139,6 +139,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
         if isinstance(problem, click.NoSuchOption):
             problem = unknown_option(problem)
+        elif isinstance(problem, click.BadParameter):
+            wrong_value(problem)
 
         message = one_line(problem.message)  # it quotes the arguments
         problem.message = without_workflow_commands(message) if in_workflow() else message  # type: ignore[misc]

@@ -1,5 +1,7 @@
 """Messages for commands and options that do not exist, with the nearest one that does no harm."""
 
+import re
+
 import click
 
 from reconciler.cli.options.common import with_common
@@ -41,6 +43,16 @@ class CommandGroup(click.Group):
             hint = did_you_mean(name, self.list_commands(ctx), RISKY_COMMANDS)
             raise click.UsageError(f"there is no command {name!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)
+
+
+def wrong_value(problem: click.BadParameter) -> None:
+    """Add the nearest choice to the message about a value that is none of them."""
+    from reconciler.pipeline.suggestions import did_you_mean
+
+    typed = re.match(r"'(.*)' is not one of ", problem.message)
+    if typed and problem.param is not None and isinstance(problem.param.type, click.Choice):
+        choices = [str(choice) for choice in problem.param.type.choices]
+        problem.message = f"{problem.message}{did_you_mean(typed[1], choices)}"  # type: ignore[misc]
 
 
 def unknown_option(problem: click.NoSuchOption) -> click.UsageError:

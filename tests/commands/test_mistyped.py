@@ -140,6 +140,42 @@ def test_a_file_after_json_is_answered_with_the_option_that_writes_it(
     assert f"use -o json={file}" in " ".join(ended.err.split())
 
 
+CHOICES = [
+    (name, param, choice)
+    for name, command in EVERY.items()
+    for param in command.params
+    if isinstance(param.type, click.Choice) and len(param.type.choices) > 1
+    for choice in map(str, param.type.choices)
+    if len(choice) > 3
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "param", "choice"), CHOICES, ids=[f"{name} {choice}" for name, _, choice in CHOICES]
+)
+def test_a_slip_in_a_choice_suggests_it(name: str, param: click.Parameter, choice: str, cli: Cli) -> None:
+    slip = f"{choice[:-2]}{choice[-1]}"
+    option = [param.opts[0]] if isinstance(param, click.Option) else []
+    ended = cli(*name.split()[1:], *option, slip)
+    assert ended.code == 2
+    assert f"Did you mean '{choice}'?" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "suggested"),
+    [
+        (("plan", "x", "--env", "STAGNG"), "STAGING"),
+        (("promote", "x", "--to", "PORD"), "PROD"),
+        (("init", "x", "--type", "PRE_ANNOTATON"), "PRE_ANNOTATION"),
+    ],
+    ids=["env", "to", "type"],
+)
+def test_a_slip_in_a_value_suggests_the_value(arguments: tuple[str, ...], suggested: str, cli: Cli) -> None:
+    ended = cli(*arguments)
+    assert ended.code != 0
+    assert f"Did you mean '{suggested}'?" in ended.err
+
+
 DRY = {"adopt", "apply", "bump", "deploy", "destroy", "promote", "rollback"}
 
 

@@ -62,6 +62,7 @@ def run(
         adopted = adoption(planned, targets, progress)
     if adopted.written:
         print_config(adopted, err)
+        print_diagnostics(adopted.by_hand, err)  # before the question: what is written is not all
         if dry_run:
             err.print("Nothing was written.")
             return DONE
@@ -71,7 +72,8 @@ def run(
         write(adopted)
     printed = _print_patch(adopted, folder, out, err)
     print_adopted(adopted, planned.plan.stack, err)
-    print_diagnostics(adopted.by_hand, err)
+    if not adopted.written:
+        print_diagnostics(adopted.by_hand, err)
     return FAILED if adopted.by_hand or not printed else DONE
 
 

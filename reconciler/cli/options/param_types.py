@@ -91,7 +91,10 @@ class PipelineTypeType(click.ParamType[str]):
 
         name: str = value.upper()
         if name not in (TRAINING, *PROCESSING_TYPES):
-            self.fail(f"{value!r} is not one of {', '.join((TRAINING, *PROCESSING_TYPES))}", param, ctx)
+            from reconciler.pipeline.suggestions import did_you_mean
+
+            types = (TRAINING, *PROCESSING_TYPES)
+            self.fail(f"{value!r} is not one of {', '.join(types)}.{did_you_mean(name, types)}", param, ctx)
         return name
 
     def shell_complete(

@@ -56,7 +56,9 @@ class EnvironmentType(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         name: str = value.upper()
         if name not in ENVIRONMENTS and name not in (names := environment_names()):
-            self.fail(f"{value!r} is not one of {', '.join(names)}", param, ctx)
+            from reconciler.pipeline.suggestions import did_you_mean  # late: not for help
+
+            self.fail(f"{value!r} is not one of {', '.join(names)}.{did_you_mean(name, names)}", param, ctx)
         return name
 
     def shell_complete(

@@ -12,7 +12,7 @@ from reconciler.drift.status import Row
 from reconciler.views.counting import ago
 from reconciler.views.phrases import drift_state
 from reconciler.views.shown_values import SHORT_DIGEST
-from reconciler.views.terminal.console import columns
+from reconciler.views.terminal.console import WIDEST, columns
 
 _HEADER = ("pipeline", "environment", "runs", "applied", "files", "image", "drift", "last apply")
 
@@ -39,7 +39,8 @@ def overview_lines(rows: Iterable[Row], now: datetime) -> list[Text]:
             ]
         )
         above = label
-    return columns(lines)
+    labels = max(line[0].cell_len for line in lines)  # of a training, with its stack
+    return columns(lines, widest=max(WIDEST, labels))
 
 
 def overview_document(rows: Iterable[Row]) -> dict[str, JSON]:
