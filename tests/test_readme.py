@@ -287,6 +287,7 @@ def test_the_sandbox_starts_tells_how_to_use_it_and_ends_at_ctrl_c(home: Path, t
         server.send_signal(signal.SIGINT)
         assert server.wait(PATIENCE) == 0
         assert server.stderr.read() == ""
+        assert server.stdout.read().endswith("The sandbox has ended. Its data is gone; --folder keeps it.\n")
     address = re.search(r"http://127\.0\.0\.1:\d+", told)
     assert address is not None
     assert TOKEN in told

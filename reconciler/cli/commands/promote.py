@@ -40,6 +40,8 @@ def command(**arguments: Any) -> int:
 
     The environment of --from must be as its last apply left it, and the files must be the source of the image
     that it runs. promote reads both, shows the plan with both environments, and asks for your approval.
+    Without a terminal, it applies the plan at once, unless the plan deletes or replaces resources: that needs
+    --yes or --approve.
 
     \b
     Examples:

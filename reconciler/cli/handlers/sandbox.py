@@ -41,6 +41,8 @@ def run(port: int, folder: Path | None, environments: tuple[str, ...], switches:
                 f"the sandbox cannot start: {problem.strerror or problem}", "Try another --port or --folder."
             )
         ) from None
+    kept = f"Its data is in {folder}." if folder else "Its data is gone; --folder keeps it."
+    out.print(f"The sandbox has ended. {kept}", soft_wrap=True, markup=False, highlight=False)
     return DONE
 
 
