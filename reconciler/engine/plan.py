@@ -129,7 +129,8 @@ def make_plan(
     stack = session.stack(pipeline)
     stored = session.store.load(str(stack)) or Snapshot.new(str(stack), lineage=str(uuid4()))
     if request.options.destroy and not stored.resources and not stored.intents:
-        detail = f"{OTHER_STORE} Otherwise add its resources to the state first: {stack.command('apply')}"
+        lost = f"If its state was lost, this adds what exists to the state again: {stack.command('apply')}"
+        detail = f"If it was never applied, there is nothing to do. {OTHER_STORE} {lost}"
         raise UserError(error(f"{stack} has no state, so there is nothing to destroy", detail))
     bumped, remarks = _with_bump(session, pipeline, request, key, stored)
     source = validated.source if bumped is pipeline else None

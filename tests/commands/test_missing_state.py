@@ -139,3 +139,21 @@ def test_an_emptied_stack_elsewhere_is_not_in_the_way(
     status = cli("status", "--all")
     assert "elsewhere@PROD" not in status.out
     assert "no login" not in status.out
+
+
+def test_destroy_of_a_pipeline_that_was_never_applied_has_nothing_to_do(cli: Cli, sandbox: Sandbox) -> None:
+    copy_example(NAME, cli.folder, sandbox.registry)
+    ended = cli("destroy", NAME, "--yes")
+    assert ended.code == 1
+    assert "If it was never applied, there is nothing to do." in ended.err
+    assert "If its state was lost, this adds what exists to the state again" in ended.err
+    assert sandbox.writes() == []
+
+
+def test_status_of_nothing_has_no_header(cli: Cli, sandbox: Sandbox) -> None:
+    folder = copy_example(NAME, cli.folder, sandbox.registry)
+    (folder / "config.toml").write_text("[metadata\n")
+    ended = cli("status", NAME)
+    assert ended.code == 1
+    assert "error" in ended.err
+    assert ended.out == ""

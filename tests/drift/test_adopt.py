@@ -209,3 +209,15 @@ def test_adopt_writes_to_no_provider(cli: Cli, sandbox: Sandbox, applied: None, 
     adopt(cli, PROCESSING)
     assert sandbox.writes() == []
     assert (tmp_path / "state.db").read_bytes() == record
+
+
+def test_what_is_not_adopted_is_said_before_the_question(cli: Cli, sandbox: Sandbox) -> None:
+    copy_example(PROCESSING, cli.folder, sandbox.registry)
+    assert cli("apply", PROCESSING).code == 0
+    sandbox.platform.edit_processing(PROCESSING, default_cpu=64, docker_tag="9.9.9")
+    with terminal("adopt", PROCESSING, cwd=cli.folder, environment=os.environ) as screen:
+        screen.expect("Write this?")
+        assert f"not adopted: processing/{PROCESSING}#docker_tag" in screen.shown
+        screen.type("n")
+        assert screen.end() == 1
+    assert screen.shown.count("not adopted") == 1

@@ -23,7 +23,7 @@ from reconciler.engine.requests import PlanRequest, ReadOptions
 from reconciler.engine.session import session
 from reconciler.engine.validate import validate
 from reconciler.views.safe import has_commands, in_workflow
-from reconciler.views.terminal.adopted import print_adopted, print_config
+from reconciler.views.terminal.adopted import print_adopted, print_config, print_remaining
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.plans import print_refusals
@@ -62,7 +62,9 @@ def run(
         adopted = adoption(planned, targets, progress)
     if adopted.written:
         print_config(adopted, err)
-        print_diagnostics(adopted.by_hand, err)  # before the question: what is written is not all
+    print_remaining(adopted, planned.plan.stack, err)  # before the question
+    print_diagnostics(adopted.by_hand, err)
+    if adopted.written:
         if dry_run:
             err.print("Nothing was written.")
             return DONE
@@ -72,8 +74,6 @@ def run(
         write(adopted)
     printed = _print_patch(adopted, folder, out, err)
     print_adopted(adopted, planned.plan.stack, err)
-    if not adopted.written:
-        print_diagnostics(adopted.by_hand, err)
     return FAILED if adopted.by_hand or not printed else DONE
 
 

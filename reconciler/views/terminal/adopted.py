@@ -19,8 +19,15 @@ def print_config(adopted: Adoption, err: Console) -> None:
         err.print(indented(Text(line, style=_STYLES.get(line[:1], "")), 2))
 
 
+def print_remaining(adopted: Adoption, stack: Stack, err: Console) -> None:
+    """Print the values that are not adopted."""
+    if adopted.remaining:
+        names = ", ".join(map(str, adopted.remaining))
+        err.print(f"not adopted: {names}; see {stack.command('drift')}, or name one to see the reason")
+
+
 def print_adopted(adopted: Adoption, stack: Stack, err: Console) -> None:
-    """Print the adopted values, the others, and the next commands."""
+    """Print the adopted values and the next commands."""
     if adopted.is_empty:
         reason = "no file sets a changed value" if adopted.remaining else "nothing was changed outside"
         err.print(f"nothing to adopt: {reason}")
@@ -29,9 +36,6 @@ def print_adopted(adopted: Adoption, stack: Stack, err: Console) -> None:
         err.print(f"{adopted.config.path}: {plural(len(adopted.written), 'value')} written ({names})")
     if adopted.in_patch:
         err.print(f"in the patch, not yet in a file: {', '.join(map(str, adopted.in_patch))}")
-    if adopted.remaining:
-        names = ", ".join(map(str, adopted.remaining))
-        err.print(f"not adopted: {names}; see {stack.command('drift')}, or name one to see the reason")
     if adopted.new_source:
         publish = stack.command("apply", "--bump", "patch")
         err.print(f"this changes the image's source; publish it:  {publish}")
