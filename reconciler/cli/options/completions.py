@@ -188,12 +188,15 @@ def _store() -> "Store":
 
 
 def _stacks_of(ctx: click.Context, store: "Store") -> Iterator[str]:
-    """The stacks of the pipeline or stack that the arguments name, or of the current folder; else all."""
+    """The stacks of the pipeline or stack that the arguments name, or of the current folder; else all.
+
+    With `--env`, only those of that environment.
+    """
     from reconciler.cli.options.targets import workspace
     from reconciler.workspace.discovery import find, is_folder_of_pipeline, stacks_in
 
-    every = store.stacks()
     given = ctx.params
+    every = [one for one in store.stacks() if _is_in(one, given.get("environment"))]
     named = [
         *(given.get("names") or ()),
         *(given.get("values") or ())[:1],
@@ -210,3 +213,18 @@ def _stacks_of(ctx: click.Context, store: "Store") -> Iterator[str]:
             continue
         folders = stacks_in(find(name, Path.cwd(), workspace()))
         yield from (stack for stack in every if stack.partition("/")[2] in folders)
+
+
+def _is_in(stack: str, environment: str | None) -> bool:
+    """Whether a stack is in this environment; every stack is in None."""
+    from reconciler.cli.options.targets import workspace
+    from reconciler.core.platforms import HOSTS, scope
+
+    if not environment:
+        return True
+    declared = workspace().environments.get(environment)
+    address = (declared and declared.host) or HOSTS.get(environment)
+    if not address:  # that of CUSTOM is in a variable or a login
+        return True
+    where = scope(declared.organization if declared else "", environment, address)
+    return stack.startswith(f"{where}/") if declared else f"{where}/" in stack
