@@ -28,6 +28,7 @@ FOR_HELP = {
     "providers.json_value",
     "providers.leftovers",
     "reconciler.cli.interruption",
+    "reconciler.api.requests",
     "reconciler.core.diagnostics",
     "reconciler.core.exit_codes",
     "reconciler.core.plan_options",

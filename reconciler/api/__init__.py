@@ -30,7 +30,6 @@ if TYPE_CHECKING:
         CannotCheckError,
         Diagnostic,
         LockedError,
-        NoPipelineError,
         ReconcilerError,
         RunFailedError,
         StateError,
@@ -61,13 +60,13 @@ if TYPE_CHECKING:
     from reconciler.api.runs import PipelineRun, RunReport, RunResult
     from reconciler.api.settings import PlanSettings
     from reconciler.api.statuses import DriftState, Row, StatusReport
-    from reconciler.api.workspaces import Pipelines, SelectedPipeline, Workspace
+    from reconciler.api.workspaces import NoPipelineError, Pipelines, SelectedPipeline, Workspace
 
 _MODULES = {
     "drifting": ("Acknowledgement", "DriftReport", "Finding", "StackReport", "UnmanagedObject"),
     "environments": ("Environment",),
     "errors": (
-        *("BusyError", "CannotCheckError", "Diagnostic", "LockedError", "NoPipelineError", "ReconcilerError"),
+        *("BusyError", "CannotCheckError", "Diagnostic", "LockedError", "ReconcilerError"),
         *("RunFailedError", "StateError", "UserError", "diagnostics_of"),
     ),
     "events": (
@@ -89,7 +88,7 @@ _MODULES = {
     "settings": ("PlanSettings",),
     "runs": ("PipelineRun", "RunReport", "RunResult"),
     "statuses": ("DriftState", "Row", "StatusReport"),
-    "workspaces": ("Pipelines", "SelectedPipeline", "Workspace"),
+    "workspaces": ("NoPipelineError", "Pipelines", "SelectedPipeline", "Workspace"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

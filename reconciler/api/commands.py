@@ -33,19 +33,26 @@ class Command:
         verb: its name.
         confirms: the plans that need an approval.
         options: of a command that repeats the run, apart from those of its plans.
+        searches: whether the sources are searched for secrets. What publishes nothing has no need.
     """
 
     operation: Operation = field(default_factory=ApplyFiles)
     verb: str = "apply"
     confirms: Callable[[Plan], bool] = is_destructive
     options: tuple[str, ...] = ()
+    searches: bool = True
 
     @classmethod
     def rollback(cls, to: str | None, write: bool) -> Self:
         """Restores an earlier state version. Another environment may share the channel, so every plan needs
         an approval."""
         again = (*(["--to", to] if to is not None else []), *(["--write"] if write else []))
-        return cls(RollBack(to, write), "rollback", always, again)
+        return cls(RollBack(to, write), "rollback", always, again, searches=False)
+
+    @classmethod
+    def destroy(cls) -> Self:
+        """Deletes what a pipeline has. What it deletes is in the options of its plan."""
+        return cls(verb="destroy", searches=False)
 
     @classmethod
     def deploy(cls, read_options: ReadOptions) -> Self:

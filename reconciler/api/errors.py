@@ -2,9 +2,7 @@
 
 from reconciler.core.diagnostics import BusyError, Diagnostic, UserError
 from reconciler.core.runs import RunReport
-from reconciler.engine.problems import diagnostics_of
-from reconciler.engine.session import CannotCheckError
-from reconciler.workspace.selection import NoPipelineError
+from reconciler.engine.problems import CannotCheckError, diagnostics_of
 from state.errors import LockedError, ReconcilerError, StateError
 
 __all__ = [
@@ -12,7 +10,6 @@ __all__ = [
     "CannotCheckError",
     "Diagnostic",
     "LockedError",
-    "NoPipelineError",
     "ReconcilerError",
     "RunFailedError",
     "StateError",

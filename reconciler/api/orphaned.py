@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 from reconciler.api.stores import open_state
 from reconciler.api.workspaces import Pipelines
 from reconciler.core.events import Emit
-from reconciler.drift.orphans import Orphan, find_orphans, is_top
+from reconciler.drift.orphans import Orphan, find_orphans, is_top, orphans_note
 from state.stores.base import Store
 
-__all__ = ["Orphan", "Scopes", "orphans_of"]
+__all__ = ["Orphan", "Scopes", "orphans_note", "orphans_of"]
 
 Scopes = Callable[[], Iterable[str]]
 """Returns the scopes of the orphans to find, such as `my-org@STAGING`."""

@@ -77,7 +77,7 @@ def make_plans(
     folders = pipelines.folders
     found = inspect_all(
         folders,
-        environment.reads(pipelines.read_options, search=True),
+        environment.reads(pipelines.read_options, search=command.searches),
         sign_in(environment, pipelines.workspace.state, rps=rps, verb=command.verb, override=override),
         partial(_plan, command.operation, request, saved or {}),
         emit,

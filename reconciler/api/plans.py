@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -19,19 +19,18 @@ from reconciler.api.workspaces import Pipelines, Workspace
 from reconciler.core.approval import digest
 from reconciler.core.diagnostics import Diagnostic, Severity, UserError, error
 from reconciler.core.exit_codes import DONE, UNCHECKED, code_of, worst
-from reconciler.core.plan import Basis
+from reconciler.core.plan import Basis, Stack
 from reconciler.core.plan import Plan as CorePlan
 from reconciler.core.waves import FailureLimit, Waves
 from reconciler.engine.chunks import Problem
-from reconciler.engine.problems import diagnostics_of
-from reconciler.engine.session import CannotCheckError
+from reconciler.engine.problems import CannotCheckError, diagnostics_of
 from reconciler.engine.sources import workspace_name
 from reconciler.system.files import display_path
 
 if TYPE_CHECKING:
     from reconciler.api.runs import RunReport
 
-__all__ = ["Plan", "Plans"]
+__all__ = ["Plan", "Plans", "image_with", "owners_of"]
 
 
 class Plan(Displayed, CorePlan):
@@ -71,7 +70,7 @@ class Plan(Displayed, CorePlan):
     def _html(self, fragment: bool) -> str:
         from reconciler.views.reports.html import plan_html
 
-        return plan_html([self], [], fragment=fragment)
+        return plan_html([self], [], fragment=fragment, owners=owners_of([self], Path.cwd()))
 
     def __repr__(self) -> str:
         from reconciler.views.terminal.plans import summary
@@ -206,7 +205,8 @@ class Plans(Displayed, Mapping[str, Plan]):
         """The text of `reconciler plan --markdown`."""
         from reconciler.views.reports.plan_markdown import plan_markdown
 
-        return plan_markdown(list(self.values()), self.errors)
+        plans = list(self.values())
+        return plan_markdown(plans, self.errors, owners=owners_of(plans, Path.cwd()))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the plans to a file that only its owner can read, for `load` or `reconciler apply --plan`.
@@ -215,7 +215,6 @@ class Plans(Displayed, Mapping[str, Plan]):
             UserError: the file cannot be written, or would become part of an image.
             ValueError: there is no plan, or the plans are a rollback, which is planned from the history.
         """
-        from reconciler.pipeline.image_source import is_in_image
         from reconciler.views.reports.plan_json import save_plan
 
         file = Path(path)
@@ -223,10 +222,8 @@ class Plans(Displayed, Mapping[str, Plan]):
             raise ValueError("there is no plan to save")
         if any(plan.basis is not Basis.FILES for plan in self.values()):
             raise ValueError("a rollback cannot be saved: its plans are made from the history")
-        shared = self.pipelines.read_options.shared
-        if any(is_in_image(folder, file, shared) for folder in self.pipelines.folders):
-            detail = "Save the plan outside of the build context."
-            raise UserError(error(f"{file} would become part of the image", detail))
+        if image := image_with(file, self.pipelines):
+            raise UserError(error(image, "Save the plan outside of the build context."))
         save_plan(self.to_json(), file)
 
     def apply(
@@ -317,7 +314,9 @@ class Plans(Displayed, Mapping[str, Plan]):
     def _html(self, fragment: bool) -> str:
         from reconciler.views.reports.html import plan_html
 
-        return plan_html(list(self.values()), self.errors, fragment=fragment)
+        plans = list(self.values())
+        owners = owners_of(plans, Path.cwd())
+        return plan_html(plans, self.errors, fragment=fragment, owners=owners)
 
     def __repr__(self) -> str:
         from reconciler.views.fleet_changes import totals
@@ -327,3 +326,25 @@ class Plans(Displayed, Mapping[str, Plan]):
         return f"<Plans {text or 'none'}>"
 
     __str__ = Displayed.__str__
+
+
+def image_with(file: Path, pipelines: Pipelines) -> str:
+    """What is wrong with a file for plans that would become part of an image; "" if it would not."""
+    from reconciler.pipeline.image_source import is_in_image
+
+    shared = pipelines.read_options.shared
+    if any(is_in_image(folder, file, shared) for folder in pipelines.folders):
+        return f"{file} would become part of the image"
+    return ""
+
+
+def owners_of(plans: Iterable[CorePlan], here: Path) -> dict[Stack, Sequence[str]]:
+    """The owners of each pipeline, as CODEOWNERS has them.
+
+    Args:
+        here: the folder that the folders of stacks are relative to.
+    """
+    from reconciler.workspace.owners import find_owners
+
+    found = find_owners(here)
+    return {plan.stack: found.of(here / plan.stack.folder) for plan in plans if plan.stack.folder}

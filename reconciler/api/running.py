@@ -242,7 +242,7 @@ class FleetRun:
         # Few steps of each pipeline, if many of them are applied at once.
         steps = max(1, min(self.apply.parallel, 2 * JOBS // at_once))
         timeout = self.apply.lock_timeout if in_threads else max(self.apply.lock_timeout, WAIT)
-        reads = plans.environment.reads(plans.pipelines.read_options, search=True)
+        reads = plans.environment.reads(plans.pipelines.read_options, search=plans.command.searches)
         sign_in = partial(
             open_session,
             plans.environment,

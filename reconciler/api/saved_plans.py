@@ -1,7 +1,7 @@
 """Plans that were saved to a file: found again, made again and compared, then applied."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from reconciler.api.plans import Plan, Plans
 from reconciler.api.requests import PlanRequest, ReadOptions, SelectionRequest
 from reconciler.api.running import Saved, apply_plans
 from reconciler.api.runs import RunReport
+from reconciler.api.stores import files_of_state
 from reconciler.api.workspaces import Pipelines, Workspace
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.plan import Plan as CorePlan
@@ -24,7 +25,7 @@ from reconciler.views.reports.plan_json import read_saved
 from reconciler.workspace.discovery import find, is_folder_of_pipeline, stacks_below
 from reconciler.workspace.selection import SelectedPipeline
 
-__all__ = ["LoadedPlans", "folders_of_plans", "load_plans", "require_workspace"]
+__all__ = ["LoadedPlans", "found_pipelines", "load_plans", "require_workspace"]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -46,11 +47,10 @@ class LoadedPlans(Plans):
 
     def _apply(self, **arguments: Any) -> RunReport:
         """Make the plans again with their own options, compare them with the saved ones, and apply them."""
-        workspace, plans = self.pipelines.workspace, list(self.document.plans)
+        workspace = self.pipelines.workspace
         require_workspace(self.document, workspace, self.file)
-        found, problems = folders_of_plans(plans, workspace)
-        selected = (SelectedPipeline(folder, ("in the saved plan",)) for folder in sorted(found))
-        pipelines = replace(self.pipelines, selected=tuple(selected), problems=problems)
+        of_selection = self.pipelines.request, self.pipelines.read_options
+        pipelines, found = found_pipelines(self.document, workspace, *of_selection)
         sink = EventSink(arguments["on_event"])
         workers = open_workers(arguments["executor"])
         made = make_plans(
@@ -64,7 +64,6 @@ class LoadedPlans(Plans):
 def load_plans(file: Path, workspace: Workspace | None, environment: Environment | None) -> LoadedPlans:
     """As `Plans.load`."""
     from reconciler.core.approval import digest
-    from state.stores.opening import state_files
 
     found = read_saved(file)
     document = Document((found,), digest([found]), "") if isinstance(found, CorePlan) else found
@@ -74,7 +73,9 @@ def load_plans(file: Path, workspace: Workspace | None, environment: Environment
     request = SelectionRequest(names) if is_of_one else SelectionRequest(everything=True)
     folders = {Path(plan.stack.folder or plan.stack.name): plan for plan in document.plans}
     selected = tuple(SelectedPipeline(folder, ("in the saved plan",)) for folder in folders)
-    read_options = ReadOptions(shared=workspace.settings.shared(), state_files=state_files(workspace.state))
+    read_options = ReadOptions(
+        shared=workspace.settings.shared(), state_files=files_of_state(workspace.state)
+    )
     return LoadedPlans(
         Pipelines(workspace, selected, request, read_options),
         environment or _environment_of(document, workspace),
@@ -103,10 +104,22 @@ def require_workspace(saved: Document, workspace: Workspace, file: Path | None) 
         raise UserError(error("the plans are of another workspace", detail, file=file))
 
 
-def folders_of_plans(
-    plans: list[CorePlan], workspace: Workspace
+def found_pipelines(
+    saved: Document, workspace: Workspace, request: SelectionRequest, read_options: ReadOptions
+) -> tuple[Pipelines, dict[Path, CorePlan]]:
+    """The pipelines of saved plans, and the plan of each folder.
+
+    A stack that no folder declares, or several do, is among the problems of the pipelines.
+    """
+    by_folder, problems = _folders_of_plans(saved.plans, workspace)
+    selected = tuple(SelectedPipeline(folder, ("in the saved plan",)) for folder in sorted(by_folder))
+    return Pipelines(workspace, selected, request, read_options, problems), by_folder
+
+
+def _folders_of_plans(
+    plans: Sequence[CorePlan], workspace: Workspace
 ) -> tuple[dict[Path, CorePlan], dict[str, UserError]]:
-    """The folder of each plan, and an error for each stack that no folder declares, or several do."""
+    """The folder of each plan, and the error of each that has none."""
 
     @cache
     def declared() -> Mapping[str, list[Path]]:

@@ -30,7 +30,19 @@ from state.errors import StateError
 from state.register import scope_of
 from state.stores.base import Store
 
-__all__ = ["Column", "DriftState", "Matrix", "Row", "StatusReport", "find_status", "status_of"]
+__all__ = [
+    "Column",
+    "DriftState",
+    "FoundStatus",
+    "Matrix",
+    "Row",
+    "StatusReport",
+    "find_status",
+    "missing_state_notes",
+    "orphan_row",
+    "status_of",
+    "stored_scopes",
+]
 
 
 @dataclass(frozen=True, slots=True, repr=False)

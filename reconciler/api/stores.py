@@ -1,15 +1,18 @@
 """Opens the state store of a workspace."""
 
+from pathlib import Path
+
 from providers.errors import ProviderError
+from providers.regular_files import real_path
 from providers.timeouts import answer_timeout
-from providers.waits import SILENCE, Silence, SilenceEnd
+from providers.waits import SILENCE, Silence, SilenceEnd, pending
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit
 from state.stores.base import Store
 from state.stores.objects import PATIENCE, Watcher
-from state.stores.opening import open_store
+from state.stores.opening import open_store, state_files
 
-__all__ = ["Store", "open_state"]
+__all__ = ["Store", "files_of_state", "open_state"]
 
 
 def open_state(emit: Emit, url: str | None) -> Store:
@@ -31,4 +34,10 @@ def open_state(emit: Emit, url: str | None) -> Store:
         assert url is not None, "only buckets announce silence"
         emit(SilenceEnd(url) if silent is None else Silence(url, silent, patience))
 
-    return open_store(url, patience=patience, watcher=Watcher(announce, SILENCE))
+    watcher = Watcher(announce, SILENCE, lambda: pending(url or ""))
+    return open_store(url, patience=patience, watcher=watcher)
+
+
+def files_of_state(url: str | None) -> tuple[Path, ...]:
+    """The files of the store at this URL, which may be part of no image; none for a bucket."""
+    return tuple(real_path(file.parent) / file.name for file in state_files(url))

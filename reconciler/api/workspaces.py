@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, Unpack, overload
 
-from reconciler.api.environments import Environment, environments_with_login
 from reconciler.api.events import EventSink, OnEvent
 from reconciler.api.requests import (
     PlanOptions,
@@ -16,6 +15,7 @@ from reconciler.api.requests import (
     ReadOptions,
     SelectionRequest,
     Shard,
+    part_of,
 )
 from reconciler.core.diagnostics import UserError
 from reconciler.core.events import Emit, ignore
@@ -23,16 +23,17 @@ from reconciler.engine.problems import diagnostics_of
 from reconciler.system.files import display_path
 from reconciler.workspace import schema
 from reconciler.workspace.reader import find_workspace
-from reconciler.workspace.selection import SelectedPipeline, select
+from reconciler.workspace.selection import NoPipelineError, SelectedPipeline, select
 
 if TYPE_CHECKING:
     from reconciler.api.drifting import DriftReport
+    from reconciler.api.environments import Environment
     from reconciler.api.plans import Plans
     from reconciler.api.settings import PlanSettings
     from reconciler.api.statuses import StatusReport
     from reconciler.workspace.changes import Base
 
-__all__ = ["Pipelines", "SelectedPipeline", "Workspace", "select_pipelines"]
+__all__ = ["NoPipelineError", "Pipelines", "SelectedPipeline", "Workspace", "select_pipelines"]
 
 STATE = "RECONCILER_STATE"
 
@@ -83,7 +84,7 @@ class Workspace:
         organization: str | None = None,
         host: str | None = None,
         token: str | None = None,
-    ) -> Environment:
+    ) -> "Environment":
         """An environment by its name in reconciler.toml, of the official tool or of a saved login.
 
         A token that is not given comes from the places that the command line reads. The variable that
@@ -97,6 +98,8 @@ class Workspace:
             UserError: there is no environment of this name.
             ValueError: a host without a name or an organization, or with a name whose address is fixed.
         """
+        from reconciler.api.environments import Environment
+
         declared = self.settings.declared()
         own = declared.get(name.upper()) if name is not None else None
         found = Environment(
@@ -110,12 +113,14 @@ class Workspace:
         found.platform_name()
         return found
 
-    def environments(self) -> list[Environment]:
+    def environments(self) -> "list[Environment]":
         """The environments with a token: the one in use, those of reconciler.toml, then the saved logins.
 
         Raises:
             UserError: no environment is in use and reconciler.toml has none, or a file cannot be read.
         """
+        from reconciler.api.environments import Environment, environments_with_login
+
         in_use = Environment(declared=self.settings.declared())
         return list(environments_with_login(in_use, needs_one_in_use=False))
 
@@ -130,7 +135,7 @@ class Workspace:
         stale: bool = False,
         allow_empty: bool = False,
         strict: bool = True,
-        environment: Environment | None = None,
+        environment: "Environment | None" = None,
         python: str | os.PathLike[str] | None = None,
         static_only: bool = False,
         class_timeout: float = 30.0,
@@ -209,6 +214,11 @@ class Pipelines(Sequence[SelectedPipeline]):
         """The folders of the pipelines."""
         return [pipeline.folder for pipeline in self.selected]
 
+    def part(self, shard: Shard | None) -> Self:
+        """The pipelines of one of several parallel jobs; None for all."""
+        kept = set(part_of(self.folders, self.workspace.folder, shard))
+        return replace(self, selected=tuple(one for one in self.selected if one.folder in kept))
+
     @overload
     def __getitem__(self, index: int) -> SelectedPipeline: ...
 
@@ -226,7 +236,7 @@ class Pipelines(Sequence[SelectedPipeline]):
 
     def plan(
         self,
-        environment: Environment,
+        environment: "Environment",
         *,
         on_event: OnEvent | None = None,
         executor: Executor | None = None,
@@ -257,8 +267,8 @@ class Pipelines(Sequence[SelectedPipeline]):
 
     def promote(
         self,
-        source: Environment,
-        target: Environment,
+        source: "Environment",
+        target: "Environment",
         *,
         final: bool = False,
         on_event: OnEvent | None = None,
@@ -298,7 +308,7 @@ class Pipelines(Sequence[SelectedPipeline]):
 
     def rollback(
         self,
-        environment: Environment,
+        environment: "Environment",
         *,
         to: str | int | None = None,
         write: bool = False,
@@ -332,7 +342,7 @@ class Pipelines(Sequence[SelectedPipeline]):
 
     def destroy(
         self,
-        environment: Environment,
+        environment: "Environment",
         *,
         prune: bool = False,
         on_event: OnEvent | None = None,
@@ -359,12 +369,12 @@ class Pipelines(Sequence[SelectedPipeline]):
             executor=executor,
             rps=rps,
             override=override,
-            command=Command(verb="destroy"),
+            command=Command.destroy(),
         )
 
     def drift(
         self,
-        environment: Environment,
+        environment: "Environment",
         *,
         unmanaged: bool = False,
         baseline: str | os.PathLike[str] | None = None,
@@ -408,7 +418,7 @@ class Pipelines(Sequence[SelectedPipeline]):
 
     def status(
         self,
-        environments: Iterable[Environment] | None = None,
+        environments: "Iterable[Environment] | None" = None,
         *,
         offline: bool = False,
         on_event: OnEvent | None = None,
@@ -438,7 +448,7 @@ def select_pipelines(
     workspace: Workspace,
     request: SelectionRequest,
     read_options: ReadOptions,
-    environment: Environment | None,
+    environment: "Environment | None",
     emit: Emit = ignore,
 ) -> "Pipelines":
     """The pipelines of a request. Names that match nothing are in `problems`. Raises as `Workspace.select`.
@@ -446,12 +456,12 @@ def select_pipelines(
     Args:
         read_options: those of the workspace are added.
     """
-    from state.stores.opening import state_files
+    from reconciler.api.stores import files_of_state
 
     if request.everything and (request.names or request.groups):
         raise ValueError("select pipelines by names and groups, or all of them, not both")
     settings = workspace.settings
-    reads = replace(read_options, shared=settings.shared(), state_files=state_files(workspace.state))
+    reads = replace(read_options, shared=settings.shared(), state_files=files_of_state(workspace.state))
     problems: dict[str, UserError] = {}
 
     def environment_name() -> str | None:

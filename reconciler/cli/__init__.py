@@ -161,11 +161,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _report_error(problem: Exception) -> int:
     """Print an error and return its exit code."""
+    from reconciler.api.errors import StateError, diagnostics_of
     from reconciler.core.diagnostics import UserError, error
-    from reconciler.engine.problems import diagnostics_of
     from reconciler.views.terminal.console import console
     from reconciler.views.terminal.messages import print_diagnostics
-    from state.errors import StateError
 
     err = console(sys.stderr)
     if isinstance(problem, UserError | StateError):

@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 
 from rich.console import Console
 
+from reconciler.api.errors import StateError, diagnostics_of
+from reconciler.api.requests import ApplyOptions, Consent, PlanRequest
+from reconciler.api.validating import ValidatedPipeline
 from reconciler.cli import execution, options, prompts, stores
-from reconciler.cli.approvals import missing_review, other_plan, plan_options, utc_now
+from reconciler.cli.approvals import other_plan, plan_options, unreviewed, utc_now
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.prompts import Question, confirm
 from reconciler.cli.report_files import write_run
@@ -19,17 +22,13 @@ from reconciler.core.plan import Plan
 from reconciler.core.runs import Follow, PipelineStarted, RunEnded, RunReport, RunResult, RunStarted
 from reconciler.engine.apply import ApplyRequest, ApplyResult, ApplyStatus, Approval, apply_plan
 from reconciler.engine.plan import PlanResult, check_builders
-from reconciler.engine.problems import diagnostics_of
-from reconciler.engine.requests import ApplyOptions, Consent, PlanRequest
 from reconciler.engine.run_results import applied_run, failed_run
 from reconciler.engine.session import Session, session
-from reconciler.engine.validate import ValidatedPipeline
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_applied, print_diagnostics, print_outcomes
 from reconciler.views.terminal.plans import print_mismatch, print_plan, print_refusals, print_stale
 from reconciler.views.terminal.progress import ProgressView
 from reconciler.workspace.discovery import stacks_below
-from state.errors import StateError
 
 
 @dataclass
@@ -91,7 +90,7 @@ class Dialogue:
             print_diagnostics([self.refusal], self.err)
             return Approval.UNATTENDED
         is_attended = ask and not self.consent.yes and prompts.is_interactive()
-        refusal = missing_review([planned.plan], self.consent, actual, is_attended=is_attended)
+        refusal = unreviewed([planned.plan], self.consent, actual, is_attended=is_attended)
         if refusal is not None:
             self.refusal = refusal
             print_diagnostics([self.refusal], self.err)

@@ -4,18 +4,14 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from providers.rate_limit import AT_ONCE
-from reconciler.cli import interruption, stores
-from reconciler.cli.options import TargetOptions
+from reconciler.api.requests import ReadOptions
+from reconciler.api.validating import ValidatedPipeline, validate
+from reconciler.cli import interruption
 from reconciler.core.events import Emit
-from reconciler.engine.requests import ReadOptions
-from reconciler.engine.session import Session, session
-from reconciler.engine.validate import ValidatedPipeline, validate
-from reconciler.workspace.discovery import stacks_below
 
 
 def validated(folder: Path, read_options: ReadOptions, emit: Emit) -> ValidatedPipeline:
@@ -23,42 +19,6 @@ def validated(folder: Path, read_options: ReadOptions, emit: Emit) -> ValidatedP
     found = validate(folder, read_options, emit=emit)
     found.require_valid()
     return found
-
-
-def shared_session(
-    where: TargetOptions,
-    rps: float | None,
-    emit: Emit,
-    shares: int,
-    *,
-    verb: str = "apply",
-    stop: threading.Event | None = None,
-    override: str = "",
-) -> AbstractContextManager[Session]:
-    """A session that gets an equal share of the allowed requests, at once and per second.
-
-    Args:
-        rps: requests per second of all sessions together; None for no limit.
-        shares: number of sessions.
-        verb: the command that hints suggest.
-        stop: when it is set, no further step of an apply starts.
-        override: why gates and reviews are overridden; "" to keep to them.
-
-    Raises:
-        UserError, StateError: as `session`.
-    """
-    return session(
-        where.target(),
-        stores.store(emit),
-        emit,
-        stop or threading.Event(),
-        verb=verb,
-        rps=rps and rps / shares,
-        at_once=max(1, AT_ONCE // shares),
-        stacks_below=stacks_below,
-        find_target=where.beside,
-        override=override,
-    )
 
 
 class StopSignal(threading.Event):

@@ -113,9 +113,9 @@ def write_plans(plans: list[Plan], errors: list[Diagnostic], outputs: Outputs) -
     """
     if not outputs.places:
         return
+    from reconciler.api.plans import owners_of
     from reconciler.views.reports.html import plan_html
     from reconciler.views.reports.plan_markdown import plan_markdown
-    from reconciler.workspace.owners import find_owners
 
     here = Path.cwd()
     errors = [problem.with_relative_paths(here) for problem in errors]
@@ -123,8 +123,7 @@ def write_plans(plans: list[Plan], errors: list[Diagnostic], outputs: Outputs) -
         replace(plan, diagnostics=tuple(problem.with_relative_paths(here) for problem in plan.diagnostics))
         for plan in plans
     ]
-    found = find_owners(here)
-    owners = {plan.stack: found.of(here / plan.stack.folder) for plan in plans if plan.stack.folder}
+    owners = owners_of(plans, here)
     _write_all(
         outputs,
         {

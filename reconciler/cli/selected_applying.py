@@ -2,10 +2,10 @@
 
 from functools import partial
 
+from reconciler.api.requests import ApplyOptions, Consent, FleetOptions, PlanRequest, ReadOptions
 from reconciler.cli import execution, options
 from reconciler.cli.applying import Dialogue, apply_one
 from reconciler.cli.outputs import Outputs
-from reconciler.engine.requests import ApplyOptions, Consent, FleetOptions, PlanRequest, ReadOptions
 from reconciler.system.files import display_path
 
 
@@ -41,11 +41,11 @@ def apply_files(
             outputs=outputs,
             dialogue=dialogue,
         )
-    from reconciler.cli.fleet_applying import FleetCommand, apply_selected  # late: one pipeline needs neither
-    from reconciler.engine.fleet_apply import ApplyFiles
+    from reconciler.api.commands import Command  # late: one pipeline needs none of these
+    from reconciler.cli.fleet_applying import FleetCommand, apply_selected
 
     return apply_selected(
-        FleetCommand(ApplyFiles(), dialogue.verb, dialogue.question),
+        FleetCommand(Command(verb=dialogue.verb), dialogue.question),
         selection,
         where,
         request,

@@ -19,8 +19,9 @@ from providers.waits import Hashing
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit, Event, Note, PipelineEvent
 from reconciler.engine.files_key import key_of
+from reconciler.engine.problems import CannotCheckError
 from reconciler.engine.requests import ReadOptions
-from reconciler.engine.session import CannotCheckError, Session
+from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline, validate
 from reconciler.engine.workers import cores
 from reconciler.system.files import display_path

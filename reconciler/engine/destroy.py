@@ -22,8 +22,9 @@ from reconciler.engine.plan import (
     read_live,
     recorded_by_address,
 )
+from reconciler.engine.problems import CannotCheckError
 from reconciler.engine.requests import PlanRequest
-from reconciler.engine.session import CannotCheckError, Session
+from reconciler.engine.session import Session
 from reconciler.pipeline.image_source import git_commit
 
 

@@ -18,7 +18,7 @@ from reconciler.core.diagnostics import error
 from reconciler.core.events import Emit
 from reconciler.engine import chunks
 from reconciler.engine.chunks import A, Chunk, Outcomes, Problem, T, Task, run_chunk
-from reconciler.engine.session import CannotCheckError
+from reconciler.engine.problems import CannotCheckError
 from reconciler.engine.workers import LostWorkersError
 
 _ATTEMPTS = 2

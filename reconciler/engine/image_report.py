@@ -27,8 +27,7 @@ from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit, Note
 from reconciler.core.values import image_address
 from reconciler.engine.kinds import image_kind
-from reconciler.engine.problems import provider_diagnostic
-from reconciler.engine.session import CannotCheckError
+from reconciler.engine.problems import CannotCheckError, provider_diagnostic
 from reconciler.engine.validate import ValidatedPipeline
 from reconciler.pipeline.channels import leaves_channel
 from reconciler.pipeline.compile import desired_graph

@@ -32,8 +32,7 @@ from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit, Note
 from reconciler.core.exit_codes import CONFLICT, DONE, UNCHECKED
 from reconciler.engine.image_report import ImageReport
-from reconciler.engine.problems import provider_diagnostic
-from reconciler.engine.session import CannotCheckError
+from reconciler.engine.problems import CannotCheckError, provider_diagnostic
 from reconciler.pipeline.config import load
 from reconciler.pipeline.image_source import image_source
 from reconciler.pipeline.load import Pipeline

@@ -17,9 +17,10 @@ from reconciler.core.promotion import PromotionRefusal, PromotionWay, RunningVer
 from reconciler.core.values import Address, NoValue
 from reconciler.engine.kinds import digest_of, kinds_of, recorded_image_kind
 from reconciler.engine.plan import PlanResult, plan_for
+from reconciler.engine.problems import CannotCheckError
 from reconciler.engine.recorded import graph_of, image_in, pipeline_at
 from reconciler.engine.requests import PlanRequest
-from reconciler.engine.session import CannotCheckError, Session
+from reconciler.engine.session import Session
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.shared import SharedSettings
 from state.snapshot import RecordedResource, Snapshot

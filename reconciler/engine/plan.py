@@ -34,9 +34,9 @@ from reconciler.engine.claims import PlanClaims
 from reconciler.engine.kinds import image_kind, kinds_of
 from reconciler.engine.missing_state import OTHER_STORE, state_note
 from reconciler.engine.planned_contract import demand_major_version, with_contract
-from reconciler.engine.problems import provider_diagnostic
+from reconciler.engine.problems import CannotCheckError, provider_diagnostic
 from reconciler.engine.requests import PlanRequest
-from reconciler.engine.session import CannotCheckError, Session
+from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline, time_problems
 from reconciler.pipeline.bumps import Bump
 from reconciler.pipeline.channels import leaves_channel

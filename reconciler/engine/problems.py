@@ -1,4 +1,4 @@
-"""Converts errors to diagnostics."""
+"""The error of what cannot be read, and errors as diagnostics."""
 
 from pathlib import Path
 
@@ -6,6 +6,10 @@ from providers.errors import ProviderError
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.core.values import Address
 from state.errors import LockedError, LostLockError, StaleStateError, StateError, StoreUnavailableError
+
+
+class CannotCheckError(UserError):
+    """A live object could not be read, so it is unknown whether it is in sync."""
 
 
 def provider_diagnostic(

@@ -31,7 +31,7 @@ from reconciler.core.values import Address, present_address
 from reconciler.credentials.target import Target
 from reconciler.engine.kinds import kinds_of
 from reconciler.engine.older_state import OlderState, StoredNames, older_state_of, usual_stack
-from reconciler.engine.problems import provider_diagnostic
+from reconciler.engine.problems import CannotCheckError, provider_diagnostic
 from reconciler.engine.renames import FormerStacks, StacksBelow
 from reconciler.pipeline.load import Pipeline, unnamed_image
 from reconciler.system.files import display_path
@@ -146,10 +146,6 @@ class StateNames:
             check=self._check,
             notify=lambda text: emit(Notice(text)),
         )
-
-
-class CannotCheckError(UserError):
-    """A live object could not be read, so it is unknown whether it is in sync."""
 
 
 @contextmanager

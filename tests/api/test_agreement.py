@@ -57,7 +57,9 @@ def test_plans_drift_and_status(cli: Cli, workspace: api.Workspace, case: Case) 
     environment = workspace.environment()
     pipelines = workspace.select(*case.names, **case.keywords)
 
-    assert pipelines.plan(environment).to_json() == cli("plan", *case.arguments, "-o", "json").out
+    plans = pipelines.plan(environment)
+    assert plans.to_json() == cli("plan", *case.arguments, "-o", "json").out
+    assert f"{plans.to_markdown()}" == cli("plan", *case.arguments, "-o", "markdown").out
     drift = cli("drift", *case.arguments, "-o", "json")
     found = pipelines.drift(environment)
     assert untimed(found.to_json()) == untimed(drift.out)

@@ -255,6 +255,9 @@ def test_a_set_stop_starts_nothing(workspace: api.Workspace, environment: api.En
 def test_an_interruption_lets_the_steps_that_run_finish(
     workspace: api.Workspace, environment: api.Environment, sandbox: Sandbox
 ) -> None:
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # ignored where tests run in the background
     started = []
 
     def interrupt(event: api.RunEvent) -> None:
@@ -265,8 +268,11 @@ def test_an_interruption_lets_the_steps_that_run_finish(
             signal.pthread_kill(main, signal.SIGINT)
 
     pipelines = workspace.select("dataset_cleanup")
-    with pytest.raises(KeyboardInterrupt):
-        pipelines.plan(environment).apply(on_event=interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            pipelines.plan(environment).apply(on_event=interrupt)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
     assert workspace.state is not None
     with open_store(workspace.state) as store:

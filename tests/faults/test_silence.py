@@ -21,7 +21,7 @@ from providers.protocol import Progress
 from providers.rate_limit import REFUSAL_STATUSES, RateLimiter
 from providers.sandbox import Sandbox
 from providers.waits import SILENCE, Backoff, Repeat, Silence, SilenceEnd
-from reconciler.cli import stores
+from reconciler.api import stores
 from reconciler.core.events import ServerDelay, StepProgress
 from reconciler.core.values import Address
 from reconciler.views.terminal.console import console

@@ -19,8 +19,9 @@ from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit, Event, Note, Notice, PipelineEvent, ignore
 from reconciler.engine.chunks import Task
 from reconciler.engine.fleet import Lane, run
+from reconciler.engine.problems import CannotCheckError
 from reconciler.engine.requests import ReadOptions
-from reconciler.engine.session import CannotCheckError, Session
+from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline
 from reconciler.engine.workers import WorkerProcesses
 from state.claims import Registers

@@ -10,6 +10,8 @@ from typing import IO
 from rich.console import Console
 
 from providers.regular_files import real_path
+from reconciler.api.requests import PlanRequest, ReadOptions
+from reconciler.api.validating import validate
 from reconciler.cli import options, prompts, stores
 from reconciler.cli.prompts import Question, confirm
 from reconciler.core.diagnostics import error
@@ -19,9 +21,7 @@ from reconciler.core.values import Address
 from reconciler.drift.adopt import Adoption, adoption, patch, write
 from reconciler.drift.adopt_target import AdoptTarget
 from reconciler.engine.plan import make_plan
-from reconciler.engine.requests import PlanRequest, ReadOptions
 from reconciler.engine.session import session
-from reconciler.engine.validate import validate
 from reconciler.views.safe import has_commands, in_workflow
 from reconciler.views.terminal.adopted import print_adopted, print_config, print_remaining
 from reconciler.views.terminal.console import console

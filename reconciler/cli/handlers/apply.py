@@ -1,23 +1,26 @@
 """Runs `reconciler apply`."""
 
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import click
 
-from reconciler.cli import execution, options, stores
+from reconciler.api.requests import (
+    ApplyOptions,
+    Consent,
+    FleetOptions,
+    PlanRequest,
+    ReadOptions,
+    SelectionRequest,
+    Shard,
+)
+from reconciler.cli import execution, options
 from reconciler.cli.applying import apply_one
 from reconciler.cli.outputs import Outputs
-from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.core.plan import Plan, Stack
-from reconciler.engine.requests import ApplyOptions, Consent, FleetOptions, PlanRequest, ReadOptions
-from reconciler.engine.sources import workspace_name
 from reconciler.system.files import display_path
 from reconciler.views.reports import plan_json
-from reconciler.workspace.discovery import find, is_folder_of_pipeline, stacks_below
-from reconciler.workspace.selection_request import SelectionRequest
-from reconciler.workspace.shards import Shard, part_of
 
 
 def run(
@@ -72,29 +75,31 @@ def run(
             read_options,
             again,
         )
-    from reconciler.cli.fleet_applying import FleetCommand, FleetRequest, SavedPlans, apply_pipelines
-    from reconciler.engine.fleet_apply import ApplyFiles
+    from reconciler.api.commands import Command
+    from reconciler.api.running import Saved
+    from reconciler.cli.fleet_applying import FleetCommand, FleetRequest, apply_pipelines
 
-    problems: list[Diagnostic] = []
     plans = None
     if not isinstance(saved, plan_json.SavedPlans):
-        folders = selection.folders(lambda problem: problems.extend(problem.diagnostics), stores.store)
+        pipelines = replace(selection, read_options=read_options).pipelines()
     else:
-        _check_workspace(saved, plan_file)
+        from reconciler.api.saved_plans import found_pipelines, require_workspace
+
+        here = options.open_workspace()
+        require_workspace(saved, here, plan_file)
         where = _where_of(saved.plans[0].stack, where) if saved.plans else where
-        plans = SavedPlans(_by_folder(saved, problems), saved.digest, skip_stale, skip_moved)
-        folders = sorted(plans.plans)
+        pipelines, by_folder = found_pipelines(saved, here, selection.request, read_options)
+        plans = Saved(by_folder, saved.digest, skip_stale)
     return apply_pipelines(
         FleetRequest(
-            FleetCommand(ApplyFiles(), options=again),
-            part_of(folders, Path.cwd(), shard),
-            problems,
+            FleetCommand(Command(options=again)),
+            pipelines.part(shard),
             request,
-            plans,
             consent,
             fleet_options,
             apply_options,
-            read_options,
+            plans,
+            skip_moved,
         ),
         where,
         outputs,
@@ -145,45 +150,3 @@ def _where_of(stack: Stack, where: options.TargetOptions) -> options.TargetOptio
     return options.TargetOptions(
         where.organization or stack.organization, where.environment or stack.environment
     )
-
-
-def _check_workspace(saved: plan_json.SavedPlans, plan_file: Path | None) -> None:
-    """Raise UserError if the plans were made in another workspace than the present one."""
-    here = options.workspace()
-    name = workspace_name(here.root, here.name)
-    if saved.workspace and name and saved.workspace != name:
-        detail = f"They were made in {saved.workspace}, and this is {name}. Nothing was changed."
-        raise UserError(error("the plans are of another workspace", detail, file=plan_file))
-
-
-def _by_folder(saved: plan_json.SavedPlans, problems: list[Diagnostic]) -> dict[Path, Plan]:
-    """The folder of each plan. Adds an error for a stack that no folder declares."""
-
-    @cache
-    def declared() -> dict[str, list[Path]]:
-        found: dict[str, list[Path]] = {}
-        for folder, names in stacks_below(Path.cwd()).items():
-            for name in names:
-                found.setdefault(name, []).append(folder)
-        return found
-
-    plans: dict[Path, Plan] = {}
-    for plan in saved.plans:
-        stack = plan.stack
-        folder = Path(stack.folder) if stack.folder else None
-        if folder is None or not is_folder_of_pipeline(folder):
-            folders = declared().get(stack.name, [])
-            if len(folders) != 1:
-                problems += _not_found(stack)
-                continue
-            folder = folders[0]
-        plans[folder] = plan
-    return plans
-
-
-def _not_found(stack: Stack) -> tuple[Diagnostic, ...]:
-    try:
-        find(stack.name, Path.cwd(), options.workspace())
-    except UserError as problem:
-        return problem.diagnostics
-    return (error(f"no pipeline has the stack {stack}"),)

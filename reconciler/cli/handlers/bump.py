@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from reconciler.cli import options, stores
+from reconciler.cli import options
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.exit_codes import DONE, code_of, worst
 from reconciler.pipeline import FILE_NAME
@@ -26,7 +26,7 @@ def run(kind: str, selection: options.Selection, dry_run: bool) -> int:
         print_diagnostics(problem.diagnostics, err)
         codes.add(code_of(problem))
 
-    for folder in selection.folders(failed, stores.store):
+    for folder in selection.folders(failed):
         try:
             out.print(_bump(Bump(kind), folder, is_written=not dry_run))
         except UserError as problem:

@@ -4,6 +4,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+from reconciler.api.requests import ReadOptions
 from reconciler.cli import options, stores
 from reconciler.cli.documents import write_document
 from reconciler.cli.options.param_types import STDOUT
@@ -11,8 +12,8 @@ from reconciler.core.diagnostics import UserError, has_errors
 from reconciler.core.events import Note
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED, PENDING, UNCHECKED
 from reconciler.engine.contract import ContractReport, contract_at, contract_in_files
-from reconciler.engine.requests import ReadOptions
-from reconciler.engine.session import CannotCheckError, registries, stack_of, with_older_names
+from reconciler.engine.problems import CannotCheckError
+from reconciler.engine.session import registries, stack_of, with_older_names
 from reconciler.pipeline.load import Pipeline, load_pipeline
 from reconciler.views.reports.contract_json import contract_document
 from reconciler.views.safe import json_text

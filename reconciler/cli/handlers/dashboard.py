@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from providers.regular_files import read_regular
+from reconciler.api.errors import StateError, diagnostics_of
 from reconciler.cli import options, stores
 from reconciler.cli.documents import format_of
 from reconciler.core.diagnostics import UserError, error
@@ -17,7 +18,6 @@ from reconciler.drift.dashboard import drift_history, pipeline_records
 from reconciler.drift.findings import Report
 from reconciler.drift.matrix import Column, in_promotion_order
 from reconciler.drift.orphans import find_orphans, is_top
-from reconciler.engine.problems import diagnostics_of
 from reconciler.system.files import display_path
 from reconciler.views.counting import plural
 from reconciler.views.reports.drift_json import read_report
@@ -27,7 +27,6 @@ from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.progress import ProgressView
 from reconciler.workspace.schema import Workspace
-from state.errors import StateError
 from state.register import scope_of
 
 MANIFEST: Final = "reconciler-dashboard.json"

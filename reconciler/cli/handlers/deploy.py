@@ -9,6 +9,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from reconciler.api.requests import ApplyOptions, Consent, FleetOptions, PlanRequest, ReadOptions
+from reconciler.api.validating import ValidatedPipeline, validate
 from reconciler.cli import kept_answers, options, prompts
 from reconciler.cli.applying import Dialogue, apply_one
 from reconciler.cli.outputs import Outputs
@@ -21,8 +23,6 @@ from reconciler.core.plan_options import PlanOptions
 from reconciler.core.values import Address
 from reconciler.engine.apply import ApplyResult
 from reconciler.engine.plan import PlanResult
-from reconciler.engine.requests import ApplyOptions, Consent, FleetOptions, PlanRequest, ReadOptions
-from reconciler.engine.validate import ValidatedPipeline, validate
 from reconciler.pipeline.bumps import Bump
 from reconciler.pipeline.config import load
 from reconciler.pipeline.toml.toml_edits import Edits, Value
@@ -76,15 +76,11 @@ def run(
         )
     if edits:
         raise click.UsageError("the options for values of config.toml, such as --image, are for one pipeline")
+    from reconciler.api.commands import Command
     from reconciler.cli.fleet_applying import FleetCommand, apply_selected
-    from reconciler.engine.fleet_apply import DeployFiles
 
     command = FleetCommand(
-        DeployFiles(where.reads(read_options, search=True)),
-        _Deploy.verb,
-        _Deploy.question,
-        confirms=lambda _: False,  # as for one pipeline, see `_Deploy.needs_yes`
-        revise=_with_bump,
+        Command.deploy(where.reads(read_options, search=True)), _Deploy.question, revise=_with_bump
     )
     return apply_selected(
         command,

@@ -5,6 +5,15 @@ import threading
 
 import click
 
+from reconciler.api.commands import Command
+from reconciler.api.requests import (
+    ApplyOptions,
+    Consent,
+    FleetOptions,
+    PlanRequest,
+    ReadOptions,
+    SelectionRequest,
+)
 from reconciler.cli import options, stores
 from reconciler.cli.applying import Dialogue, run_one
 from reconciler.cli.outputs import Outputs
@@ -16,13 +25,11 @@ from reconciler.core.plan import Stack
 from reconciler.core.plan_options import PlanOptions
 from reconciler.engine.apply import ApplyRequest, ApplyResult
 from reconciler.engine.destroy import destroy_stack, plan_destroy
-from reconciler.engine.requests import ApplyOptions, Consent, FleetOptions, PlanRequest, ReadOptions
 from reconciler.engine.session import Session, session
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.progress import ProgressView
 from reconciler.workspace.discovery import stacks_below
-from reconciler.workspace.selection_request import SelectionRequest
 
 
 def run(
@@ -45,7 +52,8 @@ def run(
     if dry_run:
         from reconciler.cli.handlers import plan
 
-        return plan.dry_run(selection, where, request, fleet_options, outputs, read_options, search=False)
+        command = Command.destroy()
+        return plan.dry_run(selection, where, request, fleet_options, outputs, read_options, command=command)
     return apply_files(
         _Destroy,
         selection,

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli import options, stores
+from reconciler.api.requests import ReadOptions, SelectionRequest
+from reconciler.api.validating import validate
+from reconciler.cli import options
 from reconciler.cli.documents import write_document
 from reconciler.cli.options.param_types import STDOUT
 from reconciler.cli.outputs import Outputs
@@ -14,8 +16,6 @@ from reconciler.core.diagnostics import UserError, has_errors
 from reconciler.core.events import Emit, FleetProgress
 from reconciler.core.exit_codes import DONE, FAILED
 from reconciler.core.plan import with_folder
-from reconciler.engine.requests import ReadOptions
-from reconciler.engine.validate import validate
 from reconciler.pipeline.compile import desired_graph
 from reconciler.pipeline.load import Pipeline, load_pipeline, unnamed_image
 from reconciler.system.files import display_path
@@ -28,7 +28,6 @@ from reconciler.views.reports.svg import svg
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.progress import ProgressView
-from reconciler.workspace.selection_request import SelectionRequest
 
 DRAWN = {"mermaid": mermaid, "dot": dot, "svg": svg}
 
@@ -56,7 +55,7 @@ def run(
             raise click.UsageError("pass pipelines or --plan, not both")
         drawing = of_plan(read_plan(plan_file)[0])
     else:
-        folders = selection.folders(failed, stores.store)
+        folders = selection.folders(failed)
         with ProgressView(err) as progress:
             if selection.request.is_by_name and len(folders) == 1 and len(selection.request.names) <= 1:
                 drawing = _of_pipeline(folders[0], read_options, progress)

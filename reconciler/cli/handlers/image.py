@@ -9,6 +9,9 @@ from rich.console import Console
 
 from providers.docker.builders.select import Probes
 from providers.json_value import JSON
+from reconciler.api.errors import StateError, diagnostics_of
+from reconciler.api.requests import ReadOptions
+from reconciler.api.validating import validate
 from reconciler.cli import options, stores
 from reconciler.cli.documents import write_document
 from reconciler.cli.options.param_types import STDOUT
@@ -24,10 +27,7 @@ from reconciler.engine.image_report import (
     inspect_image,
 )
 from reconciler.engine.image_verify import ImageVerification, verify_image
-from reconciler.engine.problems import diagnostics_of
-from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import registries, stack_of, with_older_names
-from reconciler.engine.validate import validate
 from reconciler.pipeline.shared import SharedSettings
 from reconciler.system.files import display_path
 from reconciler.views.reports.image_json import image_document, images_text
@@ -38,7 +38,6 @@ from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.progress import ProgressView
 from reconciler.workspace.discovery import stacks_below
 from reconciler.workspace.reader import find_workspace
-from state.errors import StateError
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ def run(
 
     documents: list[JSON] = []
     probes = Probes()
-    for folder in selection.folders(failed, stores.store):
+    for folder in selection.folders(failed):
         try:
             inspected = _inspect(folder, where, secrets, verify, read_options, probes, err)
         except (UserError, StateError) as problem:

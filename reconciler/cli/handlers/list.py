@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli import options, stores
+from reconciler.api.requests import ReadOptions
+from reconciler.cli import options
 from reconciler.cli.documents import print_document, write_document
 from reconciler.cli.options.param_types import STDOUT
 from reconciler.core.diagnostics import UserError, error, warning
 from reconciler.core.exit_codes import DONE, FAILED
-from reconciler.engine.requests import ReadOptions
 from reconciler.views.reports.pipelines import MOST_JOBS, matrix_text, pipelines_text
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
@@ -32,16 +32,18 @@ def run(
     out, err = console(sys.stdout), console(sys.stderr)
     code = DONE
 
-    def failed(_: str, problem: UserError) -> None:
+    def failed(problem: UserError) -> None:
         nonlocal code
         code = FAILED
         print_diagnostics(problem.diagnostics, err)
 
     if selection.request.is_by_name and not selection.request.names:
         selection = replace(selection, request=replace(selection.request, everything=True))
-    selected = selection.selected(failed, stores.store)
+    pipelines = selection.pipelines()
+    for missing in pipelines.problems.values():
+        failed(missing)
     environment = selection.environment()
-    rows = [(summarize(one.folder, environment), one.why) for one in selected]
+    rows = [(summarize(one.folder, environment), one.why) for one in pipelines]
     for summary, _ in rows:
         if not summary.is_readable:
             advice = f"Its values are unknown. Run:  reconciler validate {summary.folder}"

@@ -2,7 +2,8 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -10,35 +11,28 @@ from typing import Final
 
 import click
 
-from reconciler.cli import execution, options
-from reconciler.cli.approvals import review_of
-from reconciler.cli.cluster import workers_of
+from reconciler.api.approvals import review_of
+from reconciler.api.clusters import workers_of
+from reconciler.api.commands import Command
+from reconciler.api.errors import CannotCheckError, StateError, UserError, diagnostics_of
+from reconciler.api.orphaned import orphans_note, orphans_of
+from reconciler.api.planning import make_plans
+from reconciler.api.plans import image_with
+from reconciler.api.requests import FleetOptions, PlanRequest, ReadOptions
+from reconciler.cli import options
 from reconciler.cli.documents import write_document
 from reconciler.cli.options.param_types import STDOUT
-from reconciler.cli.orphans import folders_beside_orphans, orphans_of
+from reconciler.cli.orphans import pipelines_beside_orphans
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.report_files import in_images, terminal, write_plans
-from reconciler.core.approval import SHORT, digest
-from reconciler.core.diagnostics import Diagnostic, UserError
+from reconciler.core.approval import SHORT
 from reconciler.core.exit_codes import DONE, UNCHECKED, code_of, worst
 from reconciler.core.plan import Plan
-from reconciler.drift.orphans import orphans_note
-from reconciler.engine.inspection import inspect_all
-from reconciler.engine.problems import diagnostics_of
-from reconciler.engine.promote import plan_pipeline
-from reconciler.engine.requests import FleetOptions, PlanRequest, ReadOptions
-from reconciler.engine.session import CannotCheckError, Session
-from reconciler.engine.sources import workspace_name
-from reconciler.engine.validate import ValidatedPipeline
-from reconciler.pipeline.image_source import is_in_image
-from reconciler.views.reports.plan_json import plan_text, plans_text, save_plan
+from reconciler.views.reports.plan_json import plan_text, save_plan
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.plans import print_plan, print_refusals
 from reconciler.views.terminal.progress import ProgressView
-from state.errors import StateError
-
-MakePlan = Callable[[Session, ValidatedPipeline], Plan]
 
 PLAN_FORMATS: Final = ("json", "markdown", "html")
 """The formats that a plan can be written in."""
@@ -54,75 +48,74 @@ def run(
     rps: float | None,
     executor: str | None,
     read_options: ReadOptions,
-    make: MakePlan | None = None,
-    search: bool = True,
+    command: Command | None = None,
 ) -> int:
     """Show the plans, write them as requested, and save them.
 
     Args:
-        make: makes the plan of a pipeline. Default: that of the files, or a promotion, as requested.
-        search: whether to search the sources for secrets.
+        command: the command whose plans are shown. Default: `apply`.
     """
     if executor is not None:
         where = where.explicit()  # workers have other variables
     shown, err = terminal(outputs), console(sys.stderr)
-    errors: list[Diagnostic] = []
-    codes = {DONE}
-
-    def failed(problem: UserError | StateError) -> None:
-        errors.extend(diagnostics_of(problem))
-        unchecked = exit_code and isinstance(problem, CannotCheckError)
-        codes.add(UNCHECKED if unchecked else code_of(problem))
-
-    folders = folders_beside_orphans(selection, lambda _, problem: failed(problem), where.scopes)
-    only_one = len(folders) == 1 and selection.request.is_by_name
-    if out is not None and not (folders or selection.request.allow_empty):
+    environment = where.named()
+    pipelines = pipelines_beside_orphans(replace(selection, read_options=read_options), where.scopes)
+    if out is not None and not (pipelines or selection.request.allow_empty):
         raise click.UsageError("--out saves plans, and there is no pipeline to plan")
-    if out is not None and any(is_in_image(folder, out, read_options.shared) for folder in folders):
-        raise click.UsageError(
-            f"{out} would become part of the image; save the plan outside of the build context"
-        )
+    if out is not None and (image := image_with(out, pipelines)):
+        raise click.UsageError(f"{image}; save the plan outside of the build context")
     with ProgressView(err) as progress:
-        result = inspect_all(
-            folders,
-            where.reads(read_options, search=search),
-            partial(execution.shared_session, where, rps),
-            make or partial(_plan, request),
+        plans = make_plans(
+            pipelines,
+            environment,
+            request,
+            command or Command(),
             progress,
-            workers_of(executor, where),
+            workers=workers_of(executor, pipelines.workspace, environment),
+            rps=rps,
         )
-    plans = list(result.results.values())
-    for problem in dict.fromkeys(result.problems.values()):
-        failed(problem)
+    codes = {DONE, *map(partial(_code, exit_code), plans.problems.values())}
     json_place = outputs.places.get("json")
-    text = _text(plans, errors, only_one) if json_place or out is not None else ""
+    text = plans.to_json() if json_place or out is not None else ""
     if json_place is not None:
         write_document(json_place, text)
-    for plan in plans:
+    for plan in plans.values():
         if json_place != STDOUT:
             print_plan(plan, shown)
         print_diagnostics(plan.diagnostics, err)
         if json_place != STDOUT:
             print_refusals(plan, err)
-    print_diagnostics(errors, err)
+    print_diagnostics(plans.errors, err)
     if out is not None and plans:
         save_plan(text, out)
         err.print(f"saved to {out}; apply it with:  reconciler apply --plan {shlex.quote(str(out))}")
-    needs_digest = not only_one or any(review_of(plan) in ("always", "destructive") for plan in plans)
-    if needs_digest and not all(plan.is_empty for plan in plans):
-        err.print(f"approve exactly this with --approve {digest(plans)[:SHORT]}", style="dim")
-    if result.sign_in_error is None:
+    reviews = (review_of(plan, pipelines.read_options.shared) for plan in plans.values())
+    needs_digest = not plans.is_of_one or any(review in ("always", "destructive") for review in reviews)
+    if needs_digest and not all(plan.is_empty for plan in plans.values()):
+        err.print(f"approve exactly this with --approve {plans.digest[:SHORT]}", style="dim")
+    if plans.sign_in_error is None:
         try:
-            if orphans := orphans_of(selection, where.scopes):
+            with ProgressView(err) as progress:
+                orphans = orphans_of(pipelines, where.scopes, progress)
+            if orphans:
                 print_diagnostics([orphans_note(orphans, where.arguments("drift"))], err)
         except (UserError, StateError) as problem:
             print_diagnostics(diagnostics_of(problem), err)
             codes.add(UNCHECKED if exit_code else code_of(problem))
-    write_plans(plans, errors, outputs)
-    print_diagnostics(in_images(outputs, folders, read_options.shared), err)
+    write_plans([*plans.values()], plans.errors, outputs)
+    print_diagnostics(in_images(outputs, pipelines.folders, read_options.shared), err)
     if exit_code:
-        codes |= {plan.exit_code for plan in plans}
+        codes |= {plan.exit_code for plan in plans.values()}
     return worst(codes)
+
+
+def _code(is_requested: bool, problem: UserError | StateError) -> int:
+    """The exit code for a pipeline without a plan.
+
+    Args:
+        is_requested: whether the code of the command tells what the plans have.
+    """
+    return UNCHECKED if is_requested and isinstance(problem, CannotCheckError) else code_of(problem)
 
 
 def dry_run(
@@ -134,14 +127,13 @@ def dry_run(
     read_options: ReadOptions,
     *,
     unused: Mapping[str, object] = MappingProxyType({}),
-    make: MakePlan | None = None,
-    search: bool = True,
+    command: Command | None = None,
 ) -> int:
     """Run `plan` with the arguments of a command that applies.
 
     Args:
         unused: options that a plan has no use for, with their values. None may be set.
-        make, search: as for `run`.
+        command: as for `run`.
 
     Raises:
         UsageError: one of them is set, or an option for a report about what was applied.
@@ -157,8 +149,7 @@ def dry_run(
         rps=fleet_options.rps,
         executor=fleet_options.executor,
         read_options=read_options,
-        make=make,
-        search=search,
+        command=command,
     )
 
 
@@ -180,15 +171,3 @@ def refuse_unused(unused: Mapping[str, object], outputs: Outputs) -> None:
     reports = {f"--{name}": True for name in outputs.places if name not in PLAN_FORMATS}
     if extra := [name for name, value in {**unused, **reports}.items() if value]:
         raise click.UsageError(f"--dry-run applies nothing, so it has no use for {', '.join(extra)}")
-
-
-def _text(plans: Sequence[Plan], errors: Sequence[Diagnostic], only_one: bool) -> str:
-    """The document of --json and --out. A selection that can match several pipelines has a list of plans."""
-    if only_one and plans:
-        return plan_text(plans[0])
-    workspace = options.workspace()
-    return plans_text(plans, errors, workspace_name(workspace.root, workspace.name))
-
-
-def _plan(request: PlanRequest, opened: Session, found: ValidatedPipeline) -> Plan:
-    return plan_pipeline(opened, found, request).plan

@@ -5,12 +5,7 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli import options
-from reconciler.cli.applying import Dialogue
-from reconciler.cli.outputs import Outputs
-from reconciler.cli.prompts import Question
-from reconciler.cli.selected_applying import apply_files
-from reconciler.engine.requests import (
+from reconciler.api.requests import (
     ApplyOptions,
     Consent,
     FleetOptions,
@@ -18,6 +13,11 @@ from reconciler.engine.requests import (
     PromoteRequest,
     ReadOptions,
 )
+from reconciler.cli import options
+from reconciler.cli.applying import Dialogue
+from reconciler.cli.outputs import Outputs
+from reconciler.cli.prompts import Question
+from reconciler.cli.selected_applying import apply_files
 
 
 def run(

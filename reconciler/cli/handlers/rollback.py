@@ -1,20 +1,16 @@
 """Runs `reconciler rollback`."""
 
-from functools import partial
-
+from reconciler.api.commands import Command
+from reconciler.api.requests import ApplyOptions, Consent, FleetOptions, PlanRequest, ReadOptions
 from reconciler.cli import options
 from reconciler.cli.applying import Dialogue, Task, run_one
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.prompts import Question
 from reconciler.core.events import Emit
-from reconciler.core.plan import Plan
 from reconciler.engine.apply import ApplyRequest, ApplyResult
 from reconciler.engine.plan import PlanResult
 from reconciler.engine.recorded import pipeline_at
-from reconciler.engine.requests import ApplyOptions, Consent, FleetOptions, PlanRequest, ReadOptions
-from reconciler.engine.rollback import plan_back, roll_back
-from reconciler.engine.session import Session
-from reconciler.engine.validate import ValidatedPipeline
+from reconciler.engine.rollback import roll_back
 from reconciler.system.files import display_path
 from reconciler.views.counting import listed
 
@@ -40,18 +36,13 @@ def run(
             fleet_options,
             outputs,
             ReadOptions(shared=options.workspace().shared()),
-            make=partial(_plan_back, to, write),
-            search=False,
+            command=Command.rollback(to, write),
         )
     again = (*(["--to", to] if to is not None else []), *(["--write"] if write else []))
     if not selection.request.is_of_one:
         from reconciler.cli.fleet_applying import FleetCommand, apply_selected
-        from reconciler.engine.fleet_apply import RollBack
 
-        # Another environment may share the channel, so every plan needs an approval.
-        command = FleetCommand(
-            RollBack(to, write), _Rollback.verb, _Rollback.question, confirms=lambda _: True, options=again
-        )
+        command = FleetCommand(Command.rollback(to, write), _Rollback.question)
         return apply_selected(
             command,
             selection,
@@ -80,10 +71,6 @@ def run(
         dialogue=_Rollback,
         again=again,
     )
-
-
-def _plan_back(to: str | None, write: bool, opened: Session, validated: ValidatedPipeline) -> Plan:
-    return plan_back(opened, validated.require_valid()[0], to, write=write).plan
 
 
 class _Rollback(Dialogue):

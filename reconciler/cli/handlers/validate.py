@@ -7,11 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from reconciler.cli import options, stores
+from reconciler.api.requests import ReadOptions
+from reconciler.api.validating import ValidatedPipeline, duplicates, time_problems, unmatched_globs, validate
+from reconciler.cli import options
 from reconciler.core.diagnostics import Diagnostic, UserError, has_errors
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED
-from reconciler.engine.requests import ReadOptions
-from reconciler.engine.validate import ValidatedPipeline, duplicates, time_problems, validate
 from reconciler.pipeline.channels import channel_warnings
 from reconciler.pipeline.config import load
 from reconciler.pipeline.image_source import image_source
@@ -20,7 +20,6 @@ from reconciler.pipeline.shared import SharedSettings
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics, print_pipeline
 from reconciler.views.terminal.progress import ProgressView
-from reconciler.workspace.checks import unmatched_globs
 
 
 def run(selection: options.Selection, read_options: ReadOptions) -> int:
@@ -35,7 +34,7 @@ def run(selection: options.Selection, read_options: ReadOptions) -> int:
     if selection.request.everything and (unmatched := unmatched_globs(options.workspace())):
         failed(UserError(*unmatched))
     read_options = replace(read_options, search=True)
-    folders = selection.folders(failed, stores.store)
+    folders = selection.folders(failed)
     for folder in folders:
         validated, problems, secrets = _check(folder, read_options, err)
         if validated.pipeline is not None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.api.requests import BUILDS, JOBS, ApplyOptions, Consent, FleetOptions
 from reconciler.cli.options.command import Command
 from reconciler.cli.options.param_types import ClusterType, ParsedType
 from reconciler.cli.options.targets import workspace
-from reconciler.engine.requests import BUILDS, JOBS, ApplyOptions, Consent, FleetOptions
 
 if TYPE_CHECKING:
     from reconciler.core.waves import FailureLimit, Waves

@@ -6,12 +6,11 @@ from typing import Any
 
 import click
 
+from reconciler.api.requests import Bump, PlanRequest
 from reconciler.cli.options.command import Command
 from reconciler.cli.options.param_types import ADDRESS, EVERYWHERE, WinnerType
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.values import Address
-from reconciler.engine.requests import PlanRequest
-from reconciler.pipeline.bumps import Bump
 
 
 def planning(command: Command) -> Command:

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
+from reconciler.api.requests import ReadOptions
 from reconciler.cli.options.command import Command
 from reconciler.cli.options.targets import state_url, workspace
-from reconciler.engine.requests import ReadOptions
 
 
 def classes(command: Command) -> Command:
@@ -49,9 +49,8 @@ def read_options_of(arguments: Mapping[str, Any]) -> ReadOptions | None:
     """The options for reading classes among these arguments; None if there are none. Raises UserError."""
     if not arguments.keys() >= {*_READING}:
         return None
-    from providers.regular_files import real_path
-    from state.stores.opening import state_files
+    from reconciler.api.stores import files_of_state
 
     python, static_only, timeout = (arguments[name] for name in _READING)
-    files = tuple(real_path(file.parent) / file.name for file in state_files(state_url()))
+    files = files_of_state(state_url())
     return ReadOptions(python, static_only, timeout, shared=workspace().shared(), state_files=files)

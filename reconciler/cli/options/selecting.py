@@ -2,31 +2,23 @@
 
 import functools
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.api.requests import ReadOptions, SelectionRequest, Shard
 from reconciler.cli.options import completions
 from reconciler.cli.options.command import Command
 from reconciler.cli.options.param_types import ParsedType, PipelineTypeType
 from reconciler.cli.options.reading import read_options_of
-from reconciler.cli.options.targets import TargetOptions, workspace
+from reconciler.cli.options.targets import TargetOptions, open_workspace, workspace
 from reconciler.core.diagnostics import UserError
-from reconciler.engine.requests import ReadOptions
-from reconciler.workspace.selection_request import SelectionRequest
-from reconciler.workspace.shards import Shard
 
 if TYPE_CHECKING:
-    from reconciler.core.events import Emit
-    from reconciler.workspace.changes import Base
-    from reconciler.workspace.selection import SelectedPipeline
-    from state.stores.base import Store
-
-    OpenStore = Callable[[Emit], Store]
-    """Opens the state store of the command; `cli.stores.store` does."""
+    from reconciler.api.workspaces import Pipelines
 
 SHARD = ParsedType("K/N", Shard.parse)
 
@@ -65,21 +57,17 @@ class Selection:
     where: TargetOptions | None = None
     read_options: ReadOptions | None = None
 
-    def selected(
-        self, failed: Callable[[str, UserError], None], open_store: "OpenStore"
-    ) -> "list[SelectedPipeline]":
-        """The pipelines, each once, with the reasons.
-
-        Args:
-            failed: called for each name that matches no pipeline.
-            open_store: opens the state that `--stale` compares with.
+    def pipelines(self) -> "Pipelines":
+        """The pipelines, each once, with the reasons; and the names that match none, with their errors.
 
         Raises:
             UsageError: no pipeline is named, or both names and --all are.
             UserError: no pipeline is selected, or there is no such group.
             StateError: the state cannot be read.
         """
-        from reconciler.workspace.selection import select
+        from reconciler.api.workspaces import select_pipelines
+        from reconciler.views.terminal.console import console
+        from reconciler.views.terminal.progress import ProgressView
 
         request = self.request
         if request.everything and (request.names or request.groups):
@@ -87,48 +75,33 @@ class Selection:
         is_current = request.is_by_name and not request.names
         if is_current and not is_in_pipeline():
             raise click.UsageError("name a pipeline, run the command in its folder, or use --all")
-        stale = functools.partial(self._stale, open_store)
-        selected = select(request, Path.cwd(), workspace(), self.environment, self._changed, stale, failed)
-        if not selected and request.allow_empty:
-            from reconciler.views.terminal.console import console
+        err = console(sys.stderr)
+        with ProgressView(err) as progress:
+            found = select_pipelines(
+                open_workspace(),
+                request,
+                self.reads(),
+                self.where.named() if self.where else None,
+                progress,
+            )
+        if not found and request.allow_empty:
+            err.print("no pipeline is selected")
+        return found
 
-            console(sys.stderr).print("no pipeline is selected")
-        return selected
+    def reads(self) -> ReadOptions:
+        """How to read the files."""
+        return self.read_options or ReadOptions(shared=workspace().shared())
 
     def folder(self) -> Path:
         """The folder of the pipeline, if the request is of one. Raises UserError."""
         return pipeline_folder(self.request.names[0] if self.request.names else None)
 
-    def named_folders(self, failed: Callable[[str, UserError], None], open_store: "OpenStore") -> list[Path]:
-        """The folders of `selected`."""
-        return [pipeline.folder for pipeline in self.selected(failed, open_store)]
-
-    def folders(self, failed: Callable[[UserError], None], open_store: "OpenStore") -> list[Path]:
-        """As `named_folders`, for callers that do not need the names of missing pipelines."""
-        return self.named_folders(lambda _, problem: failed(problem), open_store)
-
-    def _changed(self, folders: Sequence[Path], base: "Base") -> Mapping[Path, str]:
-        """Those of the pipelines whose files differ from a commit. Raises UserError."""
-        from reconciler.views.terminal.console import console
-        from reconciler.views.terminal.progress import ProgressView
-        from reconciler.workspace.changes import changed_pipelines
-
-        with ProgressView(console(sys.stderr)) as progress:
-            return changed_pipelines(folders, base, Path.cwd(), workspace(), progress)
-
-    def _stale(self, open_store: "OpenStore", folders: Sequence[Path]) -> Mapping[Path, str]:
-        """Those of the pipelines whose files differ from the state. Raises UserError or StateError."""
-        from reconciler.core.platforms import scope
-        from reconciler.engine.unapplied import stale_pipelines
-        from reconciler.views.terminal.console import console
-        from reconciler.views.terminal.progress import ProgressView
-
-        where = self.where or TargetOptions(None, None)
-        read_options = where.reads(self.read_options or ReadOptions(shared=workspace().shared()))
-        settings = where.settings()
-        target = (settings.organization.value, settings.environment.value, settings.host.value)
-        with ProgressView(console(sys.stderr)) as progress, open_store(progress) as store:
-            return stale_pipelines(folders, read_options, scope(*target), store, progress)
+    def folders(self, failed: Callable[[UserError], None]) -> list[Path]:
+        """The folders of `pipelines`. Passes the errors of names that match none on."""
+        found = self.pipelines()
+        for problem in found.problems.values():
+            failed(problem)
+        return found.folders
 
     def environment(self) -> str | None:
         """The environment whose values of config.toml count. Raises UserError."""

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from reconciler.api.requests import ReadOptions
 from reconciler.cli.options import completions
 from reconciler.cli.options.command import Command
 from reconciler.core.platforms import ENVIRONMENTS
-from reconciler.engine.requests import ReadOptions
 
 if TYPE_CHECKING:
+    from reconciler.api.environments import Environment
+    from reconciler.api.workspaces import Workspace as OpenWorkspace
     from reconciler.credentials.target import Target, TargetSettings
     from reconciler.workspace.schema import Workspace
 
@@ -39,6 +41,13 @@ def workspace() -> "Workspace":
 def state_url() -> str | None:
     """RECONCILER_STATE, else the state of reconciler.toml; None for the default. Raises UserError."""
     return os.environ.get(STATE) or workspace().state
+
+
+def open_workspace() -> "OpenWorkspace":
+    """The workspace around the current folder, as `reconciler.api` has it. Raises UserError."""
+    from reconciler.api.workspaces import Workspace as OpenWorkspace
+
+    return OpenWorkspace(Path.cwd(), workspace(), state_url())
 
 
 def environment_names() -> list[str]:
@@ -73,6 +82,12 @@ class TargetOptions:
 
     organization: str | None
     environment: str | None
+
+    def named(self) -> "Environment":
+        """The environment, whose values are looked up when they are needed. Raises UserError."""
+        from reconciler.api.environments import Environment
+
+        return Environment(self.environment, self.organization, declared=workspace().declared())
 
     def target(self) -> "Target":
         """The target with all its values. Raises UserError."""

@@ -1,4 +1,4 @@
-"""Opens the workers that `--executor` selects."""
+"""The workers of a Dask cluster, whose checkouts and versions are compared first."""
 
 import hashlib
 import platform
@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from providers.regular_files import read_regular
-from reconciler.cli import options
+from reconciler.api.environments import Environment
+from reconciler.api.workspaces import Workspace
 from reconciler.core.diagnostics import UserError, error
 from reconciler.engine.chunks import Task
 from reconciler.engine.cluster import connect
@@ -19,28 +20,31 @@ from reconciler.engine.workers import OpenWorkers, local
 from state.stores.opening import state_files
 
 
-def workers_of(executor: str | None, where: options.TargetOptions) -> OpenWorkers:
-    """The workers that `--executor` selects: of this machine, or of a cluster.
+def workers_of(scheduler: str | None, workspace: Workspace, environment: Environment) -> OpenWorkers:
+    """The workers of a cluster.
 
     Args:
-        executor: `HOST:PORT` of a Dask scheduler; None for this machine.
-        where: with names, as from `explicit`.
+        scheduler: `HOST:PORT` of its Dask scheduler; None for the workers of this machine.
+        environment: with names, as from `explicit`.
 
     Raises:
-        UserError: the command does not run in the top folder of the workspace, so paths would differ.
+        UserError: the current folder is not the top folder of the workspace, so paths would differ.
     """
-    if executor is None:
+    if scheduler is None:
         return local
-    top = options.workspace().root
+    top = workspace.root
     if not top.samefile(Path.cwd()):
         detail = f"The workers resolve the same paths in their checkouts. Run it there: cd {top}"
         raise UserError(error("--executor needs the top folder of the workspace", detail))
-    return partial(connect, executor, partial(_surroundings, where), _in_this_checkout)
+    surroundings = partial(_surroundings, environment.organization, environment.name)
+    return partial(connect, scheduler, surroundings, _in_this_checkout)
 
 
-def _surroundings(where: options.TargetOptions) -> Mapping[str, str]:
-    """What decides a plan beside the files of its pipeline. No value is secret."""
-    settings, url, file = where.settings(), options.state_url(), options.workspace().file
+def _surroundings(organization: str | None, name: str | None) -> Mapping[str, str]:
+    """What decides a plan beside the files of its pipeline, in this checkout. No value is secret."""
+    here = Workspace.open()
+    settings = Environment(name, organization, declared=here.settings.declared()).settings()
+    url, file = here.state, here.settings.file
     state = url or ""
     if files := state_files(url):
         state = f"{files[0].absolute()} on {socket.gethostname()}"
@@ -55,4 +59,4 @@ def _surroundings(where: options.TargetOptions) -> Mapping[str, str]:
 
 def _in_this_checkout(task: Task[Any, Any]) -> Task[Any, Any]:
     """On a worker: the task with the settings of its own checkout, which has its own paths."""
-    return replace(task, read_options=replace(task.read_options, shared=options.workspace().shared()))
+    return replace(task, read_options=replace(task.read_options, shared=Workspace.open().settings.shared()))
