@@ -91,9 +91,9 @@ Done: 1 updated.
 | ~ updated image/registry/team/training-clip
 
 $ reconciler status clip/training --env LIVE
-pipeline  environment                  runs   applied  files  image                drift      last apply
+pipeline                                            environment                  runs   applied  files  image                drift      last apply
 registry/team/training-clip (clip/training)  my-org@live       1.0.0  1.0.0    1.0.1  sha256:…  1 pending  just now by somebody
-          my-test-org@test  1.0.1  1.0.1    1.0.1  sha256:…  in sync    just now by somebody
+                                                    my-test-org@test  1.0.1  1.0.1    1.0.1  sha256:…  in sync    just now by somebody
 
 $ reconciler apply clip/training --env LIVE --yes --parallel 1
 my-org@live/registry/team/training-clip (clip/training)  http://live
@@ -118,9 +118,9 @@ Done: 1 updated.
 |   your files are unchanged: the next apply brings their values back
 
 $ reconciler status clip/training --env LIVE
-pipeline  environment                  runs   applied  files  image                drift      last apply
+pipeline                                            environment                  runs   applied  files  image                drift      last apply
 registry/team/training-clip (clip/training)  my-org@live       1.0.1  1.0.1    1.0.1  sha256:…  in sync    just now by somebody
-          my-test-org@test  1.0.0  1.0.0    1.0.1  sha256:…  1 pending  just now by somebody
+                                                    my-test-org@test  1.0.0  1.0.0    1.0.1  sha256:…  1 pending  just now by somebody
 
 $ reconciler drift clip/training --env LIVE
 No drift. 1 pipeline in sync.

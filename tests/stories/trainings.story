@@ -93,10 +93,10 @@ sandbox@sandbox/registry/team/training-yolo (yolo/training)  http://sandbox
 Nothing to do: 3 resources unchanged.
 
 $ reconciler status --all
-pipeline  environment              runs   applied  files  image                drift    last apply
+pipeline                                            environment              runs   applied  files  image                drift    last apply
 registry/team/training-clip (clip/training)  sandbox@sandbox  1.0.0  1.0.0    1.0.0  sha256:…  in sync  just now by somebody
 registry/team/training-dino (dino/training)  sandbox@sandbox  1.0.0  1.0.0    1.0.0  sha256:…  in sync  just now by somebody
-registry/team/training-sam (sam/training)  sandbox@sandbox  1.0.0  1.0.0    1.0.0  sha256:…  in sync  just now by somebody
+registry/team/training-sam (sam/training)    sandbox@sandbox  1.0.0  1.0.0    1.0.0  sha256:…  in sync  just now by somebody
 registry/team/training-unet (unet/training)  sandbox@sandbox  1.0.0  1.0.0    1.0.0  sha256:…  in sync  just now by somebody
 registry/team/training-yolo (yolo/training)  sandbox@sandbox  1.0.0  1.0.0    1.0.0  sha256:…  in sync  just now by somebody
 
