@@ -10,6 +10,7 @@ from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecu
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from queue import LifoQueue
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from providers.rate_limit import AT_ONCE
@@ -172,18 +173,39 @@ def _start_worker(variables: Mapping[str, str]) -> None:
 
 @contextmanager
 def _without_ctrl_c() -> Iterator[None]:
-    """Let a process that starts in this block never receive Ctrl-C: the command handles it.
+    """Let a process that starts in this block never receive Ctrl-C: the command handles it, after the block.
 
-    An initializer would be too late: an interpreter that is still starting prints a traceback.
+    An initializer would be too late: an interpreter that is still starting prints a traceback. So would one
+    whose command ended while it was started.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    from multiprocessing.resource_tracker import ensure_running
+
+    ensure_running()  # a start of it would let the signal through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with _later(signal.SIGINT):  # another thread may get the signal
+            yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _later(number: signal.Signals) -> Iterator[None]:
+    """Handle a signal after the block, if this thread handles signals at all."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    seen: list[FrameType | None] = []
+    handler = signal.signal(number, lambda _, frame: seen.append(frame))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(number, handler)
+        if seen and callable(handler):
+            handler(number, seen[0])
 
 
 def cores() -> int:

@@ -231,6 +231,26 @@ def test_ctrl_c_while_workers_start_prints_one_word(fleet: Fleet) -> None:
     assert _interrupted(fleet, lambda _: True) == (130, ["interrupted"])
 
 
+def test_ctrl_c_while_a_worker_starts_waits_for_the_start() -> None:
+    """Another thread may get the signal, although this one blocks it."""
+    code = """
+import os, signal, threading, time
+from reconciler.engine.workers import _without_ctrl_c
+signal.signal(signal.SIGINT, signal.default_int_handler)
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+try:
+    with _without_ctrl_c():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.2)
+        print("started")
+    print("not interrupted")
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == ["started", "interrupted"]
+
+
 def test_ctrl_c_while_workers_read_prints_one_word(fleet: Fleet) -> None:
     def asks(_: int) -> bool:
         return any(request["path"].endswith("/inputs") for request in fleet.sandbox.requests())

@@ -163,7 +163,7 @@ def _write(out: Path, files: Iterable[tuple[str, bytes]], earlier: frozenset[str
 def _has(file: Path, content: bytes) -> bool:
     """Whether the file has this content."""
     try:
-        return file.stat().st_size == len(content) and file.read_bytes() == content
+        return file.stat().st_size == len(content) and read_regular(file) == content
     except OSError:
         return False
 
