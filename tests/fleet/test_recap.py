@@ -57,6 +57,27 @@ def test_each_failure_has_its_reason_and_a_command_that_repeats_it() -> None:
         assert f" {way}\n" in text
 
 
+@pytest.mark.parametrize(
+    ("command", "options", "plan_options", "goes_further"),
+    [
+        ("apply", (), (), False),
+        ("apply", (), ("--bump", "patch"), False),
+        ("apply", (), ("--bump", "patch", "--force-bump"), True),
+        ("deploy", (), ("--bump", "patch", "--force-bump"), True),
+        ("rollback", (), (), True),
+        ("rollback", ("--to", "1.0.1"), (), False),
+        ("destroy", (), (), False),
+    ],
+)
+def test_a_command_that_would_change_the_others_again_is_for_those_alone_that_are_left(
+    command: str, options: tuple[str, ...], plan_options: tuple[str, ...], goes_further: bool
+) -> None:
+    report = replace(runs.report(), command=command, options=options, plan_options=plan_options)
+    _, err = printed(report)
+    assert ("for them alone" in err[-1]) is goes_further
+    assert ("does only what is left" in err[-1]) is not goes_further
+
+
 @pytest.mark.parametrize("result", [RunResult.FAILED, RunResult.REFUSED, RunResult.INTERRUPTED])
 def test_a_pipeline_that_did_not_succeed_is_never_left_out(result: RunResult) -> None:
     silent = replace(runs.run_of(1), result=result, exit_code=FAILED, outcomes=())
