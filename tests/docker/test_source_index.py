@@ -179,7 +179,9 @@ def rename(folder: Path, at: str, _: str, other: str) -> None:
 
 
 def replace_by_link(folder: Path, at: str, _: str, other: str) -> None:
-    if at != other and (folder / other).is_file() and ready(folder / at):
+    if f"{other}/".startswith(f"{at}/"):  # the same, or a folder that would be removed with the file
+        return
+    if (folder / other).is_file() and ready(folder / at):
         (folder / at).unlink(missing_ok=True)
         os.link(folder / other, folder / at, follow_symlinks=False)
 
