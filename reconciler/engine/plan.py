@@ -74,6 +74,7 @@ class PlanResult:
         released: the plan with all that callers get: an image runs for them, also if targets leave out the
             processing.
         restores: the serial of the state version that a rollback restores; 0 for every other plan.
+        restored_version: the version of the image that it restores; "" without one.
     """
 
     plan: Plan
@@ -88,6 +89,7 @@ class PlanResult:
     also_changes: tuple[str, ...] = ()
     unread: tuple[Diagnostic, ...] = ()
     restores: int = 0
+    restored_version: str = ""
     released: Plan = field(kw_only=True)
 
     @property

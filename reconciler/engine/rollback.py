@@ -230,7 +230,9 @@ def _plan_back(session: Session, pipeline: Pipeline, earlier: EarlierState, *, w
     target = f"{version}applied {entry.written_at[:16].replace('T', ' ')}{who}"
     session.emit(Notice(f"rolling back to {target} (serial {entry.serial})"))
     plan = replace(planned.plan, basis=Basis.STATE_VERSION)
-    return replace(planned, plan=plan, restores=earlier.snapshot.serial)
+    return replace(
+        planned, plan=plan, restores=earlier.snapshot.serial, restored_version=earlier.version or ""
+    )
 
 
 def _refuse_missing_image(planned: PlanResult, earlier: EarlierState) -> None:

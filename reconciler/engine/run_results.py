@@ -30,7 +30,7 @@ def applied_run(applied: ApplyResult, folder: str, seconds: float) -> PipelineRu
         outcomes=applied.result.outcomes if applied.result else (),
         stale_steps=applied.stale_steps,
         mismatch=applied.mismatch,
-        version=str(config.metadata.version) if config else "",
+        version=planned.restored_version or (str(config.metadata.version) if config else ""),
         seconds=seconds,
     )
 

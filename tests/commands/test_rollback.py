@@ -42,6 +42,14 @@ def test_a_training_is_rolled_back_by_its_tag(repository: str, cli: Cli, sandbox
     assert written - {("POST", ""), ("DELETE", _upload(sandbox))} == {("PUT", "latest")}, "one tag, no layer"
 
 
+def test_a_report_has_the_version_that_is_restored(repository: str, cli: Cli) -> None:
+    one = json.loads(cli("rollback", APP, "--json", "-").out)
+    again = json.loads(cli("rollback", "--all", "--to", "1.1.0", "--yes", "--json", "-").out)
+    for report, version in ((one, "1.0.0"), (again, "1.1.0")):
+        [run] = [run for run in report["pipelines"] if run["folder"] == APP]
+        assert (run["version"], run["image_digest"]) == (version, digests(repository)[version])
+
+
 def test_a_second_rollback_never_returns_to_what_was_rolled_back(repository: str, cli: Cli) -> None:
     assert cli("rollback", APP).code == 0
     before = digests(repository)
