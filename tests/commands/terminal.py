@@ -43,8 +43,13 @@ class Terminal:
         os.write(self._screen, f"{line}\n".encode())
 
     def interrupt(self) -> None:
-        """Press Ctrl-C once the process waits. CPython misses a signal between its prompt and its read."""
-        while self._state() not in ("S", "Z"):
+        """Press Ctrl-C once the process waits. CPython misses a signal between its prompt and its read.
+
+        Between them, it may wait shortly for its own lock.
+        """
+        calm = 0
+        while calm < 10:
+            calm = calm + 1 if self._state() in ("S", "Z") else 0
             time.sleep(0.01)
         os.write(self._screen, b"\x03")
 
