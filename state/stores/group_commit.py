@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 C = TypeVar("C")
@@ -40,9 +41,14 @@ class GroupCommit(Generic[C]):
         """
         own = _Transaction(work)
         self._waiting.append(own)
-        with self._turn:
-            if not own.future.done():  # otherwise another thread took it along
-                self._run_waiting(own)
+        try:
+            with self._turn:
+                if not own.future.done():  # otherwise another thread took it along
+                    self._run_waiting(own)
+        except BaseException:  # interrupted: no other thread may run it later
+            with suppress(ValueError):
+                self._waiting.remove(own)
+            raise
         result: T = own.future.result()
         return result
 

@@ -96,6 +96,25 @@ def test_an_interrupt_ends_one_transaction_and_the_others_are_committed() -> Non
     assert sorted(database.numbers) == [1, 2, 3]
 
 
+def test_a_transaction_whose_thread_is_interrupted_while_it_waits_is_never_run() -> None:
+    database = Database()
+
+    class Interrupted:
+        def __enter__(self) -> None:
+            raise KeyboardInterrupt
+
+        def __exit__(self, *_: object) -> None:
+            """Never entered."""
+
+    database.gate.set()
+    database.transact._turn = Interrupted()  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        database.transact(add(1))
+    database.transact._turn = database.turn
+    assert database.transact(add(2)) == 2
+    assert database.numbers == [2]
+
+
 def test_saves_of_many_stacks_side_by_side_are_all_durable_and_a_stale_one_fails_alone(
     tmp_path: Path,
 ) -> None:
