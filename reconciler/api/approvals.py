@@ -95,7 +95,7 @@ def missing_review(
 
 
 def unconfirmed(plans: Collection[Plan], total: str, words: ApprovalWords) -> Diagnostic:
-    """The refusal of plans that need an approval, which nobody gave.
+    """The refusal of plans that need an approval and have none.
 
     Args:
         total: the digest of all plans of the run.

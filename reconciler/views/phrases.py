@@ -151,7 +151,7 @@ def facts(finding: Finding) -> list[tuple[str, str]]:
         pairs.append(("seen since", moment(finding.seen.first)))
     if finding.modified_at or finding.modified_by:
         when = finding.modified_at[:16].replace("T", " ")
-        # A pending change is one of the files: whoever wrote the object last did not make it.
+        # A pending change was made in the files, not by the last user who wrote the object.
         label = "last written" if finding.change.cls is ChangeClass.PENDING else "changed"
         pairs.append((label, " by ".join(filter(None, (when, finding.modified_by)))))
     if finding.acknowledged is not None:

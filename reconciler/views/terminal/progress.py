@@ -101,7 +101,7 @@ class ProgressView:
                 self._loaded().tick(self._quiet_since)
 
     def _tick_regularly(self) -> None:
-        with suppress(OSError):  # nobody reads the log any more; the run finds that out with its next line
+        with suppress(OSError):  # the log is closed; the next line of the run reports that
             while not self._ended.wait(_TICK):
                 self.tick()
 
