@@ -20,7 +20,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from http.client import HTTPException, HTTPResponse, RemoteDisconnected
@@ -32,11 +31,17 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
+from msgspec import Struct
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
-from urllib3.exceptions import ConnectTimeoutError, ProtocolError, ReadTimeoutError, SSLError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    ProtocolError,
+    ReadTimeoutError,
+    SSLError,
+)
 from urllib3.util.connection import is_connection_dropped
 from urllib3.util.retry import Retry
 
@@ -138,8 +143,7 @@ class BoundedAdapter(HTTPAdapter):
         return manager
 
 
-@dataclass(frozen=True, slots=True)
-class _PendingRequest:
+class _PendingRequest(Struct, frozen=True):
     """A request in progress: its server, its timeouts in seconds, and the adapter that announces silence."""
 
     server: str

@@ -5,14 +5,14 @@ refuses a request that the platform would refuse. Pure data.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from providers import enums
 
 
-@dataclass(frozen=True, slots=True)
-class BodyKey:
+class BodyKey(Struct, frozen=True):
     """One key in the body of a write.
 
     Attributes:
@@ -42,8 +42,7 @@ FRAMEWORK = BodyKey(one_of=(*enums.FRAMEWORKS, *enums.DOCUMENTED_FRAMEWORKS))
 INFERENCE_TYPE = BodyKey(one_of=enums.INFERENCE_TYPES)
 
 
-@dataclass(frozen=True, slots=True)
-class Collection:
+class Collection(Struct, frozen=True):
     """The paths, search keys, bodies and responses of one kind of object.
 
     Attributes:

@@ -1,8 +1,9 @@
 """The table, keys and value types of a kind in config.toml, as data. Pure; independent of the reader."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Holds(StrEnum):
@@ -19,8 +20,7 @@ class Holds(StrEnum):
     PIPELINE_TYPE = "the type of a pipeline"
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     """One key.
 
     Attributes:
@@ -36,8 +36,7 @@ class Key:
         return tuple(self.name.split("."))
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigTable:
+class ConfigTable(Struct, frozen=True):
     """The table with the keys of a kind.
 
     A table below `[reconciler]` has one row per object: `[[reconciler.projects]]`, each with the object's

@@ -4,9 +4,10 @@ Each method performs one operation at the provider and raises only the errors of
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Protocol, TypeGuard, TypeVar, runtime_checkable
+
+from msgspec import Struct, field
 
 from providers.collection import Collection as ApiCollection
 from providers.config_keys import ConfigTable
@@ -17,8 +18,7 @@ from providers.rules import FieldRule
 K = TypeVar("K")
 
 
-@dataclass(frozen=True, slots=True)
-class LiveObject:
+class LiveObject(Struct, frozen=True):
     """The current version of one object at its provider.
 
     Attributes:
@@ -34,8 +34,7 @@ class LiveObject:
     outputs: Mapping[str, JSON] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """Identifies an object to read, with everything that helps to find it. A kind uses the parts it needs.
 
     Attributes:
@@ -53,8 +52,7 @@ class Reference:
     outputs: Mapping[str, JSON] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """The progress of a long operation.
 
     Attributes:
@@ -94,8 +92,7 @@ class RequiredAction(StrEnum):
     NOTHING = "nothing"
 
 
-@dataclass(frozen=True, slots=True)
-class Assessment:
+class Assessment(Struct, frozen=True):
     """A kind's own assessment of an object, for kinds where comparing field by field is not enough.
 
     Attributes:
@@ -120,8 +117,7 @@ def _no_summary(_: LiveObject) -> Iterable[JSON]:
     return ()
 
 
-@dataclass(frozen=True, slots=True)
-class KindFacts:
+class KindFacts(Struct, frozen=True):
     """The facts about a kind that need no connection. No other module has a branch for one kind.
 
     Attributes:

@@ -4,13 +4,13 @@ A code is an enum member; its value is the `reason_code` of JSON documents.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from msgspec import Struct, field
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+
+class Reason(Struct, frozen=True):
     """The reason of a decision.
 
     Attributes:
@@ -22,8 +22,7 @@ class Reason:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class WayOut:
+class WayOut(Struct, frozen=True):
     """One way out of a refusal.
 
     Attributes:
@@ -37,8 +36,7 @@ class WayOut:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """The reason why a step may not run, and the ways out."""
 
     reason: Reason

@@ -21,10 +21,11 @@ an image repository has one normal form.
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum, IntEnum
 from typing import Final, TypeGuard
+
+from msgspec import Struct
 
 from providers.image_names import normal_name
 from providers.json_value import JSON
@@ -193,8 +194,7 @@ def _decimal(number: float) -> Decimal:
     return Decimal(repr(number) if type(number) is float else number)
 
 
-@dataclass(frozen=True, slots=True)
-class FieldRule:
+class FieldRule(Struct, frozen=True):
     """How one field is compared and written.
 
     Attributes:

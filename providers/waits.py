@@ -3,8 +3,9 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 SILENCE: Final = 10.0
 """Seconds without a response until the first announcement, and between further ones."""
@@ -17,8 +18,7 @@ SLOW: Final = 1.0
 which a terminal shows what a run waits for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hashing:
+class Hashing(Struct, frozen=True):
     """The source in `folder` is being hashed, at the file `path`, after `size` bytes of content."""
 
     folder: str
@@ -26,8 +26,7 @@ class Hashing:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Silence:
+class Silence(Struct, frozen=True):
     """A server has not responded for `seconds`; the request ends after `limit` seconds."""
 
     server: str
@@ -35,9 +34,11 @@ class Silence:
     limit: float
 
 
-@dataclass(frozen=True, slots=True)
-class Repeat:
-    """A server did not respond within `seconds`; the request is repeated as `attempt` of `attempts`."""
+class Repeat(Struct, frozen=True):
+    """A server did not respond within `seconds`; the request is repeated as `attempt` of `attempts`.
+
+    0 seconds: no connection to it could be made.
+    """
 
     server: str
     seconds: float
@@ -45,15 +46,13 @@ class Repeat:
     attempts: int
 
 
-@dataclass(frozen=True, slots=True)
-class SilenceEnd:
+class SilenceEnd(Struct, frozen=True):
     """A server responds after an announced silence."""
 
     server: str
 
 
-@dataclass(frozen=True, slots=True)
-class Backoff:
+class Backoff(Struct, frozen=True):
     """A server refused a request with this status; the next attempt follows after `seconds`."""
 
     server: str
@@ -61,8 +60,7 @@ class Backoff:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(Struct, frozen=True):
     """A request and its answer. Reported only if RECONCILER_VERBOSE is set.
 
     Attributes:

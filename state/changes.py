@@ -1,9 +1,10 @@
 """The field-by-field changes between two serials of a state, for `history` and `diff`. Pure."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from state.snapshot import JSON, RecordedResource, Snapshot, difference
 
@@ -19,8 +20,7 @@ class Absent(Enum):
 ABSENT = Absent.ABSENT
 
 
-@dataclass(frozen=True, slots=True)
-class FieldChange:
+class FieldChange(Struct, frozen=True):
     """One field of a resource.
 
     Attributes:
@@ -33,8 +33,7 @@ class FieldChange:
     after: JSON | Absent
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceChange:
+class ResourceChange(Struct, frozen=True):
     """One resource that differs between the two serials."""
 
     address: str
@@ -42,8 +41,7 @@ class ResourceChange:
     fields: tuple[FieldChange, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(Struct, frozen=True):
     """The differences between two serials.
 
     Attributes:

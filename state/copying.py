@@ -1,8 +1,9 @@
 """Copies state with its history from one store to another. Only adds, never overwrites."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from state.claims import Registers
 from state.errors import CorruptStateError, LineageConflictError, StaleStateError
@@ -11,8 +12,7 @@ from state.snapshot import Snapshot, difference
 from state.stores.base import ALL_SAVES, HistoryEntry, Store
 
 
-@dataclass(frozen=True, slots=True)
-class CopyResult:
+class CopyResult(Struct, frozen=True):
     """The result for one stack.
 
     Attributes:

@@ -11,8 +11,9 @@ read or write files.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from state.errors import CorruptStateError, NewerFormatError
 from state.invariants import verify
@@ -163,7 +164,7 @@ def header(snapshot: Snapshot) -> dict[str, JSON]:
 
 def bodies(entries: Iterable[RecordedResource] | Iterable[Intent]) -> list[dict[str, JSON]]:
     """The entries in the form of the document's lists."""
-    return [{name: getattr(entry, name) for name in entry.__dataclass_fields__} for entry in entries]
+    return [{name: getattr(entry, name) for name in entry.__struct_fields__} for entry in entries]
 
 
 def dumps(document: JSON) -> str:

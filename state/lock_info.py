@@ -1,11 +1,12 @@
 """The description of a run that is stored with its lock and its saves. Pure."""
 
 import json
-from dataclasses import asdict, dataclass
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 
-@dataclass(frozen=True, slots=True)
-class LockInfo:
+class LockInfo(Struct, frozen=True):
     """The description of a run, stored with its lock and with each of its saves.
 
     Attributes:

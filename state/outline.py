@@ -5,7 +5,8 @@ What is not certain is left out, so that callers read it as a whole.
 """
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from state.document import check_format
 from state.errors import UnreadableStateError
@@ -16,8 +17,7 @@ Row = tuple[int, bool, Callable[[], UncheckedJSON]]
 """A save: its serial, whether it has the whole document, and what reads the document or the changes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outline:
+class Outline(Struct, frozen=True):
     """The outline of the state at one serial.
 
     Attributes:
@@ -79,8 +79,7 @@ def _of_part(part: list[Row], wanted: list[int]) -> dict[int, Outline]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Draft:
+class _Draft(Struct, frozen=True):
     """The open writes, and the version of each image by its address."""
 
     intents: set[str]

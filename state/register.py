@@ -9,9 +9,11 @@ resource. A store keeps one register per scope beside the states, and replaces i
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Final, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from state.errors import CorruptStateError, NewerFormatError
 from state.invariants import is_time
@@ -24,8 +26,7 @@ ExclusiveKinds = Mapping[str, bool]
 """Each kind whose resources belong to one stack at a time -> whether an id identifies one under any name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """The right of one stack to write one resource.
 
     Attributes:
@@ -42,8 +43,7 @@ class Claim:
     place: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """Where a stack was last applied from.
 
     Attributes:
@@ -58,8 +58,7 @@ class Source:
 UNKNOWN_SOURCE: Final = Source("", "")
 
 
-@dataclass(frozen=True)
-class Register:
+class Register(Struct, frozen=True, dict=True):
     """The stacks and claims of one scope.
 
     Attributes:
@@ -223,7 +222,7 @@ def to_document(register: Register) -> dict[str, JSON]:
 
 def _to_entry(one: Source | Claim) -> dict[str, JSON]:
     # Not `asdict`, which copies each text: a register of a thousand stacks is written often.
-    return {name: getattr(one, name) for name in one.__match_args__}
+    return {name: getattr(one, name) for name in one.__struct_fields__}
 
 
 def from_document(document: UncheckedJSON, scope: str) -> Register:
@@ -261,13 +260,13 @@ def from_document(document: UncheckedJSON, scope: str) -> Register:
 
 
 _PARTS: Mapping[str, Any] = {"stacks": Source, "claims": Claim}
-_Part = TypeVar("_Part", Source, Claim)
+_Part = TypeVar("_Part", bound=Struct)
 
 
-def _entries(entries: UncheckedJSON, kind: Callable[..., _Part]) -> dict[str, Any]:
+def _entries(entries: UncheckedJSON, kind: type[_Part]) -> dict[str, Any]:
     if not isinstance(entries, dict):
         raise CorruptStateError("its stacks or claims are not an object")
-    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    names = {*kind.__struct_fields__}
     found = {}
     for key, entry in entries.items():
         if not isinstance(entry, dict) or entry.keys() != names:

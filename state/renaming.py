@@ -9,11 +9,12 @@ state belongs to the stack. Reading moves nothing; the first lock does.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from enum import Enum
 from threading import Lock as Mutex
 from types import TracebackType
 from typing import Self
+
+from msgspec.structs import replace
 
 from state.claims import move_state
 from state.errors import AmbiguousStateError, UnreadableStateError

@@ -5,8 +5,10 @@ here reads a file, a clock or the environment.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import force_setattr, replace
 
 from state.persistent_map import PersistentMap
 
@@ -25,8 +27,7 @@ Verb = Literal["create", "update", "delete", "replace"]
 Entry = TypeVar("Entry", "RecordedResource", "Intent")
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedResource:
+class RecordedResource(Struct, frozen=True):
     """One resource as last applied and acknowledged.
 
     Attributes:
@@ -46,12 +47,11 @@ class RecordedResource:
     depends_on: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "inputs", _copied(self.inputs))
-        object.__setattr__(self, "outputs", _copied(self.outputs))
+        force_setattr(self, "inputs", _copied(self.inputs))
+        force_setattr(self, "outputs", _copied(self.outputs))
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(Struct, frozen=True):
     """A write that a run announced and whose outcome is not recorded yet.
 
     Attributes:
@@ -75,12 +75,11 @@ class Intent:
     kept: Mapping[str, JSON] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "fields", _copied(self.fields))
-        object.__setattr__(self, "kept", _copied(self.kept))
+        force_setattr(self, "fields", _copied(self.fields))
+        force_setattr(self, "kept", _copied(self.kept))
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """The state of one stack at one serial.
 
     Attributes:
@@ -106,8 +105,8 @@ class Snapshot:
     restores: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "resources", _as_map(self.resources))
-        object.__setattr__(self, "intents", _as_map(self.intents))
+        force_setattr(self, "resources", _as_map(self.resources))
+        force_setattr(self, "intents", _as_map(self.intents))
 
     @classmethod
     def new(cls, stack: str, lineage: str) -> "Snapshot":
@@ -161,8 +160,7 @@ class Snapshot:
         return replace(self, serial=serial, written_by=by, written_at=at)
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """The entries to change and remove to turn one snapshot into another. False if there are none."""
 
     resources: Mapping[str, RecordedResource]
@@ -199,7 +197,7 @@ def _changes(
 
 def _same(one: Entry, other: Entry) -> bool:
     return one == other and all(
-        _same_types(getattr(one, name), getattr(other, name)) for name in one.__dataclass_fields__
+        _same_types(getattr(one, name), getattr(other, name)) for name in one.__struct_fields__
     )
 
 

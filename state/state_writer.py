@@ -6,8 +6,9 @@ changes share a save. Has no opinion on the content of a change.
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
+
+from msgspec.structs import replace
 
 from state.errors import InvalidSnapshotError
 from state.invariants import verify

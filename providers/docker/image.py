@@ -9,7 +9,9 @@ image's configuration than may pull it, and every plan would have to read them.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from providers import rules
 from providers.docker.builders.select import Builder
@@ -32,15 +34,7 @@ from providers.docker.source.source_index import forget
 from providers.docker.verdicts import ImageRefusal, ImageVerdict, ImageWay
 from providers.errors import ExistsError, PermanentError, TransientError
 from providers.json_value import JSON
-from providers.protocol import (
-    Assessment,
-    LiveObject,
-    Progress,
-    Published,
-    Reference,
-    Report,
-    RequiredAction,
-)
+from providers.protocol import Assessment, LiveObject, Progress, Published, Reference, Report, RequiredAction
 from providers.reasons import Reason, Refusal, WayOut
 
 MAX_RECORDED_FILES = 1000
@@ -50,8 +44,7 @@ _MAX_DISPLACED = 20
 """So many digests that a stack moved its channel tag away from are kept in state."""
 
 
-@dataclass(frozen=True, slots=True)
-class PromotedImage:
+class PromotedImage(Struct, frozen=True):
     """The image of another environment, which gets the tags of this one. It is copied, never built.
 
     Attributes:
@@ -571,8 +564,7 @@ class ImageKind:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _RecordedImage:
+class _RecordedImage(Struct, frozen=True):
     """The recorded facts of an image that a plan needs."""
 
     digest: str

@@ -1,14 +1,14 @@
 """Where the source of an image comes from. Imports no registry client."""
 
 import re
-from dataclasses import dataclass
 from typing import Self
+
+from msgspec import Struct
 
 _REVISION = re.compile(r"([0-9a-f]{7,64})(\+dirty)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
+class Revision(Struct, frozen=True):
     """A commit, and whether a file of the source differed from it. As text: `815a748…`, `815a748…+dirty`."""
 
     commit: str
@@ -24,8 +24,7 @@ class Revision:
         return f"{self.commit}{'+dirty' if self.is_dirty else ''}"
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Where an image is built from, and by what.
 
     Attributes:

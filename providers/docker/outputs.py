@@ -5,13 +5,13 @@ JSON when it returns them. A malformed value counts as unknown.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from providers.json_value import JSON
 
 
-@dataclass(frozen=True, slots=True)
-class ImageOutputs:
+class ImageOutputs(Struct, frozen=True):
     """Facts of one published image.
 
     Attributes:

@@ -7,8 +7,9 @@ https://slsa.dev/spec/v1.0/provenance · https://github.com/in-toto/attestation/
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from providers.docker.labels import BASE_DIGEST, BASE_NAME, REVISION, SOURCE_KEY, TITLE, VERSION
 from providers.docker.origin import Origin, Revision
@@ -35,8 +36,7 @@ _PREDICATE_TYPE = "in-toto.io/predicate-type"
 _MAX_STATEMENT = 1 << 20  # bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(Struct, frozen=True):
     """A statement of reconciler about an image.
 
     Attributes:

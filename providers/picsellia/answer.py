@@ -3,14 +3,13 @@
 Field values stay JSON as received; the engine compares them.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from providers.errors import UnexpectedError
 from providers.json_value import JSON
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """One page of a list.
 
     Attributes:

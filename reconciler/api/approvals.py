@@ -1,8 +1,9 @@
 """Which plans may be applied: reviews, digests, and plans that need an approval."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from reconciler.core.approval import SHORT
 from reconciler.core.diagnostics import Diagnostic, error
@@ -22,8 +23,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class ApprovalWords:
+class ApprovalWords(Struct, frozen=True):
     """How the user approves a plan.
 
     Attributes:

@@ -4,10 +4,11 @@ import hashlib
 import platform
 import socket
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from providers.regular_files import read_regular
 from reconciler.api.environments import Environment

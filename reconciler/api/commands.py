@@ -1,8 +1,9 @@
 """Commands that write: how they plan and apply a pipeline, and which plans need an approval."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Self
+
+from msgspec import Struct, field
 
 from reconciler.core.plan import Plan
 from reconciler.engine.fleet_apply import ApplyFiles, DeployFiles, Operation, RollBack
@@ -24,8 +25,7 @@ def never(_: Plan) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True):
     """A command that writes.
 
     Attributes:

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import fields
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Self
 
+from msgspec.structs import asdict
 from rich.console import Console
 
 from providers.errors import ProviderError
@@ -24,15 +24,7 @@ from reconciler.core.diagnostics import Diagnostic, UserError
 from reconciler.core.events import Emit
 from reconciler.drift.baseline import acknowledged_report, read_rules
 from reconciler.drift.check import check, no_state_remarks
-from reconciler.drift.findings import (
-    Acknowledgement,
-    Cause,
-    Finding,
-    Report,
-    StackReport,
-    UnmanagedObject,
-    with_relative_paths,
-)
+from reconciler.drift.findings import Acknowledgement, Cause, Finding, Report, StackReport, UnmanagedObject
 from reconciler.drift.orphans import orphan_report
 from reconciler.drift.unmanaged import find_unmanaged
 from reconciler.engine.inspection import inspect_all
@@ -52,15 +44,13 @@ __all__ = [
 ]
 
 
-class DriftReport(Displayed, Report):
+class DriftReport(Displayed, Report, frozen=True):
     """The changes that were made outside of the files, in all selected pipelines."""
-
-    __slots__ = ()
 
     @classmethod
     def of(cls, report: Report) -> Self:
         """The same report, which notebooks and terminals can show."""
-        return cls(**{one.name: getattr(report, one.name) for one in fields(report)})
+        return cls(**asdict(report))
 
     def __getitem__(self, name: str) -> StackReport:
         """The report of the stack with this name, or of the only pipeline with it."""
@@ -88,8 +78,8 @@ class DriftReport(Displayed, Report):
 
         return drift_markdown(self._relative())
 
-    def _relative(self) -> Report:
-        return with_relative_paths(self, Path.cwd())
+    def _relative(self) -> Self:
+        return self.with_relative_paths(Path.cwd())
 
     def _print(self, out: Console) -> None:
         from reconciler.views.terminal.drift import print_report

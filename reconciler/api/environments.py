@@ -6,6 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from msgspec import structs
+
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.plan import target_options
 from reconciler.core.platforms import HOSTS, platform_address
@@ -134,7 +136,7 @@ class Environment:
 
     def reads(self, read_options: ReadOptions, *, search: bool = False) -> ReadOptions:
         """The options for reading files, with this environment. Raises UserError."""
-        return replace(read_options, environment=self.platform_name(), search=search)
+        return structs.replace(read_options, environment=self.platform_name(), search=search)
 
     def _variables(self) -> Mapping[str, str]:
         if self.variables is not None:

@@ -4,10 +4,11 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from msgspec.structs import asdict
 from rich.console import Console
 
 from reconciler.api.commands import Command
@@ -30,18 +31,17 @@ from reconciler.system.files import display_path
 if TYPE_CHECKING:
     from reconciler.api.runs import RunReport
 
+
 __all__ = ["Plan", "Plans", "image_with", "owners_of"]
 
 
-class Plan(Displayed, CorePlan):
+class Plan(Displayed, CorePlan, frozen=True):
     """The plan of one pipeline: its steps, and every rule about it."""
-
-    __slots__ = ()
 
     @classmethod
     def of(cls, plan: CorePlan) -> Self:
         """The same plan, which notebooks and terminals can show."""
-        return cls(**{one.name: getattr(plan, one.name) for one in fields(plan) if one.init})
+        return cls(**asdict(plan))
 
     @property
     def digest(self) -> str:

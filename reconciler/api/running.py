@@ -3,19 +3,14 @@
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from reconciler.api.approvals import (
-    PYTHON,
-    ApprovalWords,
-    missing_review,
-    other_plan,
-    unconfirmed,
-    utc_now,
-)
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from reconciler.api.approvals import PYTHON, ApprovalWords, missing_review, other_plan, unconfirmed, utc_now
 from reconciler.api.events import EventSink, OnEvent
 from reconciler.api.executors import OpenWorkers, borrowed, count_of, is_of_threads
 from reconciler.api.plans import Plan, Plans
@@ -54,8 +49,7 @@ WAIT = 120.0
 """Seconds that a worker elsewhere waits for the lock of one that died."""
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
+class Saved(Struct, frozen=True):
     """Plans that the user approved when they were saved.
 
     Attributes:
@@ -69,8 +63,7 @@ class Saved:
     skip_stale: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FleetRun:
+class FleetRun(Struct, frozen=True):
     """A run that applies plans.
 
     Attributes:

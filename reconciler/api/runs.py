@@ -1,9 +1,9 @@
 """The report of a run as the interface returns it."""
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Self
 
+from msgspec.structs import asdict
 from rich.console import Console
 
 from reconciler.api.displays import Displayed
@@ -14,19 +14,17 @@ from reconciler.core.runs import RunReport as CoreReport
 __all__ = ["PipelineRun", "RunReport", "RunResult"]
 
 
-class RunReport(Displayed, CoreReport):
+class RunReport(Displayed, CoreReport, frozen=True):
     """The report of a run: the result of each pipeline.
 
     `report["trainer"]` is that of the stack with this name. A folder, and the name of a pipeline that only
     one has, work as well.
     """
 
-    __slots__ = ()
-
     @classmethod
     def of(cls, report: CoreReport) -> Self:
         """The same report, which notebooks and terminals can show."""
-        return cls(**{one.name: getattr(report, one.name) for one in fields(report)})
+        return cls(**asdict(report))
 
     def __getitem__(self, name: str) -> PipelineRun:
         found = [run for run in self.runs if run.stack is not None and run.stack.name == name]

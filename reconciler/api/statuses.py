@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
+from msgspec import Struct
 from rich.console import Console
 
 from reconciler.api.displays import Displayed
@@ -102,8 +103,7 @@ class StatusReport(Displayed):
     __str__ = Displayed.__str__
 
 
-@dataclass(frozen=True, slots=True)
-class FoundStatus:
+class FoundStatus(Struct, frozen=True):
     """What the state and the platforms have.
 
     Attributes:

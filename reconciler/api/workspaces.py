@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, Unpack, overload
 
+from msgspec import structs
+
 from reconciler.api.events import EventSink, OnEvent
 from reconciler.api.requests import (
     PlanOptions,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from reconciler.api.settings import PlanSettings
     from reconciler.api.statuses import StatusReport
     from reconciler.workspace.changes import Base
+
 
 __all__ = ["NoPipelineError", "Pipelines", "SelectedPipeline", "Workspace", "select_pipelines"]
 
@@ -293,7 +296,7 @@ class Pipelines(Sequence[SelectedPipeline]):
         name = source.platform_name()
         if name == target.platform_name():
             raise ValueError(f"the source and the target of a promotion are both {name}")
-        request = replace(request_of(settings), promote=PromoteRequest(name, final))
+        request = structs.replace(request_of(settings), promote=PromoteRequest(name, final))
         target = replace(target, others=(*target.others, source))
         return plan_pipelines(
             self,
@@ -461,7 +464,9 @@ def select_pipelines(
     if request.everything and (request.names or request.groups):
         raise ValueError("select pipelines by names and groups, or all of them, not both")
     settings = workspace.settings
-    reads = replace(read_options, shared=settings.shared(), state_files=files_of_state(workspace.state))
+    reads = structs.replace(
+        read_options, shared=settings.shared(), state_files=files_of_state(workspace.state)
+    )
     problems: dict[str, UserError] = {}
 
     def environment_name() -> str | None:

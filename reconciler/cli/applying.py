@@ -3,15 +3,17 @@
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from msgspec.structs import replace
 from rich.console import Console
 
+from reconciler.api.approvals import utc_now
 from reconciler.api.errors import StateError, diagnostics_of
 from reconciler.api.requests import ApplyOptions, Consent, PlanRequest
 from reconciler.api.validating import ValidatedPipeline
 from reconciler.cli import execution, options, prompts, stores
-from reconciler.cli.approvals import other_plan, plan_options, unreviewed, utc_now
+from reconciler.cli.approvals import other_plan, plan_options, unreviewed
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.prompts import Question, confirm
 from reconciler.cli.report_files import write_run

@@ -1,12 +1,12 @@
 """`drift --baseline` and `--write-baseline`: which findings are acknowledged."""
 
 import functools
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import click
+from msgspec import Struct
 
 from providers.leftovers import BASELINE
 from reconciler.cli.options import Command
@@ -27,8 +27,7 @@ class _BaselineType(click.ParamType[Path]):
         return path
 
 
-@dataclass(frozen=True, slots=True)
-class BaselineOptions:
+class BaselineOptions(Struct, frozen=True):
     """The options for acknowledgements.
 
     Attributes:

@@ -2,9 +2,10 @@
 
 import sys
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import click
+from msgspec.structs import replace
 from rich.console import Console
 
 from reconciler.api.approvals import COMMAND, utc_now

@@ -7,11 +7,11 @@ import functools
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct, field
 
 from reconciler.cli.options import Command
 from reconciler.cli.options.param_types import STDOUT, ParsedType
@@ -19,6 +19,7 @@ from reconciler.cli.options.param_types import STDOUT, ParsedType
 if TYPE_CHECKING:
     from reconciler.core.diagnostics import Diagnostic
     from reconciler.core.runs import Follow
+
 
 HELP = {
     "json": "Write JSON. The report of an earlier run in this file gives the age of each finding.",
@@ -35,8 +36,7 @@ RUN_HELP = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Outputs:
+class Outputs(Struct, frozen=True):
     """The destination of each requested format.
 
     Attributes:

@@ -5,11 +5,11 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import Struct
 from rich.console import Console
 from rich.text import Text
 
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from reconciler.pipeline.toml.toml_edits import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Default:
+class Default(Struct, frozen=True):
     """The answer for Enter, and the reason for it."""
 
     value: "Value"

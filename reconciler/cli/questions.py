@@ -6,10 +6,11 @@ missing values with the options that set them.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import click
+from msgspec import Struct
+from msgspec.structs import replace
 from rich.console import Console
 
 from providers import enums
@@ -35,8 +36,7 @@ _TABLES = "[model_version] or [[model_versions]] of config.toml"
 ASKED = (_IMAGE, _CPU, _GPU, *_MODEL)
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """One value that config.toml should have.
 
     Attributes:
@@ -58,8 +58,7 @@ class Question:
     place: str = "config.toml"
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(Struct, frozen=True):
     """A config.toml with its open questions.
 
     Attributes:

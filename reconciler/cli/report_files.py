@@ -7,9 +7,9 @@ else. The report modules are imported on use, as most runs only print to the ter
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
+from msgspec.structs import replace
 from rich.console import Console
 
 from providers.regular_files import real_path
@@ -19,7 +19,7 @@ from reconciler.cli.outputs import Outputs
 from reconciler.core.diagnostics import Diagnostic, UserError, error, warning
 from reconciler.core.plan import Plan
 from reconciler.core.runs import RunReport
-from reconciler.drift.findings import Report, with_relative_paths
+from reconciler.drift.findings import Report
 from reconciler.pipeline.image_source import is_in_image
 from reconciler.pipeline.shared import SharedSettings
 from reconciler.system.files import append_output
@@ -55,7 +55,7 @@ def write_report(report: Report, outputs: Outputs, err: Console) -> None:
     Raises:
         UserError: a file could not be written.
     """
-    report = with_relative_paths(report, Path.cwd())
+    report = report.with_relative_paths(Path.cwd())
     if in_workflow():
         _show_in_workflow(report, err)
     if not outputs.places:

@@ -5,7 +5,9 @@ keep it for this stack are refused, with the ways out. Steps that would delete i
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from providers.protocol import Exclusive, KindFacts
 from providers.reasons import Reason, Refusal, WayOut
@@ -17,8 +19,7 @@ from reconciler.core.values import Address
 from state.register import Claim, Register
 
 
-@dataclass(frozen=True, slots=True)
-class OtherClaim:
+class OtherClaim(Struct, frozen=True):
     """A claim of another stack on the resource of a step.
 
     Attributes:

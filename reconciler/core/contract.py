@@ -7,8 +7,9 @@ contract: a job may leave out or override any of them, whatever they are.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from providers.json_value import JSON
 from providers.reasons import Reason
@@ -36,8 +37,7 @@ _BREAKING = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ContractChange:
+class ContractChange(Struct, frozen=True):
     """One change of one input.
 
     Attributes:
@@ -61,8 +61,7 @@ class ContractChange:
         return str(self.reason.details.get("to", self.input))
 
 
-@dataclass(frozen=True, slots=True)
-class NamedContract:
+class NamedContract(Struct, frozen=True):
     """A contract, and where it is from.
 
     Attributes:

@@ -1,10 +1,12 @@
 """Diagnostics: problems and remarks for the user, with their place and a fix. Only views print them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from state.errors import ReconcilerError
 
@@ -18,8 +20,7 @@ class Severity(StrEnum):
 _ORDER = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Diagnostic(Struct, frozen=True):
     """One message for the user.
 
     Attributes:
@@ -38,7 +39,7 @@ class Diagnostic:
     address: str = ""
     file: Path | None = None
     line: int | None = None
-    may_pass: bool = field(default=False, compare=False)
+    may_pass: bool = False
 
     @property
     def place(self) -> str:

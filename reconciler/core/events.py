@@ -1,8 +1,9 @@
 """Events of a run, as data. The engine emits them and views render them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from providers.errors import ProviderError
 from providers.protocol import LiveObject, Progress
@@ -18,8 +19,7 @@ class Status(Enum):
     SKIPPED = "skipped"  # the run was interrupted before the step started
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """The outcome of one step.
 
     Attributes:
@@ -39,19 +39,16 @@ class Outcome:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class StepStarted:
+class StepStarted(Struct, frozen=True):
     step: Step
 
 
-@dataclass(frozen=True, slots=True)
-class StepProgress:
+class StepProgress(Struct, frozen=True):
     address: Address
     progress: Progress
 
 
-@dataclass(frozen=True, slots=True)
-class StepRetried:
+class StepRetried(Struct, frozen=True):
     """A transient problem; the step is retried after `delay` seconds."""
 
     address: Address
@@ -59,35 +56,30 @@ class StepRetried:
     delay: float
 
 
-@dataclass(frozen=True, slots=True)
-class StepFinished:
+class StepFinished(Struct, frozen=True):
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """The present activity of the run, as one line: signing in, reading, …"""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """One line that stays on the screen: waiting for a lock, or taking one over."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class FleetProgress:
+class FleetProgress(Struct, frozen=True):
     """The number of pipelines that are finished, of all pipelines of the command."""
 
     done: int
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineEvent:
+class PipelineEvent(Struct, frozen=True):
     """An event of one of many pipelines, with the folder of that pipeline as it is displayed."""
 
     folder: str

@@ -1,16 +1,16 @@
 """The desired graph: the resources that should exist, and their order. Pure; uses no provider or state."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from providers.json_value import JSON
 from reconciler.core.values import Address
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """The place where the files set a value. Shown beside a change; `adopt` writes the live value there.
 
     Attributes:
@@ -31,8 +31,7 @@ class Origin:
         return bool(self.key) or self.by_class
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(Struct, frozen=True):
     """One resource that should exist.
 
     Attributes:

@@ -5,10 +5,13 @@ Pure. The planner makes plans, apply runs them, views show and save them.
 
 import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from providers.json_value import JSON
 from providers.reasons import Reason, Refusal
@@ -136,8 +139,7 @@ class Basis(Enum):
     STATE_VERSION = "state version"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One action on one resource.
 
     Attributes:
@@ -182,8 +184,7 @@ class Step:
         return tuple(c for c in self.changes if c.cls is ChangeClass.DRIFT and not c.resolution)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True, dict=True):
     """All steps for one stack.
 
     Attributes:
@@ -205,14 +206,14 @@ class Plan:
     steps: tuple[Step, ...]
     diagnostics: tuple[Diagnostic, ...] = ()
     sources: str = ""
-    request: Mapping[str, JSON] = field(default_factory=dict)
+    request: Mapping[str, JSON] = {}
     basis: Basis = Basis.FILES
     contract: tuple[ContractChange, ...] = ()
     promotion: Promotion | None = None
-    _by_address: dict[Address, Step] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_by_address", {step.address: step for step in self.steps})
+    @cached_property
+    def _by_address(self) -> dict[Address, Step]:
+        return {step.address: step for step in self.steps}
 
     def step(self, address: Address) -> Step | None:
         return self._by_address.get(address)

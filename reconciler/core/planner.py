@@ -6,8 +6,10 @@ Every step has a reason, also a noop. Apply only runs the steps; it decides noth
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from types import MappingProxyType
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from providers.json_value import JSON
 from providers.protocol import KindFacts, LiveObject, RequiredAction
@@ -24,8 +26,7 @@ from reconciler.core.values import ABSENT, MISSING, Address
 from state.snapshot import Intent, RecordedResource
 
 
-@dataclass(frozen=True, slots=True)
-class _PlanInputs:
+class _PlanInputs(Struct, frozen=True):
     """The desired, recorded and live worlds of one stack, with kind facts, options and unfinished writes."""
 
     desired: Graph

@@ -1,11 +1,11 @@
 """Promotions: the image that an environment takes over from another one, refusals and ways out. Pure."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class RunningVersion:
+
+class RunningVersion(Struct, frozen=True):
     """What an environment runs, by its last apply.
 
     Attributes:
@@ -28,8 +28,7 @@ class RunningVersion:
     commit: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Promotion:
+class Promotion(Struct, frozen=True):
     """Both environments of a promotion, as they are before it.
 
     Attributes:

@@ -1,7 +1,8 @@
 """The runs in the history of a state, with how they ended. Pure."""
 
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from state.stores.base import HistoryEntry
 
@@ -16,8 +17,7 @@ class RunOutcome(Enum):
     UNKNOWN = "unknown"  # of a version that saved no outcome, or its content is not kept any more
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedRun:
+class RecordedRun(Struct, frozen=True):
     """One run in the history.
 
     Attributes:

@@ -5,7 +5,8 @@ the intent with the live object shows whether the write was carried out.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from providers.json_value import JSON
 from providers.protocol import KindFacts, LiveObject

@@ -1,15 +1,15 @@
 """The answers of the providers, as data for the planner. Pure."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from providers.errors import ProviderError
 from providers.protocol import KindFacts, LiveObject
 from reconciler.core.values import Address
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteState:
+class RemoteState(Struct, frozen=True):
     """The live objects of one stack.
 
     Attributes:
@@ -23,8 +23,7 @@ class RemoteState:
     requested: Collection[Address] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TagInUse:
+class TagInUse(Struct, frozen=True):
     """The tag of an image that the platform's resources have.
 
     Attributes:

@@ -2,11 +2,13 @@
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from providers.reasons import Reason
 from reconciler.core.diagnostics import Diagnostic, Severity
@@ -27,8 +29,11 @@ class RunResult(Enum):
     NOT_STARTED = "not started"  # the run ended before: interrupted, not approved, or too many failures
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineRun:
+FAILURES = frozenset({RunResult.FAILED, RunResult.REFUSED})
+"""The results that count for the limit of failures."""
+
+
+class PipelineRun(Struct, frozen=True):
     """The result of one pipeline.
 
     Attributes:
@@ -118,8 +123,7 @@ class PipelineRun:
         return self.stack.command(verb, *options, *(self.plan.options if self.plan else ()))
 
 
-@dataclass(frozen=True, slots=True)
-class RunReport:
+class RunReport(Struct, frozen=True):
     """The report of a run.
 
     Attributes:
@@ -200,8 +204,7 @@ class RunReport:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class RunStarted:
+class RunStarted(Struct, frozen=True):
     """The plan is approved; the run starts.
 
     Attributes:
@@ -216,26 +219,22 @@ class RunStarted:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class WaveStarted:
+class WaveStarted(Struct, frozen=True):
     """The pipelines of a wave start. Its number counts from 1."""
 
     number: int
     folders: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineStarted:
+class PipelineStarted(Struct, frozen=True):
     folder: str
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineFinished:
+class PipelineFinished(Struct, frozen=True):
     run: PipelineRun
 
 
-@dataclass(frozen=True, slots=True)
-class RunEnded:
+class RunEnded(Struct, frozen=True):
     report: RunReport
 
 

@@ -5,8 +5,9 @@ both are the ones that the user saw and approved.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from providers.json_value import JSON
 from providers.reasons import Reason
@@ -15,8 +16,7 @@ from reconciler.core.plan import Action, Plan, Step
 from reconciler.core.values import ABSENT, MISSING, Address, NoValue
 
 
-@dataclass(frozen=True, slots=True)
-class StaleField:
+class StaleField(Struct, frozen=True):
     """One field that changed after the plan was saved.
 
     Attributes:
@@ -29,8 +29,7 @@ class StaleField:
     current: JSON | NoValue | Reason
 
 
-@dataclass(frozen=True, slots=True)
-class StaleStep:
+class StaleStep(Struct, frozen=True):
     """One resource whose step differs from the saved plan."""
 
     address: Address

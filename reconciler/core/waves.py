@@ -1,14 +1,14 @@
 """Waves of a run over many pipelines, and the number of failures that ends it. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeVar
+
+from msgspec import Struct
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Amount:
+class Amount(Struct, frozen=True):
     """A number of pipelines, written `5` or as a part of all, `10%`."""
 
     value: int
@@ -33,8 +33,7 @@ class Amount:
         return total * self.value / 100 if self.is_percent else self.value
 
 
-@dataclass(frozen=True, slots=True)
-class Waves:
+class Waves(Struct, frozen=True):
     """The sizes of consecutive waves. The last size is repeated until no pipeline is left."""
 
     sizes: tuple[Amount, ...]
@@ -63,8 +62,7 @@ class Waves:
 ONE_WAVE = Waves((Amount(100, is_percent=True),))
 
 
-@dataclass(frozen=True, slots=True)
-class FailureLimit:
+class FailureLimit(Struct, frozen=True):
     """The most failures after which a run goes on: a number for the run, or a part of each wave."""
 
     amount: Amount

@@ -4,13 +4,13 @@ A reconciler.toml belongs to a repository, so its values come with their places,
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.core.platforms import platform_address
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
+class Environment(Struct, frozen=True):
     """A platform, and the name that the user has for it.
 
     Attributes:
@@ -24,16 +24,14 @@ class Environment:
         return self.name
 
 
-@dataclass(frozen=True, slots=True)
-class Sourced:
+class Sourced(Struct, frozen=True):
     """A value and where it comes from: an option, a variable, a file, or a file with the line."""
 
     value: str
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class DeclaredEnvironment:
+class DeclaredEnvironment(Struct, frozen=True):
     """An environment in a reconciler.toml.
 
     Attributes:

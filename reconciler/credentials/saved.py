@@ -7,8 +7,9 @@ files are readable by their owner only.
 import json
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from providers.regular_files import home_folder, read_regular
 from reconciler.core.diagnostics import UserError, error
@@ -22,8 +23,7 @@ _TOKEN_KEY = re.compile(r"PICSELLIA_(?P<organization>.+)_(?P<environment>[^_]+)_
 _HOST_KEY = re.compile(host_variable("([^_]+)"))
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Login:
+class Login(Struct, frozen=True, order=True):
     """An organization in an environment, with a saved token."""
 
     organization: str

@@ -11,9 +11,11 @@ import re
 import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from providers.docker.source.fingerprint import fingerprint
 from providers.json_value import JSON
@@ -54,8 +56,7 @@ _CHANGED_OUTSIDE = frozenset({ChangeClass.DRIFT, ChangeClass.CONFLICT})
 _SETTLED = frozenset({ChangeClass.IN_SYNC, ChangeClass.CONVERGED})
 
 
-@dataclass(frozen=True, slots=True)
-class AdoptedValue:
+class AdoptedValue(Struct, frozen=True):
     """One live value that the files will contain."""
 
     address: Address
@@ -65,8 +66,7 @@ class AdoptedValue:
         return f"{self.address}#{self.change.path}" if self.change.path else str(self.address)
 
 
-@dataclass(frozen=True, slots=True)
-class Adoption:
+class Adoption(Struct, frozen=True):
     """The changes of the files.
 
     Attributes:

@@ -1,12 +1,11 @@
 """The arguments of `adopt`."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from reconciler.core.values import Address
 
 
-@dataclass(frozen=True, slots=True)
-class AdoptTarget:
+class AdoptTarget(Struct, frozen=True):
     """A value to adopt: a field, one key of a field, or all fields of a resource if `path` is ""."""
 
     address: Address

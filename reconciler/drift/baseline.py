@@ -13,7 +13,6 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import date
 from fnmatch import fnmatchcase
 from glob import escape, has_magic
@@ -21,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import tomlkit
+from msgspec import Struct
+from msgspec.structs import replace
 
 from providers.json_value import JSON
 from providers.regular_files import read_regular
@@ -41,8 +42,7 @@ _HEAD = """\
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One `[[acknowledge]]` of the file.
 
     Attributes:

@@ -6,9 +6,11 @@ after an apply.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from providers.reasons import Reason
 from reconciler.core.diagnostics import Diagnostic
@@ -30,16 +32,14 @@ _AT_ONCE = 8 * THREADS
 """Pipelines that are read ahead: the histories of all of them may not fit into memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """The newest report about one stack."""
 
     at: datetime
     report: StackReport
 
 
-@dataclass(frozen=True, slots=True)
-class DriftPoint:
+class DriftPoint(Struct, frozen=True):
     """What was known about drift at one time: of each stack, what the last report until then says.
 
     Attributes:
@@ -52,8 +52,7 @@ class DriftPoint:
     stacks: int
 
 
-@dataclass(frozen=True, slots=True)
-class DriftHistory:
+class DriftHistory(Struct, frozen=True):
     """What several reports say together.
 
     Attributes:
@@ -112,8 +111,7 @@ def _points(counts_at: Mapping[datetime, Mapping[str, Mapping[str, int]]]) -> It
         yield DriftPoint(at, total, len(known))
 
 
-@dataclass(frozen=True, slots=True)
-class Deployment:
+class Deployment(Struct, frozen=True):
     """One pipeline in one environment.
 
     Attributes:
@@ -142,8 +140,7 @@ class Deployment:
         return self.check is not None and _is_after(self.state, self.check)
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineRecord:
+class PipelineRecord(Struct, frozen=True):
     """One pipeline in all of its environments.
 
     Attributes:

@@ -6,10 +6,13 @@ A finding is a change of the plan with the data that a person on call needs. The
 import hashlib
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from providers.json_value import JSON
 from providers.protocol import KindFacts
@@ -57,8 +60,7 @@ class DriftState(StrEnum):
     ORPHANED = "orphaned"
 
 
-@dataclass(frozen=True, slots=True)
-class LastApply:
+class LastApply(Struct, frozen=True):
     """The last run that saved the state; texts that are unknown are "".
 
     Attributes:
@@ -73,8 +75,7 @@ class LastApply:
     version: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class FindingDates:
+class FindingDates(Struct, frozen=True):
     """The first and the last time that a finding was reported, both with their offset from UTC."""
 
     first: datetime
@@ -86,8 +87,7 @@ class FindingDates:
         return cls(min(first, last), last)
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
+class Acknowledgement(Struct, frozen=True):
     """The acknowledgement of a finding.
 
     Attributes:
@@ -101,8 +101,7 @@ class Acknowledgement:
     expires: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(Struct, frozen=True, kw_only=True):
     """One field, or one whole object, that differs from the files.
 
     Attributes:
@@ -154,8 +153,7 @@ class Finding:
         return DONE if self.acknowledged else _CODES[self.change.cls]
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """The same change in one or more stacks, which a list shows as one row."""
 
     findings: tuple[Finding, ...]
@@ -174,8 +172,7 @@ class Cause:
         return f"{address.kind}/{name}#{path}" if path else f"{address.kind}/{name}"
 
 
-@dataclass(frozen=True, slots=True)
-class StackReport:
+class StackReport(Struct, frozen=True):
     """The findings of one stack.
 
     Attributes:
@@ -207,9 +204,22 @@ class StackReport:
             )
         )
 
+    def with_relative_paths(self, folder: Path) -> Self:
+        """As `Report.with_relative_paths`."""
+        return replace(
+            self,
+            findings=tuple(
+                replace(
+                    finding,
+                    change=finding.change._replace(place=_relative_place(finding.change.place, folder)),
+                )
+                for finding in self.findings
+            ),
+            unchecked=tuple(problem.with_relative_paths(folder) for problem in self.unchecked),
+        )
 
-@dataclass(frozen=True, slots=True)
-class UnmanagedObject:
+
+class UnmanagedObject(Struct, frozen=True):
     """An object of the organization that no stack in the state has.
 
     Attributes:
@@ -226,8 +236,7 @@ class UnmanagedObject:
     modified_by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """The findings of all stacks.
 
     Attributes:
@@ -289,6 +298,18 @@ class Report:
         codes = [finding.exit_code for finding in self.findings]
         codes += [DRIFT] if self.unmanaged and self.fails_on_unmanaged else []
         return max([DONE, *codes, *([UNCHECKED] if self.unchecked else [])])
+
+    def with_relative_paths(self, folder: Path) -> Self:
+        """The report with paths below `folder` made relative to it, so the same on every machine."""
+        return replace(
+            self,
+            stacks=tuple(stack.with_relative_paths(folder) for stack in self.stacks),
+            failed={
+                name: tuple(problem.with_relative_paths(folder) for problem in problems)
+                for name, problems in self.failed.items()
+            },
+            remarks=tuple(remark.with_relative_paths(folder) for remark in self.remarks),
+        )
 
 
 def findings(
@@ -386,32 +407,6 @@ def acknowledged(
 ) -> tuple[Finding, ...]:
     """The findings with their acknowledgements, which are given by finding id."""
     return tuple(replace(finding, acknowledged=acknowledgements.get(finding.id)) for finding in found)
-
-
-def with_relative_paths(report: Report, folder: Path) -> Report:
-    """The report with paths below `folder` made relative to it, so that it is the same on every machine."""
-    return replace(
-        report,
-        stacks=tuple(
-            replace(
-                stack,
-                findings=tuple(
-                    replace(
-                        finding,
-                        change=finding.change._replace(place=_relative_place(finding.change.place, folder)),
-                    )
-                    for finding in stack.findings
-                ),
-                unchecked=tuple(problem.with_relative_paths(folder) for problem in stack.unchecked),
-            )
-            for stack in report.stacks
-        ),
-        failed={
-            name: tuple(problem.with_relative_paths(folder) for problem in problems)
-            for name, problems in report.failed.items()
-        },
-        remarks=tuple(remark.with_relative_paths(folder) for remark in report.remarks),
-    )
 
 
 def _relative_place(place: str, folder: Path) -> str:

@@ -5,10 +5,10 @@ Reads only the history of a pipeline whose environments run different versions: 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
 
+from msgspec import Struct
 from semver import Version
 
 from reconciler.core.events import Emit, Note
@@ -23,8 +23,7 @@ THREADS = 16
 """Histories that are read at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """One environment.
 
     Attributes:
@@ -40,8 +39,7 @@ class Column:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(Struct, frozen=True):
     """One pipeline in one environment.
 
     Attributes:
@@ -59,8 +57,7 @@ class Cell:
         return self.row.running_version or self.row.version
 
 
-@dataclass(frozen=True, slots=True)
-class MatrixLine:
+class MatrixLine(Struct, frozen=True):
     """One pipeline.
 
     Attributes:
@@ -72,8 +69,7 @@ class MatrixLine:
     cells: Mapping[str, Cell]
 
 
-@dataclass(frozen=True, slots=True)
-class Matrix:
+class Matrix(Struct, frozen=True):
     columns: tuple[Column, ...]
     lines: tuple[MatrixLine, ...]
 

@@ -8,10 +8,11 @@ state.
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from os.path import lexists
 from pathlib import Path
+
+from msgspec import Struct
 
 from providers.regular_files import real_path
 from reconciler.core.diagnostics import Diagnostic, UserError, error, info
@@ -34,8 +35,7 @@ from state.stores.base import Store
 _NAMED = 5  # orphans in a note
 
 
-@dataclass(frozen=True, slots=True)
-class Orphan:
+class Orphan(Struct, frozen=True):
     """A stack that no folder declares.
 
     Attributes:

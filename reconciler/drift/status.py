@@ -5,10 +5,12 @@ Reads only. A row that cannot be read has the reason, and hides no other row.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from providers.reasons import Reason
 from reconciler.core.diagnostics import Diagnostic, UserError, error
@@ -50,8 +52,7 @@ _READ = (
 _STATE_UNREAD = (DriftState.DAMAGED_STATE, DriftState.NEWER_STATE)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One pipeline in one environment.
 
     Attributes:
@@ -338,8 +339,7 @@ def _once(emit: Emit) -> Emit:
     return emit_once
 
 
-@dataclass(frozen=True, slots=True)
-class _LiveRow:
+class _LiveRow(Struct, frozen=True):
     """The row of a pipeline whose live objects were read.
 
     Attributes:

@@ -6,8 +6,10 @@ Prints nothing and never prompts: the caller passes the function that approves a
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
 from enum import Enum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from providers.docker.source.fingerprint import fingerprint
 from providers.docker.source.key import SourceKey
@@ -64,8 +66,7 @@ class ApplyStatus(Enum):
     UNATTENDED = "unattended"
 
 
-@dataclass(frozen=True, slots=True)
-class ApplyRequest:
+class ApplyRequest(Struct, frozen=True):
     """How to apply one plan.
 
     Attributes:
@@ -83,8 +84,7 @@ class ApplyRequest:
     resumes: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ApplyResult:
+class ApplyResult(Struct, frozen=True):
     """The outcome of an apply.
 
     Attributes:

@@ -4,7 +4,9 @@ The state of the same pipeline in other environments is read only if a tag was m
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from providers.image_names import normal_name
 from providers.protocol import ResourceKind, is_published
@@ -22,8 +24,7 @@ from state.errors import StateError
 from state.snapshot import RecordedResource, Snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class RunningImage:
+class RunningImage(Struct, frozen=True):
     """The image behind a tag that a resource of the platform has.
 
     Attributes:

@@ -9,10 +9,12 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from providers.rate_limit import AT_ONCE
 from providers.waits import Hashing
@@ -34,8 +36,7 @@ SignIn = Callable[[Emit, int], AbstractContextManager[Session]]
 """Opens a session. The number is that of all sessions, which share the allowed requests per second."""
 
 
-@dataclass(frozen=True, slots=True)
-class Task(Generic[A, T]):
+class Task(Struct, Generic[A, T], frozen=True, dict=True):
     """The work for each pipeline. To run in other processes, all of it must support pickling.
 
     Attributes:
@@ -59,8 +60,7 @@ class Task(Generic[A, T]):
     key: str = field(default_factory=lambda: uuid4().hex)
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk(Generic[A]):
+class Chunk(Struct, Generic[A], frozen=True):
     """Some pipelines.
 
     Attributes:
@@ -77,8 +77,7 @@ class Chunk(Generic[A]):
         return Chunk({folder: self.jobs[folder] for folder in folders}, self.attempt + 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcomes(Generic[T]):
+class Outcomes(Struct, Generic[T], frozen=True):
     """The outcomes of a chunk: of all its pipelines, unless signing in failed.
 
     Attributes:

@@ -4,9 +4,11 @@ Connects the register of the session with the rules, which are pure: `core.claim
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from providers.protocol import Exclusive, KindFacts
 from providers.regular_files import real_path

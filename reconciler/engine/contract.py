@@ -3,7 +3,7 @@
 Sends nothing to the platform, and reads the registry only for images.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from providers.docker.labels import CONTRACT, VERSION
 from providers.docker.registry.client import RegistryClient
@@ -27,8 +27,7 @@ from state.stores.base import Store
 _INPUT = "input"
 
 
-@dataclass(frozen=True, slots=True)
-class ContractReport:
+class ContractReport(Struct, frozen=True):
     """The contract of a pipeline, or two of them.
 
     Attributes:

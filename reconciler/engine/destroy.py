@@ -1,8 +1,9 @@
 """`destroy --stack`: deletes the resources of a stack whose folder is gone. Reads its state, no files."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from providers.json_value import JSON
 from providers.protocol import KindFacts, LiveObject, Reference, Report, ResourceKind
@@ -15,13 +16,7 @@ from reconciler.core.recovery import contested, settle, unfinished_replaces
 from reconciler.engine.apply import ApplyRequest, ApplyResult, carry_out_stack
 from reconciler.engine.claims import PlanClaims
 from reconciler.engine.kinds import kinds_of
-from reconciler.engine.plan import (
-    PlanResult,
-    graph_digest,
-    read_errors,
-    read_live,
-    recorded_by_address,
-)
+from reconciler.engine.plan import PlanResult, graph_digest, read_errors, read_live, recorded_by_address
 from reconciler.engine.problems import CannotCheckError
 from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import Session
@@ -81,11 +76,10 @@ def plan_destroy(session: Session, stack: Stack, request: PlanRequest) -> PlanRe
         sources=graph_digest(Graph()),
         request=request.to_document(),
     )
-    return PlanResult(plan, None, Graph(), remote_state, stored, settled, kinds, claims, released=plan)
+    return PlanResult(plan, None, Graph(), remote_state, stored, settled, kinds, claims, plan)
 
 
-@dataclass(frozen=True, slots=True)
-class _KeptKind:
+class _KeptKind(Struct, frozen=True):
     """A kind whose objects stay, such as images in a registry. So nothing has to be read."""
 
     facts: KindFacts

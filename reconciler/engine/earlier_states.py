@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import islice
 
+from msgspec import Struct
+from msgspec.structs import replace
 from semver import Version
 
 from reconciler.core.diff import same
@@ -17,8 +18,7 @@ from state.snapshot import APPLIED, FAILED, INTERRUPTED, Intent, RecordedResourc
 from state.stores.base import HistoryEntry, Store, saves_by_run
 
 
-@dataclass(frozen=True, slots=True)
-class EarlierState:
+class EarlierState(Struct, frozen=True):
     """The last state version of a run that ended.
 
     Attributes:

@@ -10,12 +10,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from functools import partial, reduce
 from graphlib import TopologicalSorter
 from itertools import count
 from queue import SimpleQueue
 from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from providers.errors import ProviderError
 from providers.protocol import ListedKind, LiveObject, ResourceKind, is_a
@@ -34,8 +36,7 @@ _BATCH = 128
 requests; with a larger batch, the first results come later, and a killed run leaves more writes open."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutionResult:
+class ExecutionResult(Struct, frozen=True):
     """The outcome of every step, in the plan's order."""
 
     outcomes: tuple[Outcome, ...]

@@ -9,10 +9,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Generic
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.core.diagnostics import error
 from reconciler.core.events import Emit
@@ -29,8 +31,7 @@ _KILLED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Lane(Generic[A]):
+class Lane(Struct, Generic[A], frozen=True):
     """Pipelines of which only some are in hand at once, whatever the other lanes do.
 
     Attributes:

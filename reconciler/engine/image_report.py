@@ -4,7 +4,8 @@ Reads the registry, and state if there is any. Sends nothing to the platform and
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from providers.docker.builders.select import Builder, Probes, select
 from providers.docker.registry.client import RegistryClient
@@ -36,8 +37,7 @@ from reconciler.pipeline.load import Pipeline
 from state.snapshot import Snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class ImageReport:
+class ImageReport(Struct, frozen=True):
     """A pipeline's image and its source.
 
     Attributes:
@@ -152,8 +152,7 @@ def _published(
     return image, {tag: digest for tag, digest in found.items() if digest}
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedSecrets:
+class PublishedSecrets(Struct, frozen=True):
     """Secrets in a published image, which everyone who can pull it can read.
 
     Attributes:

@@ -6,13 +6,15 @@ no code in it is run. Works without a network except for the registry.
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path, PurePosixPath
 from shutil import copyfile
 from tempfile import TemporaryDirectory
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from providers.docker.builders.append import base_client
 from providers.docker.labels import REVISION, SOURCE_KEY
@@ -71,8 +73,7 @@ _WRONG = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ImageVerification:
+class ImageVerification(Struct, frozen=True):
     """A published image compared with the source in a commit.
 
     Attributes:
@@ -128,8 +129,7 @@ def verify_image(
         raise UserError(error("the commit could not be read", f"{problem}.", file=folder)) from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Verifier:
+class _Verifier(Struct, frozen=True):
     """Verifies one published image. The methods raise ProviderError, GitError and OSError."""
 
     report: ImageReport

@@ -4,10 +4,11 @@ Decides nothing about a pipeline, except that no two may have one stack.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Generic
+
+from msgspec import Struct
 
 from reconciler.core.diagnostics import UserError
 from reconciler.core.events import Emit, Event, FleetProgress, Note, PipelineEvent
@@ -21,8 +22,7 @@ from reconciler.engine.workers import OpenWorkers, local
 from state.errors import StateError
 
 
-@dataclass(frozen=True, slots=True)
-class FleetResult(Generic[T]):
+class FleetResult(Struct, Generic[T], frozen=True):
     """The outcome of each pipeline.
 
     Attributes:

@@ -4,8 +4,9 @@ Opens no connection; the session has them.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cache, partial
+
+from msgspec.structs import replace
 
 from providers.docker.builders.select import Builder, Probes, select
 from providers.docker.image import ImageKind, PromotedImage

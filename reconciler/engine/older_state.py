@@ -7,7 +7,8 @@ name: its image decides.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from providers.image_names import normal_name
 from reconciler.core.plan import Stack
@@ -33,8 +34,7 @@ class StoredNames:
         return self._by_end.get(normal_name(end), ())
 
 
-@dataclass(frozen=True, slots=True)
-class OlderState:
+class OlderState(Struct, frozen=True):
     """Identifies the older state of one stack.
 
     Attributes:

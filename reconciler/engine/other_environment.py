@@ -5,8 +5,10 @@ is the desired one, so every difference from the live objects was made outside.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from itertools import islice
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from providers.docker.verdicts import ImageWay
 from providers.json_value import JSON
@@ -31,8 +33,7 @@ _RUNS_READ = 20
 _LISTED = 4  # differences that a reason lists; the others are counted
 
 
-@dataclass(frozen=True, slots=True)
-class OtherEnvironment:
+class OtherEnvironment(Struct, frozen=True):
     """What a pipeline runs in another environment.
 
     Attributes:

@@ -6,10 +6,11 @@ Connects these parts and decides nothing: the planner compares the values.
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 from uuid import uuid4
 
+from msgspec import Struct
+from msgspec.structs import replace
 from semver import Version
 
 from providers.docker.source.key import Announce, ImageSource, SourceKey
@@ -55,8 +56,7 @@ _TAKING = frozenset({"apply", "deploy"})
 """The commands with `--take` that carry out a plan."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlanResult:
+class PlanResult(Struct, frozen=True):
     """A plan with all data that apply needs.
 
     Attributes:
@@ -85,12 +85,12 @@ class PlanResult:
     settled: Snapshot
     kinds: Mapping[str, ResourceKind]
     claims: PlanClaims
+    released: Plan
     running: tuple[RunningImage, ...] = ()
     also_changes: tuple[str, ...] = ()
     unread: tuple[Diagnostic, ...] = ()
     restores: int = 0
     restored_version: str = ""
-    released: Plan = field(kw_only=True)
 
     @property
     def pipeline(self) -> Pipeline:
@@ -270,10 +270,10 @@ def plan_for(
         settled,
         kinds,
         claims,
+        whole,
         running,
         also_changes,
         unread,
-        released=whole,
     )
 
 

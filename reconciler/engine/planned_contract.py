@@ -4,9 +4,10 @@ The history is read only if a pipeline demands a major version for breaking chan
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
 from itertools import chain
 
+from msgspec import Struct
+from msgspec.structs import replace
 from semver import Version
 
 from providers.json_value import JSON
@@ -29,8 +30,7 @@ from reconciler.pipeline.version import parse
 from state.snapshot import RecordedResource
 
 
-@dataclass(frozen=True, slots=True)
-class _PlannedContract:
+class _PlannedContract(Struct, frozen=True):
     """The contract of a processing that exists, before and after the plan.
 
     Attributes:

@@ -6,9 +6,9 @@ as any other plan.
 
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from uuid import uuid4
 
+from msgspec.structs import replace
 from semver import Version
 
 from providers.docker.source.key import SourceKey

@@ -1,9 +1,10 @@
 """Requests of a command to the engine, as plain values. Imports no engine, so options load fast."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from providers.json_value import JSON
 from reconciler.core.plan_options import PlanOptions
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from reconciler.core.waves import FailureLimit, Waves
 
 
-@dataclass(frozen=True, slots=True)
-class ReadOptions:
+class ReadOptions(Struct, frozen=True):
     """How to read the files of a pipeline.
 
     Attributes:
@@ -39,8 +39,7 @@ class ReadOptions:
     search: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PromoteRequest:
+class PromoteRequest(Struct, frozen=True):
     """The environment whose image a plan takes over.
 
     Attributes:
@@ -57,8 +56,7 @@ class PromoteRequest:
         return ["--from", self.source, *(["--final"] if self.final else [])]
 
 
-@dataclass(frozen=True, slots=True)
-class PlanRequest:
+class PlanRequest(Struct, frozen=True):
     """Options for the plan of every pipeline of the command.
 
     Attributes:
@@ -148,8 +146,7 @@ class PlanRequest:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ApplyOptions:
+class ApplyOptions(Struct, frozen=True):
     """How to apply a plan.
 
     Attributes:
@@ -169,8 +166,7 @@ BUILDS = 2
 """Pipelines that publish an image at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class FleetOptions:
+class FleetOptions(Struct, frozen=True):
     """How to apply many plans.
 
     Attributes:
@@ -190,8 +186,7 @@ class FleetOptions:
     executor: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Consent:
+class Consent(Struct, frozen=True):
     """What the arguments of a command approve in advance.
 
     Attributes:

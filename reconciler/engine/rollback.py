@@ -5,8 +5,9 @@ error before the first write. The files only identify the pipeline; the desired 
 """
 
 import re
-from dataclasses import replace
 from itertools import islice
+
+from msgspec.structs import replace
 
 from providers.docker.verdicts import ImageWay
 from providers.reasons import WayOut
@@ -18,13 +19,7 @@ from reconciler.core.plan_options import PlanOptions
 from reconciler.core.recorded_runs import RecordedRun, RunOutcome
 from reconciler.core.values import Address
 from reconciler.engine.apply import ApplyRequest, ApplyResult, carry_out
-from reconciler.engine.earlier_states import (
-    EarlierState,
-    finished_states,
-    recorded_runs,
-    state_at,
-    that_ran,
-)
+from reconciler.engine.earlier_states import EarlierState, finished_states, recorded_runs, state_at, that_ran
 from reconciler.engine.kinds import digest_of, kinds_of, recorded_image_kind
 from reconciler.engine.missing_state import OTHER_STORE
 from reconciler.engine.plan import PlanResult, plan_for

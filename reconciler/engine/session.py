@@ -6,9 +6,10 @@ Prints nothing and never prompts. Events go to `emit`; errors of the user are ra
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal
+
+from msgspec import Struct, field
 
 from providers.docker.builders.select import Probes
 from providers.docker.registry.connection import ConnectionPool
@@ -47,8 +48,7 @@ def _alone(environment: str) -> "Session":
     raise AssertionError(f"this session cannot sign in to {environment}")
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True):
     """One environment, one store, any number of pipelines."""
 
     target: Target

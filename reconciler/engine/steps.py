@@ -9,9 +9,11 @@ the plan has the actions.
 import threading
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from providers.errors import ExistsError, GoneError, PermanentError, ProviderError
 from providers.json_value import JSON
@@ -30,34 +32,31 @@ from state.state_writer import StateWriter
 if TYPE_CHECKING:
     from tenacity import RetryCallState
 
+
 T = TypeVar("T")
 
 _STILL_THERE = "the deletion was answered with success, but the object is still there"
 
 
-@dataclass(frozen=True, slots=True)
-class Announce:
+class Announce(Struct, frozen=True):
     """Save these intents. The step continues once they are durable."""
 
     intents: tuple[Intent, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Save:
+class Save(Struct, frozen=True):
     """Change the state. The step continues once the change is durable."""
 
     change: Callable[[Snapshot], Snapshot]
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """Make this provider call, whose answer the step gets."""
 
     make: Callable[[], object]
 
 
-@dataclass(frozen=True, slots=True)
-class ReadBack:
+class ReadBack(Struct, frozen=True):
     """Read the object of the step, which gets it, or None. The read begins after this request.
 
     Attributes:

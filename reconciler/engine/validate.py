@@ -1,8 +1,9 @@
 """`validate`: read and check a pipeline's files offline. Also the first step of other commands."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from providers.docker.source.fingerprint import fingerprint
 from providers.docker.source.key import ImageSource, SourceKey, dockerfile, seen
@@ -27,8 +28,7 @@ from reconciler.pipeline.load import Pipeline, load_pipeline, unnamed_image
 from reconciler.pipeline.toml.toml_edits import Edits
 
 
-@dataclass(frozen=True, slots=True)
-class ValidatedPipeline:
+class ValidatedPipeline(Struct, frozen=True):
     """The result of reading a pipeline's files.
 
     Attributes:

@@ -8,15 +8,17 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from queue import LifoQueue
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct
 
 from providers.rate_limit import AT_ONCE
 
 if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
+
 
 R = TypeVar("R")
 
@@ -29,8 +31,7 @@ _CHUNKS_EACH = 4
 """Chunks per process: few, to keep the threads of a chunk busy, but enough to balance uneven chunks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Workers:
+class Workers(Struct, frozen=True):
     """An executor, with the best way to use it.
 
     Attributes:

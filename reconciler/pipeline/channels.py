@@ -6,7 +6,8 @@ tag that never moves, so it shares nothing.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.core.diagnostics import Diagnostic, warning
 from reconciler.pipeline.config import load
@@ -15,8 +16,7 @@ from reconciler.pipeline.load import Pipeline
 WAYS = "Give each environment a channel in reconciler.toml, or share it on purpose: "
 
 
-@dataclass(frozen=True, slots=True)
-class MovingTag:
+class MovingTag(Struct, frozen=True):
     """The tag that one environment registers, and that each deploy moves."""
 
     environment: str

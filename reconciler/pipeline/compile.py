@@ -5,9 +5,10 @@ that the files do not set are not in the graph, and are never written.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import reduce
 from typing import Any
+
+from msgspec.structs import replace
 
 from providers.config_keys import Key
 from providers.json_value import JSON

@@ -5,9 +5,11 @@ writes. A missing key is None (not managed); an empty value is "" (cleared).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from providers.enums import TRAINING
 from providers.regular_files import read_regular
@@ -29,8 +31,7 @@ from reconciler.pipeline.toml.toml_reader import TomlReader
 from reconciler.pipeline.toml.typos import check_spelling
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedConfig:
+class LoadedConfig(Struct, frozen=True):
     """The result of reading a config.toml, with or without errors.
 
     Attributes:
@@ -53,14 +54,14 @@ class LoadedConfig:
     text: str
     config: Config | None
     diagnostics: tuple[Diagnostic, ...]
-    lines: TomlPositions = field(repr=False, default_factory=TomlPositions)
+    lines: TomlPositions = field(default_factory=TomlPositions)
     edits: Edits = field(default_factory=dict)
     on_disk: str = ""
     environment: str | None = None
     overlays: tuple[str, ...] = ()
-    document: Mapping[str, Any] = field(repr=False, default_factory=dict)
-    shared: SharedSettings = field(repr=False, default_factory=SharedSettings)
-    inherited: frozenset[KeyPath] = field(repr=False, default_factory=frozenset)
+    document: Mapping[str, Any] = field(default_factory=dict)
+    shared: SharedSettings = field(default_factory=SharedSettings)
+    inherited: frozenset[KeyPath] = field(default_factory=frozenset)
     names_image: bool = True
 
     def line_of(self, *path: str | int) -> int | None:

@@ -1,8 +1,9 @@
 """Load a pipeline folder as one value, config.toml with the values of its classes; `compile` takes it."""
 
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from msgspec import Struct
+from msgspec.structs import replace
 from semver import Version
 
 from providers.table import FACTS
@@ -17,8 +18,7 @@ from reconciler.pipeline.toml.toml_edits import Edits
 from reconciler.pipeline.version import channel_tag, edits_of
 
 
-@dataclass(frozen=True, slots=True)
-class Pipeline:
+class Pipeline(Struct, frozen=True):
     """A pipeline without errors.
 
     Attributes:
@@ -33,7 +33,7 @@ class Pipeline:
     folder: Path
     name: str
     config: Config
-    loaded: LoadedConfig = field(repr=False)
+    loaded: LoadedConfig
     inputs: Inputs | None
     parameters: Parameters | None
 

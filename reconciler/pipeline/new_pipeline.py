@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from providers.enums import PROCESSING_TYPES, TRAINING
 from providers.leftovers import sweep, temporary_folder
@@ -32,8 +33,7 @@ _FAMILIES: Final = {
 _SUFFIX: Final = ".jinja"
 
 
-@dataclass(frozen=True, slots=True)
-class NewPipeline:
+class NewPipeline(Struct, frozen=True):
     """The values of a new pipeline.
 
     Attributes:

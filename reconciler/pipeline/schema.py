@@ -1,10 +1,10 @@
 """The content of a config.toml as frozen values: `config` creates them, the rest of the code reads them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
 
+from msgspec import Struct, field
 from semver import Version
 
 from providers.enums import TRAINING
@@ -17,16 +17,14 @@ ConfigRole = Literal["deployment", "source"]
 ContractPolicy = Literal["major", "warn", "off"]
 
 
-@dataclass(frozen=True)
-class Metadata:
+class Metadata(Struct, frozen=True):
     name: str
     version: Version
     description: str | None
     type: str
 
 
-@dataclass(frozen=True)
-class Execution:
+class Execution(Struct, frozen=True):
     """Paths are relative to the folder; classes are written `utils/inputs.py:ClassName`."""
 
     pipeline_script: str | None
@@ -35,8 +33,7 @@ class Execution:
     inputs_class: str | None
 
 
-@dataclass(frozen=True)
-class Docker:
+class Docker(Struct, frozen=True):
     """`image_name` is "" if it is not set yet; the command then prompts for it or refuses."""
 
     image_name: str
@@ -45,8 +42,7 @@ class Docker:
     gpu: int | None
 
 
-@dataclass(frozen=True)
-class ModelTarget:
+class ModelTarget(Struct, frozen=True):
     """One model version that gets the training image.
 
     `fields` has for each kind what the row gives of it; an object that exists keeps its other fields. `line`
@@ -60,8 +56,7 @@ class ModelTarget:
     key: tuple[str | int, ...] = ("model_version",)
 
 
-@dataclass(frozen=True)
-class AcceptedSecret:
+class AcceptedSecret(Struct, frozen=True):
     """`[[reconciler.image.accepted_secrets]]`: a file that may be in the image although it holds a secret.
 
     `path` is relative to the build context; `until` is the last day.
@@ -72,8 +67,7 @@ class AcceptedSecret:
     until: date
 
 
-@dataclass(frozen=True)
-class ImageOptions:
+class ImageOptions(Struct, frozen=True):
     """`[reconciler.image]`: build settings, for pipelines that need more than a Dockerfile.
 
     `dockerfile` and `context` are paths relative to the pipeline's folder. `secrets` maps a secret's name to
@@ -102,8 +96,7 @@ class ImageOptions:
     sbom_generator: str | None = None
 
 
-@dataclass(frozen=True)
-class Reconciler:
+class Reconciler(Struct, frozen=True):
     """`[reconciler]`: our own table, which the official tool ignores.
 
     `contract` says what a change of the inputs that may break a job needs: a major version, or a remark.
@@ -117,8 +110,7 @@ class Reconciler:
     image: ImageOptions = field(default_factory=ImageOptions)
 
 
-@dataclass(frozen=True)
-class DeclaredObject:
+class DeclaredObject(Struct, frozen=True):
     """An object with a row of its own below `[reconciler]`; `key` is the path of the row."""
 
     address: Address
@@ -126,8 +118,7 @@ class DeclaredObject:
     key: tuple[str | int, ...]
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(Struct, frozen=True):
     metadata: Metadata
     execution: Execution
     docker: Docker

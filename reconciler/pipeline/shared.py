@@ -1,15 +1,15 @@
 """The settings that all pipelines of a workspace share. Plain values: command options import them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from reconciler.core.platforms import ENVIRONMENTS
 
 
-@dataclass(frozen=True)
-class SharedSettings:
+class SharedSettings(Struct, frozen=True):
     """The part of a reconciler.toml that every pipeline of the workspace gets.
 
     Attributes:
@@ -38,7 +38,7 @@ class SharedSettings:
     promotes_from: Mapping[str, str] = field(default_factory=dict)
     reviews: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    lines: Mapping[tuple[str | int, ...], int] = field(default_factory=dict, repr=False)
+    lines: Mapping[tuple[str | int, ...], int] = field(default_factory=dict)
     root: Path | None = None
     name: str | None = None
 

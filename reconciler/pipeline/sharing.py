@@ -1,8 +1,9 @@
 """The resources that several pipelines declare, and the environments that run the same images."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from graphlib import TopologicalSorter
+
+from msgspec import Struct
 
 from providers.table import EXCLUSIVE, FACTS, ancestors
 from reconciler.core.values import Address
@@ -11,8 +12,7 @@ from reconciler.pipeline.compile import desired_graph
 from reconciler.pipeline.load import Pipeline
 
 
-@dataclass(frozen=True, slots=True)
-class SharedResource:
+class SharedResource(Struct, frozen=True):
     """A resource that several pipelines declare.
 
     Attributes:
@@ -25,8 +25,7 @@ class SharedResource:
     is_exclusive: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
+class Channel(Struct, frozen=True):
     """What an environment runs.
 
     Attributes:

@@ -5,15 +5,15 @@ Unlike `git checkout`, it runs no filter and no hook, and needs no index.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePosixPath
+
+from msgspec import Struct
 
 from reconciler.system.git import CommittedFile, GitError, Repository, lfs_oid
 
 
-@dataclass(frozen=True, slots=True)
-class Checkout:
+class Checkout(Struct, frozen=True):
     """The files that were written.
 
     Attributes:

@@ -12,11 +12,12 @@ import re
 import stat
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
+
+from msgspec import Struct
 
 from providers.regular_files import read_regular, real_path
 
@@ -46,8 +47,7 @@ class GitError(Exception):
     """Git cannot read a repository; the text has the reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(Struct, frozen=True):
     """A commit.
 
     Attributes:
@@ -59,8 +59,7 @@ class Commit:
     time: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class CommittedFile:
+class CommittedFile(Struct, frozen=True):
     """A file in a commit.
 
     Attributes:
@@ -98,8 +97,7 @@ class MissingCommitError(GitError):
         self.commit = commit
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Repository:
+class Repository(Struct, frozen=True, order=True):
     """A repository.
 
     Attributes:

@@ -1,7 +1,8 @@
 """The changes of many pipelines as rows, with equal changes in one row. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from providers.table import FACTS
 from reconciler.core.contract import ContractChange
@@ -19,8 +20,7 @@ MOST_VALUES = 3
 _WITH_FIELDS = frozenset({Action.UPDATE, Action.REPLACE, Action.ADOPT})
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeRow:
+class ChangeRow(Struct, frozen=True):
     """The same change of resources of one kind.
 
     Attributes:
@@ -111,8 +111,7 @@ def _rows_of(what: _What, by_values: dict[_Values, list[tuple[Stack, Address]]])
         yield ChangeRow(action, kind, path, "", "", "", cls, len(others), tuple(resources))
 
 
-@dataclass(frozen=True, slots=True)
-class ContractRow:
+class ContractRow(Struct, frozen=True):
     """The same change of an input of the same name, in some pipelines.
 
     Attributes:

@@ -2,7 +2,9 @@
 
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.core.diagnostics import Diagnostic, in_order
 from reconciler.core.plan import Plan
@@ -24,8 +26,7 @@ _OPTIONS = len(("reconciler", "VERB", "NAME", "--organization", "NAME", "--env",
 """The index of the first option that is special, in a command for one pipeline."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """Why a pipeline is not applied, or a remark about it.
 
     Attributes:
@@ -47,8 +48,7 @@ class Problem:
     ways: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ProblemRow:
+class ProblemRow(Struct, frozen=True):
     """The same problem of some pipelines.
 
     Attributes:
@@ -62,8 +62,7 @@ class ProblemRow:
     places: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Affected:
+class Affected(Struct, frozen=True):
     """A pipeline with a problem.
 
     Attributes:

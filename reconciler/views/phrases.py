@@ -5,10 +5,11 @@ Reasons are values everywhere else. This module turns them into words, once per 
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
 from datetime import datetime
 from enum import Enum, StrEnum
 from typing import Any
+
+from msgspec.structs import replace
 
 from providers.docker.verdicts import ImageRefusal, ImageVerdict, ImageWay
 from providers.json_value import JSON

@@ -1,6 +1,6 @@
 """The rows for the fields of a step, the same in every output."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.plan import Plan, Step
@@ -13,8 +13,7 @@ from reconciler.views.shown_values import old_and_new
 _SILENT = frozenset({ChangeClass.IN_SYNC, ChangeClass.UNVERIFIED, ChangeClass.CONVERGED})
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One field of a step: its shortened values and the reason."""
 
     path: str

@@ -3,7 +3,8 @@
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.core.diagnostics import Diagnostic, error
 from reconciler.core.events import Outcome, Status
@@ -31,8 +32,7 @@ MANY = 50
 """Pipelines in one command line."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunCause:
+class RunCause(Struct, frozen=True):
     """Pipelines that ended in the same way for the same reason.
 
     Attributes:

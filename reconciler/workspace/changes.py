@@ -8,9 +8,12 @@ classes may import, or reconciler.toml. A pipeline that cannot be compared count
 import os
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from providers.docker.source.key import Announce, Announcer, ImageSource, context, seen
 from providers.errors import ProviderError
@@ -46,8 +49,7 @@ _BRANCHES = (
 """Where the default branch may be. The first place with exactly one of its branches counts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
+class Base(Struct, frozen=True):
     """The commit that files are compared with.
 
     Attributes:
@@ -59,8 +61,8 @@ class Base:
     repository: Repository
     commit: str
     label: str
-    entries: dict[str, CommittedFile] = field(repr=False)
-    paths: Sequence[str] = field(repr=False)
+    entries: dict[str, CommittedFile]
+    paths: Sequence[str]
 
     def below(self, folder: Path) -> list[str]:
         """The paths below a folder of the repository, relative to it."""
@@ -354,7 +356,7 @@ def _workspace_change(base: Base, here: Path, workspace: Workspace) -> str | Non
 
 def _settings(shared: SharedSettings) -> str:
     """The settings as text, in which 1 and true differ."""
-    return repr(replace(shared, file=None, root=None, name=None))
+    return repr(replace(shared, file=None, root=None, name=None, lines={}))
 
 
 def _with_links(place: Path) -> Iterator[Path]:

@@ -9,11 +9,12 @@ import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from providers.image_names import normal_name
 from providers.regular_files import read_regular, real_path
@@ -64,8 +65,7 @@ class _File:
         return self.document is None or not _SECTIONS.isdisjoint(self.document)
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineSummary:
+class PipelineSummary(Struct, frozen=True):
     """The values of a config.toml that describe a pipeline; "" and None for missing and invalid ones.
 
     Attributes:

@@ -4,12 +4,12 @@
 matches `team`, `team/app` and `team/app/training`. Case counts.
 """
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Glob:
+
+class Glob(Struct, frozen=True):
     """A glob as a file has it.
 
     Attributes:

@@ -8,8 +8,9 @@ https://docs.gitlab.com/user/project/codeowners/reference/
 """
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from providers.regular_files import read_regular, real_path
 from reconciler.pipeline import FILE_NAME
@@ -22,8 +23,7 @@ _SECTION = re.compile(r"\^?\[[^\]]+\](?:\[\d+\])?(.*)")
 _WORD = re.compile(r"(?:\\.|\S)+")
 
 
-@dataclass(frozen=True, slots=True)
-class Owners:
+class Owners(Struct, frozen=True):
     """The rules of a CODEOWNERS file.
 
     Attributes:

@@ -5,9 +5,11 @@ Every command selects here, so the same arguments select the same pipelines.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from providers.regular_files import real_path
 from reconciler.core.diagnostics import Diagnostic, UserError, error
@@ -32,8 +34,7 @@ _SHOWN = 8
 """Pipelines that an error lists; it has the number of the others."""
 
 
-@dataclass(frozen=True, slots=True)
-class SelectedPipeline:
+class SelectedPipeline(Struct, frozen=True):
     """A pipeline, and why it is selected.
 
     Attributes:

@@ -1,6 +1,6 @@
 """The pipelines that the arguments of a command select, as plain values. Command options import them."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 _WILDCARDS = frozenset("*?[")
 
@@ -10,8 +10,7 @@ def is_glob(name: str) -> bool:
     return not _WILDCARDS.isdisjoint(name)
 
 
-@dataclass(frozen=True, slots=True)
-class SelectionRequest:
+class SelectionRequest(Struct, frozen=True):
     """Names and groups select pipelines, and the other values leave some of them out.
 
     Without names and groups, every pipeline below the current folder is selected.

@@ -3,12 +3,12 @@
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Shard:
+
+class Shard(Struct, frozen=True):
     """One of `of` shards, written `3/16`; `index` counts from 1."""
 
     index: int

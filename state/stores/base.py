@@ -6,11 +6,12 @@ refuses a save that would overwrite another run's work.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 from types import TracebackType
 from typing import Protocol, Self
+
+from msgspec import Struct
 
 from state.document import loads
 from state.errors import CorruptStateError, LineageConflictError, SerialConflictError
@@ -21,8 +22,7 @@ from state.register import Register, from_document
 from state.snapshot import Snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryEntry:
+class HistoryEntry(Struct, frozen=True):
     """One save in the history.
 
     Attributes:

@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
 from typing import Self
 from uuid import uuid4
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from state.document import dumps, from_document, loads, to_document
 from state.errors import (
@@ -59,8 +61,7 @@ _MAX_REFUSALS = 8  # consecutive refused swaps of an unchanged head; more cannot
 _PARALLEL = 16  # requests
 
 
-@dataclass(frozen=True, slots=True)
-class _CachedHead:
+class _CachedHead(Struct, frozen=True):
     """A head as last read or written; without a version if it did not exist."""
 
     head: Head
@@ -68,8 +69,7 @@ class _CachedHead:
     modified: float
 
 
-@dataclass(frozen=True, slots=True)
-class _CachedRegister:
+class _CachedRegister(Struct, frozen=True):
     """A register as last read or written.
 
     Attributes:

@@ -8,10 +8,11 @@ STACK and SCOPE are percent-encoded. Unknown content is refused, never skipped.
 """
 
 import re
-from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, unquote
 from uuid import uuid4
+
+from msgspec import Struct, to_builtins
 
 from state.document import dumps, loads
 from state.errors import CorruptStateError, InvalidNameError, NewerFormatError
@@ -26,8 +27,7 @@ VERSION: Final = 1
 """Version of the layout, that is, of head and history object without the document's own format."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """The one mutable object of a stack.
 
     Attributes:
@@ -48,8 +48,7 @@ class Head:
     write: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryObject:
+class HistoryObject(Struct, frozen=True):
     """One save.
 
     Attributes:
@@ -106,7 +105,7 @@ def serial_of(name: str) -> int:
 
 def to_bytes(body: Head | HistoryObject) -> bytes:
     """Canonical JSON. Heads with different `write` have different bytes."""
-    return dumps({"format": FORMAT, "version": VERSION, **asdict(body)}).encode("ascii")
+    return dumps({"format": FORMAT, "version": VERSION, **to_builtins(body)}).encode("ascii")
 
 
 def head_from_bytes(data: bytes, stack: str) -> Head:
@@ -143,18 +142,18 @@ _Part = TypeVar("_Part", Head, HistoryObject, LockInfo, HistoryEntry)
 
 def _typed(part: _Part) -> _Part:
     """Returns `part` if every field has its type, a number or a string. Raises TypeError otherwise."""
-    for field in fields(part):
-        value = getattr(part, field.name)
-        if field.name in _NUMBERS:
-            is_number = type(value) is int or (field.name == "ttl" and type(value) is float)
+    for name in part.__struct_fields__:
+        value = getattr(part, name)
+        if name in _NUMBERS:
+            is_number = type(value) is int or (name == "ttl" and type(value) is float)
             if not is_number or not 0 <= value < _MAX_NUMBER:
-                raise TypeError(f"{field.name} is {str(value)[:40]!r}")
-        elif field.name not in _NESTED and not isinstance(value, str):
-            raise TypeError(f"{field.name} is not a string")
-        elif field.name == "written_at" and value and not is_time(value):
-            raise TypeError(f"{field.name} is not a time with its offset from UTC")
-        elif field.name in _OBJECTS and value and not _NAME.fullmatch(value):
-            raise TypeError(f"{field.name} is not the name of a history object")
+                raise TypeError(f"{name} is {str(value)[:40]!r}")
+        elif name not in _NESTED and not isinstance(value, str):
+            raise TypeError(f"{name} is not a string")
+        elif name == "written_at" and value and not is_time(value):
+            raise TypeError(f"{name} is not a time with its offset from UTC")
+        elif name in _OBJECTS and value and not _NAME.fullmatch(value):
+            raise TypeError(f"{name} is not the name of a history object")
     return part
 
 
@@ -177,7 +176,8 @@ def _body(data: bytes, what: str, kind: type[Head] | type[HistoryObject]) -> dic
     for name, part in (("holder", LockInfo), ("entry", HistoryEntry)):
         if isinstance(nested := body.get(name), dict):
             refuse_newer_keys(nested, what, part)
-    names = {field.name for field in fields(kind)}
-    if body.keys() != names:
-        raise CorruptStateError(f"{what} is damaged: it has {sorted(body)} instead of {sorted(names)}")
+    if body.keys() != {*kind.__struct_fields__}:
+        raise CorruptStateError(
+            f"{what} is damaged: it has {sorted(body)} instead of {sorted(kind.__struct_fields__)}"
+        )
     return body

@@ -13,15 +13,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from state.errors import StateError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from obstore import ListResult, ObjectMeta, PutMode
     from obstore.store import ObjectStore
+
 
 T = TypeVar("T")
 
@@ -94,8 +96,7 @@ class PreconditionFailedError(StateError):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class StoredObject:
+class StoredObject(Struct, frozen=True):
     """An object at the time of the read.
 
     Attributes:

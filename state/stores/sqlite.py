@@ -17,11 +17,13 @@ import time
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import astuple, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import astuple, replace
 
 from state.document import bodies, dumps, from_document, header, loads, to_json, with_change
 from state.errors import (
@@ -58,6 +60,7 @@ from state.stores.group_commit import GroupCommit
 
 if TYPE_CHECKING:
     from tenacity import Retrying
+
 
 _SCHEMA_VERSION = 6
 _REGISTERS: Final = """
@@ -130,8 +133,7 @@ _CHECK: Final = "check the file, its folder and the free space, or set RECONCILE
 _READ_ATTEMPTS = 20  # for a file that changes during the read
 
 
-@dataclass(frozen=True, slots=True)
-class _LastSave:
+class _LastSave(Struct, frozen=True):
     """The last save of a stack by this store; the next save may store only the changes since.
 
     Attributes:
@@ -149,8 +151,7 @@ _LockRow = tuple[int, str | None, float]
 """Fence, holder as JSON, and expiry of a lock."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Expired:
+class _Expired(Struct, frozen=True):
     """An expired lock whose holder may be live."""
 
     holder: LockInfo

@@ -3,10 +3,10 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from providers.docker.registry.client import RegistryClient
 from providers.docker.source.fingerprint import fingerprint

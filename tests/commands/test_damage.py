@@ -7,11 +7,11 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from providers.sandbox import Sandbox
 from state import document

@@ -4,11 +4,11 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from msgspec.structs import asdict, replace
 
 from providers.sandbox import Sandbox
 from state import document, register

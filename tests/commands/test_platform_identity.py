@@ -4,12 +4,12 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 import pytest
 import requests
+from msgspec.structs import replace
 
 from providers.sandbox import Sandbox
 from reconciler.core.plan import Stack

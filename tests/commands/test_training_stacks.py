@@ -1,10 +1,10 @@
 """State that an earlier version stored under the name of a training is found by its image, and moved once."""
 
 import json
-from dataclasses import replace
 from hashlib import sha256
 
 import pytest
+from msgspec.structs import replace
 
 from providers.sandbox import Sandbox
 from state.stores.opening import open_store

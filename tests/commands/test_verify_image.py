@@ -8,12 +8,12 @@ import random
 import shutil
 import tarfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from msgspec.structs import replace
 
 from providers.docker.labels import SEAL
 from providers.docker.origin import Origin

@@ -4,11 +4,11 @@ import io
 import shutil
 import tarfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import pytest
+from msgspec.structs import replace
 
 from providers.docker.builders.select import BuilderName, select
 from providers.docker.image import ImageKind

@@ -5,13 +5,13 @@ import hashlib
 import io
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from providers.docker.builders import append, layer_packing
 from providers.docker.builders.append import AppendBuilder

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from providers.docker.builders.append import AppendBuilder
 from providers.docker.image import ImageKind
@@ -114,7 +115,7 @@ class Machine:
 def first_recipe(source: ImageSource, **_: object) -> SourceKey:
     """The source key of an earlier version."""
     found = fingerprint(source)
-    return replace(found, key=found.first, first="", first_files={})
+    return structs.replace(found, key=found.first, first="", first_files={})
 
 
 class Watched(AppendBuilder):
@@ -146,7 +147,7 @@ def there(here: Machine) -> Machine:
     """Another machine with the same files."""
     folder = here.source.folder / "there"
     shutil.copytree(here.source.folder, folder)
-    return replace(here, source=replace(here.source, folder=folder), builds=0)
+    return replace(here, source=structs.replace(here.source, folder=folder), builds=0)
 
 
 def tags(machine: Machine) -> dict[str, str | None]:

@@ -1,10 +1,10 @@
 """The assessment of the kind `image`: one row per situation, from data alone."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from providers.docker.image import ImageKind, PromotedImage
 from providers.docker.source.key import ImageSource, SourceKey

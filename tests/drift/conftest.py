@@ -3,12 +3,13 @@
 import json
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests.adapters
+from msgspec.structs import replace
 
 from providers.sandbox import Sandbox
 from reconciler.core.values import Address

@@ -1,13 +1,14 @@
 """Acknowledged findings: counted and reported, and new again after their last day or another change."""
 
+import dataclasses
 import re
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from providers.json_value import JSON
 from providers.picsellia.kinds.processing import RULES
@@ -169,7 +170,7 @@ def test_a_rule_of_an_earlier_version_for_a_training_still_matches(
     stack: str, matches: bool, tmp_path: Path
 ) -> None:
     """Earlier versions named the stack of a training by metadata.name."""
-    training = replace(STACK, pipeline="training", name="team/training-clip")
+    training = dataclasses.replace(STACK, pipeline="training", name="team/training-clip")
     known, _ = said_of(
         tmp_path,
         RULE.replace("[[acknowledge]]", f'[[acknowledge]]\nstack = "{stack}"'),

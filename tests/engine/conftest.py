@@ -2,11 +2,12 @@
 
 import threading
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from providers.picsellia.kinds.input import InputKind
 from providers.picsellia.kinds.model import ModelKind

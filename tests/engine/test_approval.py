@@ -1,8 +1,9 @@
 """The digest of an approval: equal exactly if the same would be done."""
 
-from dataclasses import replace
+import dataclasses
 
 import pytest
+from msgspec.structs import replace
 
 from providers.reasons import Reason, Refusal
 from reconciler.core.approval import SHORT, digest, is_approved
@@ -17,7 +18,7 @@ TAG = Change("docker_tag", ChangeClass.PENDING, "1.0.1", "1.0.0", "1.0.0", WHY, 
 CPU = Change("default_cpu", ChangeClass.IN_SYNC, 4, 4, 4, WHY, write=False)
 STEP = Step(APP, Action.UPDATE, WHY, (TAG, CPU), id="17")
 PLAN = Plan(STACK, "lineage", 7, (STEP,), sources="abc", request={"bump": "patch"})
-OTHER = replace(PLAN, stack=replace(STACK, pipeline="other", name="other"))
+OTHER = replace(PLAN, stack=dataclasses.replace(STACK, pipeline="other", name="other"))
 NOTHING = replace(PLAN, steps=(Step(APP, Action.NOOP, WHY),))
 
 
@@ -30,7 +31,7 @@ def with_change(**fields: object) -> Plan:
     [
         [replace(PLAN, serial=8)],
         [replace(PLAN, lineage="another")],
-        [replace(PLAN, stack=replace(STACK, folder="elsewhere"))],
+        [replace(PLAN, stack=dataclasses.replace(STACK, folder="elsewhere"))],
         [replace(PLAN, steps=(replace(STEP, fingerprint="newer"),))],
         [replace(PLAN, steps=(replace(STEP, changes=(CPU, TAG)),))],
         [replace(PLAN, steps=(replace(STEP, changes=(TAG, CPU._replace(desired=5, live=5))),))],
@@ -48,7 +49,7 @@ def test_what_does_not_change_the_work_does_not_change_the_digest(other: list[Pl
         [],
         [PLAN, OTHER],
         [OTHER],
-        [replace(PLAN, stack=replace(STACK, host="https://elsewhere"))],
+        [replace(PLAN, stack=dataclasses.replace(STACK, host="https://elsewhere"))],
         [replace(PLAN, sources="abd")],
         [replace(PLAN, request={"bump": None})],
         [replace(PLAN, steps=(replace(STEP, action=Action.REPLACE),))],

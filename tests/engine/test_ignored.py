@@ -1,10 +1,10 @@
 """`[reconciler] ignore_changes`: each entry protects exactly the field that it names, or is an error."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from providers.reasons import Reason
 from providers.sandbox import Sandbox

@@ -603,7 +603,12 @@ plans = st.builds(
     ).map(tuple),
     st.lists(
         st.builds(
-            Diagnostic, st.sampled_from(Severity), words, words, words, line=st.none() | st.integers(1)
+            Diagnostic,
+            st.sampled_from(Severity),
+            words,
+            words,
+            some_addresses.map(str) | st.sampled_from(sorted(FACTS)),
+            line=st.none() | st.integers(1),
         ),
         max_size=2,
     ).map(lambda found: tuple(in_order(found))),

@@ -1,10 +1,10 @@
 """Settling open writes of an earlier run by the live objects."""
 
 from collections.abc import Collection
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from providers.errors import ProviderError, TransientError
 from providers.protocol import LiveObject

@@ -7,10 +7,10 @@ import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from msgspec.structs import asdict
 
 from providers.sandbox import Sandbox
 from reconciler.engine import apply, plan

@@ -1,10 +1,11 @@
 """Plans, events and the report of a run over 300 pipelines, seven of which fail in different ways."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from providers.docker.verdicts import ImageRefusal, ImageVerdict, ImageWay
 from providers.errors import ProviderError, RefusedError, TransientError

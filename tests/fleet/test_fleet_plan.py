@@ -2,9 +2,9 @@
 
 import io
 import re
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from providers.reasons import Reason
 from reconciler.core.diagnostics import info

@@ -6,9 +6,9 @@ import re
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console, ConsoleDimensions
 
 from providers.protocol import Progress

@@ -2,9 +2,9 @@
 
 import io
 import re
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.core.diagnostics import error, warning
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED, INTERRUPTED

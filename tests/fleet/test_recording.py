@@ -3,10 +3,10 @@
 import io
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from msgspec.structs import replace
 from rich.console import Console
 
 from reconciler.core.exit_codes import CONFLICT, FAILED

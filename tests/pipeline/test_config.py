@@ -2,7 +2,6 @@
 
 import random
 import re
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -570,7 +569,7 @@ def test_any_text_gives_a_config_or_a_problem_with_its_line(seed: int) -> None:
 )
 def test_what_is_validated_is_what_is_read(table: type[BaseModel], values: type) -> None:
     """A model validates the settings, and plain values hold them: the same fields in the same order."""
-    assert list(table.model_fields) == [field.name for field in fields(values)]
+    assert list(table.model_fields) == [*values.__struct_fields__]
 
 
 def test_settings_have_the_same_defaults_with_and_without_the_table() -> None:

@@ -1,11 +1,11 @@
 """The nine unchanged templates of the official `pxl-pipeline init`, read by our readers."""
 
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.pipeline.classes import runner
 from reconciler.pipeline.classes.declarations import ClassReference, ClassValue

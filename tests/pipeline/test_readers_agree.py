@@ -3,13 +3,13 @@
 import ast
 import tempfile
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from providers import enums
 from reconciler.pipeline.classes import runner
@@ -151,7 +151,7 @@ def assignments(draw: st.DrawFn) -> str:
         return f"self.{name} = {value}"
     keys = draw(st.sampled_from(["['k']", "('k', 'l')", "[]", "keys=['k']"]))
     default = draw(st.sampled_from(["", f", default={value}", f", default={value}", f", default={value}"]))
-    limits = draw(st.sampled_from(["", "", ", range_value=(0, 10)"]))
+    limits = draw(st.sampled_from(["", "", ", range_value=(0, 10)", ", range_value=(3, 1)"]))
     hint = draw(st.sampled_from(["", ": Missing"]))
     return f"self.{name}{hint} = self.extract_parameter({keys}, expected_type={draw(TYPE)}{default}{limits})"
 

@@ -409,7 +409,7 @@ def test_constant_expressions_have_the_value_that_running_them_gives(
     source = source.replace("\n\nclass Params", f"\n{sources.PARAMETERS_HEAD}\n\nclass Params")
     result = read_as_parameters(folder, source)
     assert isinstance(result, ClassValue), result
-    assert result.diagnostics == ()
+    assert all("has the default None" in one.summary for one in result.diagnostics)
     assert result.value == {"x": value}
     # The same without packages that are not installed anywhere.
     where = folder({"parameters.py": source.replace(TOP, top)})

@@ -1,6 +1,6 @@
 """Reports without a server, with names that break outputs which do not escape them."""
 
-from dataclasses import replace
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,7 +28,7 @@ KNOWN = Acknowledgement("ada", "while we move", "2025-04-01")
 def finding(**given: Any) -> Finding:
     """A finding: drift of a processing's cpu, with the given attributes of the finding or its change."""
     pipeline = given.pop("pipeline", "app")
-    stack = replace(STACK, pipeline=pipeline, name=pipeline)
+    stack = dataclasses.replace(STACK, pipeline=pipeline, name=pipeline)
     address = given.pop("address", Address.of("processing", stack.pipeline))
     change = Change(
         path=given.pop("path", "default_cpu"),
@@ -55,7 +55,7 @@ def stack_report(
     *findings: Finding, pipeline: str = "app", unchecked: tuple[Diagnostic, ...] = ()
 ) -> StackReport:
     """A report of an image, a processing and an input, in sync except for the findings."""
-    stack = replace(STACK, pipeline=pipeline, name=pipeline)
+    stack = dataclasses.replace(STACK, pipeline=pipeline, name=pipeline)
     image = Step(Address.of("image", "reg.io", pipeline), Action.NOOP, Reason(ImageVerdict.PUBLISHED))
     processing = Step(Address.of("processing", pipeline), Action.NOOP, IN_SYNC, depends_on=(image.address,))
     below = Step(

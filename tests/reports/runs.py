@@ -1,12 +1,13 @@
 """Reports of runs that write, without a server: one with every result, and generated ones."""
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from providers.docker.verdicts import ImageVerdict
 from providers.errors import RefusedError
@@ -38,7 +39,7 @@ CODES = {
 
 
 def stack(name: str) -> Stack:
-    return replace(STACK, pipeline=name, name=name, folder=f"pipelines/{name}")
+    return dataclasses.replace(STACK, pipeline=name, name=name, folder=f"pipelines/{name}")
 
 
 def change(path: str = "docker_tag", old: Any = "1.0.0", new: Any = "1.0.1", **given: Any) -> Change:

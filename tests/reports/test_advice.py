@@ -3,12 +3,12 @@
 import ast
 import io
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 import providers.errors
 import state.errors

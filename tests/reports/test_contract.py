@@ -3,11 +3,11 @@
 import io
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.core.contract import NamedContract
 from reconciler.core.plan import Plan

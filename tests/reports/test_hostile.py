@@ -4,6 +4,7 @@ The payload replaces every text of a report, a plan, a state and so on, one at a
 as a terminal, a workflow, a browser or a parser reads it.
 """
 
+import dataclasses
 import io
 import json
 import os
@@ -11,7 +12,6 @@ import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
 from html.parser import HTMLParser
@@ -22,6 +22,8 @@ from xml.etree import ElementTree as ET
 
 import click
 import pytest
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 from rich.console import Console
 
 from providers.docker.builders.build_errors import plain_text
@@ -150,11 +152,9 @@ def spoiled(value: Any, payload: str) -> Iterator[Any]:
                 yield replace(value, details={**value.details, name: other})
         if isinstance(value, WayOut):
             yield replace(value, command=payload)
-    elif is_dataclass(value) and not isinstance(value, type):
-        for field in fields(value):
-            if field.init:
-                for other in spoiled(getattr(value, field.name), payload):
-                    yield replace(value, **{field.name: other})
+    elif given := attributes(value):
+        for name, one in given.items():
+            yield from (changed(value, {name: other}) for other in spoiled(one, payload))
     elif isinstance(value, Mapping):
         for key, item in value.items():
             rest = {name: one for name, one in value.items() if name != key}
@@ -174,7 +174,9 @@ def all_spoiled(value: Any, payload: str) -> Any:
     if isinstance(value, Enum | Address):
         return value
     if isinstance(value, Diagnostic):
-        return replace(value, summary=payload, detail=payload, file=Path(payload.replace("\0", "")))
+        return changed(
+            value, {"summary": payload, "detail": payload, "file": Path(payload.replace("\0", ""))}
+        )
     if isinstance(value, str):
         return payload
     if isinstance(value, Path):
@@ -185,9 +187,8 @@ def all_spoiled(value: Any, payload: str) -> Any:
         details = {name: all_spoiled(detail, payload) for name, detail in value.details.items()}
         spoilt = replace(value, details=details)
         return replace(spoilt, command=payload) if isinstance(spoilt, WayOut) else spoilt
-    if is_dataclass(value) and not isinstance(value, type):
-        given = {field.name: getattr(value, field.name) for field in fields(value) if field.init}
-        return replace(value, **{name: all_spoiled(one, payload) for name, one in given.items()})
+    if given := attributes(value):
+        return changed(value, {name: all_spoiled(one, payload) for name, one in given.items()})
     if isinstance(value, Mapping):
         return {all_spoiled(key, payload): all_spoiled(item, payload) for key, item in value.items()}
     if isinstance(value, tuple) and hasattr(value, "_replace"):
@@ -195,6 +196,20 @@ def all_spoiled(value: Any, payload: str) -> Any:
     if isinstance(value, tuple | list):
         return type(value)([all_spoiled(item, payload) for item in value])
     return value
+
+
+def attributes(value: Any) -> dict[str, Any]:
+    """Those of a struct or of an instance of a dataclass, by name; empty for other values."""
+    if isinstance(value, Struct):
+        return asdict(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return {}
+
+
+def changed(value: Any, new: Mapping[str, Any]) -> Any:
+    """A copy of a struct or of an instance of a dataclass with these attributes."""
+    return replace(value, **new) if isinstance(value, Struct) else dataclasses.replace(value, **new)
 
 
 def bad_characters(text: str) -> set[str]:
@@ -791,4 +806,5 @@ def test_documents_and_lines_are_printed_in_one_place_each() -> None:
         for path in (rooms / room).rglob("*.py")
         if printing.search(path.read_text())
     }
-    assert found == {"cli/documents.py", "cli/__init__.py"}  # the latter says "interrupted"
+    # The second says "interrupted", and the third prints help.
+    assert found == {"cli/documents.py", "cli/__init__.py", "cli/mistyped.py"}

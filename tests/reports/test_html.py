@@ -4,11 +4,11 @@ import html
 import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from providers.reasons import Refusal, WayOut
 from reconciler.core.diagnostics import error

@@ -1,7 +1,8 @@
 """Markdown as rendered, and within GitHub's limits."""
 
+import dataclasses
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 import pytest
@@ -122,7 +123,10 @@ def test_a_plan_is_found_by_the_marker_of_its_stack() -> None:
 
 def test_several_plans_share_one_marker_and_fit() -> None:
     step = Step(Address.of("input", "app", "x"), Action.DELETE, unstated("gone"))
-    plans = [Plan(replace(STACK, pipeline=f"app{n}", name=f"app{n}"), "", 0, (step,)) for n in range(2000)]
+    plans = [
+        Plan(dataclasses.replace(STACK, pipeline=f"app{n}", name=f"app{n}"), "", 0, (step,))
+        for n in range(2000)
+    ]
     text = plan_markdown(plans, [])
     assert text.splitlines()[0] == "<!-- reconciler:plan -->"
     assert len(text.encode()) <= COMMENT

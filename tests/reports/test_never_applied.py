@@ -4,9 +4,9 @@ import html
 import io
 import re
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.core.diff import ChangeClass
 from reconciler.core.values import MISSING, Address

@@ -12,8 +12,8 @@ import click
 import pytest
 
 from providers.sandbox import Sandbox
+from reconciler.api.approvals import utc_now
 from reconciler.cli import applying, fleet_applying, prompts
-from reconciler.cli.approvals import utc_now
 from tests.conftest import Cli, copy_example
 
 NAME = '[workspace]\nname = "team/pipelines"\n'

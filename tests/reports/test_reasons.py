@@ -1,11 +1,11 @@
 """Each reason is a code with words for every audience, and no code parses the words."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from msgspec.structs import replace
 
 from providers.reasons import Reason, WayOut
 from reconciler.core.contract import ContractChange

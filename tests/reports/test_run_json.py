@@ -1,12 +1,12 @@
 """The report of a run as JSON: it matches its schema, and says the same after it is read."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from msgspec.structs import replace
 
 from reconciler.core.diagnostics import UserError
 from reconciler.core.runs import RunReport, RunResult

@@ -1,10 +1,10 @@
 """The report of a run as Markdown: one comment, whatever happened to how many pipelines."""
 
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
+from msgspec.structs import replace
 
 from reconciler.core.diagnostics import error
 from reconciler.core.runs import RunReport, RunResult

@@ -1,16 +1,17 @@
 """What a run leaves behind: its files, and in GitHub Actions annotations, a summary and outputs."""
 
+import dataclasses
 import io
 import json
 import stat
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import click
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 
 from reconciler.cli.outputs import Outputs, run_outputs
 from reconciler.cli.report_files import write_run
@@ -161,7 +162,7 @@ def outputs_of(found: RunReport) -> dict[str, str]:
 def test_no_name_or_version_adds_an_output(text: str) -> None:
     run = pipeline("app")
     assert run.stack is not None
-    nasty = replace(run, stack=replace(run.stack, name=text), version=text)
+    nasty = replace(run, stack=dataclasses.replace(run.stack, name=text), version=text)
     found = outputs_of(report(nasty, pipeline("b", RunResult.FAILED)))
     assert found["failed"] == "1"
     assert set(found) == set(outputs_of(report()))

@@ -1,10 +1,10 @@
 """Why pipelines of a run did not succeed, and what to run next."""
 
 import shlex
-from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given
+from msgspec.structs import replace
 
 from reconciler.core.diagnostics import error
 from reconciler.core.runs import RunReport, RunResult

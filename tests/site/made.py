@@ -160,7 +160,7 @@ def organization(
             report = _report(chosen, environment, at, night, nights)
             file = made.reports / f"{at:%Y-%m-%d}-{environment.lower()}.json"
             file.write_text(report_text(report))
-    (made.reports / "images.json").write_text(json.dumps(_images(chosen, now)))
+    (made.reports / "images.json").write_text(json.dumps(images(chosen, now)))
     return made
 
 
@@ -342,7 +342,7 @@ def _findings(stack: Stack, at: datetime, night: int, nights: int) -> Iterator[F
         )
 
 
-def _images(chosen: Sequence[str], now: datetime) -> JSON:
+def images(chosen: Sequence[str], now: datetime) -> JSON:
     """Reports about the images of all pipelines, in up to nine versions."""
     images: list[JSON] = []
     for name in chosen:

@@ -6,14 +6,18 @@ import threading
 import time as real_time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import Struct, structs
+from msgspec.structs import FieldInfo, replace
 
+from state import newer_keys
 from state.errors import CorruptStateError, LostLockError, NewerFormatError, StoreUnavailableError
 from state.register import Register
+from state.stores.base import HistoryEntry
 from state.stores.bucket import BucketStore
+from state.stores.bucket_layout import Head, HistoryObject
 from state.stores.objects import WITNESS, Objects, PreconditionFailedError, StoredObject, Version
 from state.stores.opening import open_store
 from tests.services import free_port
@@ -73,6 +77,24 @@ def test_a_save_is_a_history_object_and_a_head_that_names_it(place: str) -> None
         head = objects.get(f"{FOLDER}/head.json")
         assert head is not None
         assert names[2].removeprefix("history/").encode() in head.body
+
+
+def test_annotations_are_evaluated_once_for_all_objects(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluated = list[type]()
+
+    def fields(kind: type[Struct]) -> tuple[FieldInfo, ...]:
+        evaluated.append(kind)
+        return structs.fields(kind)
+
+    monkeypatch.setattr(newer_keys, "fields", fields)
+    newer_keys._required.cache_clear()
+    with BucketStore(Objects(place)) as store:
+        for number in range(3):
+            save(store, counting(number), expected=number)
+        assert len(store.history(STACK, 10)) == 3
+
+    assert {Head, HistoryObject, HistoryEntry} <= set(evaluated)
+    assert len(evaluated) == len(set(evaluated))
 
 
 def test_a_bucket_that_refuses_every_swap_fails_at_once(place: str) -> None:

@@ -1,9 +1,9 @@
 """Copies state from one store to another, with its history."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from providers.table import EXCLUSIVE
 from state.copying import CopyResult, copy_states

@@ -2,12 +2,12 @@
 
 import json
 import string
-from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from state.document import from_document, loads, to_json
 from state.errors import CorruptStateError, NewerFormatError

@@ -1,12 +1,12 @@
 """Each invariant has a snapshot that breaks it and no other."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from state import invariants
 from state.invariants import verify

@@ -2,9 +2,9 @@
 
 import pickle
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from state.errors import (
     AmbiguousStateError,

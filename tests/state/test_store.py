@@ -1,10 +1,10 @@
 """The contract of all stores. Runs for each store: SQLite and the buckets of `conftest.BUCKETS`."""
 
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from state.errors import (
     InvalidSnapshotError,

@@ -14,9 +14,10 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO, Any
+
+from msgspec import Struct
 
 from providers.docker.builders.builder_requirements import refuse_settings
 from providers.docker.builders.layer_packing import pack
@@ -48,8 +49,7 @@ _DEFAULT_FOLDER = "/experiment"
 _MODES = {"tmp": 0o1777, "var/tmp": 0o1777, "root": 0o700}
 
 
-@dataclass(frozen=True, slots=True)
-class _Family:
+class _Family(Struct, frozen=True):
     """The media types of one image format."""
 
     manifest: str

@@ -11,7 +11,8 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from providers.errors import PermanentError
 
@@ -26,8 +27,7 @@ _WITHOUT_GIT = {"BUILDX_GIT_INFO": "false", "BUILDX_GIT_LABELS": "false"}
 _running: set["subprocess.Popen[bytes]"] = set()
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Struct, frozen=True):
     """Whether a builder is available.
 
     Attributes:
@@ -39,8 +39,7 @@ class Probe:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(Struct, frozen=True):
     """A program's version; `text` is its output without a packager's suffix."""
 
     text: str

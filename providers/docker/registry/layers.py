@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from providers.docker.registry.manifests import PublishedImage
 
@@ -12,8 +13,7 @@ _APPENDED = re.compile(r"# picsellia-reconciler append(?: \d{1,3}/(\d{1,3}))?$")
 _SHELL = re.compile(r"^(?:RUN )?(?:\|\d+ .*?)?/bin/sh -c (#\(nop\) )?\s*", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(Struct, frozen=True):
     """One layer, lowest first.
 
     Attributes:

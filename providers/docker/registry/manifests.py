@@ -6,8 +6,9 @@ schema 2: https://github.com/opencontainers/image-spec · https://distribution.g
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeGuard
+
+from msgspec import Struct
 
 from providers.answers import MalformedAnswerError, json_object
 from providers.docker.registry.reference import is_digest
@@ -26,8 +27,7 @@ _PLATFORM = ("os", "architecture", "variant")
 _ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}
 
 
-@dataclass(frozen=True, slots=True)
-class Blob:
+class Blob(Struct, frozen=True):
     """The descriptor of a layer or configuration; `size` is the stored size in bytes."""
 
     media_type: str
@@ -43,8 +43,7 @@ class Blob:
         return written
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Struct, frozen=True):
     """A manifest or index, byte for byte."""
 
     digest: str
@@ -57,8 +56,7 @@ class Manifest:
         return self.media_type in (DOCKER_INDEX, OCI_INDEX)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublishedImage:
+class PublishedImage(Struct, frozen=True, kw_only=True):
     """An image in a registry.
 
     Attributes:

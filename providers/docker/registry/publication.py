@@ -16,9 +16,10 @@ would have been written before, and step 3 of the last one would have found it.
 """
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
+
+from msgspec import Struct
 
 _WAIT_FACTOR = 3  # times the slowest request: another publisher reads, then writes
 _MAX_WAIT = 10.0  # seconds
@@ -46,15 +47,13 @@ class TagState(NamedTuple):
     claims: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ReadTag:
+class ReadTag(Struct, frozen=True):
     """Read a tag. The result is a `TagState`, or None if the tag does not exist."""
 
     tag: Tag
 
 
-@dataclass(frozen=True, slots=True)
-class PutTag:
+class PutTag(Struct, frozen=True):
     """Point a tag to an image in the registry.
 
     Attributes:
@@ -66,8 +65,7 @@ class PutTag:
     new: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Struct, frozen=True):
     """Wait for as long as another publisher's request may take.
 
     Attributes:

@@ -4,9 +4,10 @@ Pure; does not check whether anything exists.
 """
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from providers.errors import RefusedError
 from providers.image_names import HUB, is_loopback, split_name
@@ -21,8 +22,7 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True)
-class Repository:
+class Repository(Struct, frozen=True):
     """A repository in a registry.
 
     Attributes:

@@ -11,8 +11,9 @@ import io
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from providers.docker.source.archive import archive
 from providers.docker.source.key import ImageSource, context, dockerfile
@@ -20,8 +21,7 @@ from providers.errors import RefusedError
 from providers.protocol import Progress, Report
 
 
-@dataclass(frozen=True, slots=True)
-class StagedContext:
+class StagedContext(Struct, frozen=True):
     """The paths of one build.
 
     Attributes:

@@ -5,7 +5,8 @@ The source of the rules is BuildKit's `frontend/dockerfile/parser`; tests compar
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _DIRECTIVE = re.compile(r"\s*#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*$")
 _KNOWN_DIRECTIVES = ("syntax", "escape")  # an older BuildKit has no `check`, and it ends the directives there
@@ -16,8 +17,7 @@ _HEREDOC = re.compile(r"\d*<<(-?)([^<]+)", re.DOTALL)
 _SPACES = re.compile(r"[\t\v\f\r ]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Instructions:
+class Instructions(Struct, frozen=True):
     """A Dockerfile, split.
 
     Attributes:

@@ -21,8 +21,9 @@ others, and a line in a pull request must not hang its plan. Pure: works on text
 import posixpath
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from itertools import groupby
+
+from msgspec import Struct
 
 from providers.errors import RefusedError
 
@@ -32,8 +33,7 @@ _STAR = "[^/]*"
 _MAX_STARS = 2  # in a regular expression, beside one `**`
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
+class _Rule(Struct, frozen=True):
     negated: bool
     parts: tuple[str, ...]  # `_DEPTH`, `_REST`, `_STAR`, or an expression for one character
     literal: str  # the part before the first wildcard

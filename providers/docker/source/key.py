@@ -9,11 +9,12 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import date
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
+
+from msgspec import Struct, field
 
 from providers.docker.source.ignore import IgnoreRules
 from providers.docker.source.key_parts import masked, short
@@ -34,8 +35,7 @@ LEFT_OUT = (
 `pxl-pipeline deploy` adds, applied at any depth. Nothing is written here."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageSource:
+class ImageSource(Struct, frozen=True, kw_only=True):
     """A folder and the settings to build an image of it.
 
     Not every builder supports all settings. A builder refuses a setting that it does not support.
@@ -89,8 +89,7 @@ class ImageSource:
     expected: "SourceKey | None" = None
 
 
-@dataclass(frozen=True, slots=True)
-class SourceKey:
+class SourceKey(Struct, frozen=True):
     """The identity of a source.
 
     Attributes:
@@ -105,13 +104,13 @@ class SourceKey:
     """
 
     key: str
-    files: Mapping[str, str] = field(compare=False)  # those of one key are the same
+    files: Mapping[str, str]
     arguments: Mapping[str, str]
     bytes: int
     recipe: str = ""
     first: str = ""
-    first_files: Mapping[str, str] = field(default_factory=dict, compare=False)
-    suspects: tuple[str, ...] | None = field(default=None, compare=False)
+    first_files: Mapping[str, str] = field(default_factory=dict)
+    suspects: tuple[str, ...] | None = None
 
     def is_same(self, key: str | None) -> bool:
         """Whether a key of either recipe belongs to this source."""

@@ -6,9 +6,10 @@ A user who can pull an image can read all of its layers, including files that a 
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import chain, islice
+
+from msgspec import Struct
 
 from providers.docker.source.dockerfile_lines import instructions
 from providers.docker.source.key import (
@@ -36,8 +37,7 @@ _PER_FILE = 10  # reported findings per file
 _DECLARED = re.compile(r"""([A-Za-z_][A-Za-z0-9_]*)=("(?:[^"\\]|\\.)*"|'[^']*'|\S*)""")
 
 
-@dataclass(frozen=True, slots=True)
-class Secret:
+class Secret(Struct, frozen=True):
     """A secret in an image or in its source.
 
     Attributes:

@@ -4,16 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from providers import rules
-from providers.collection import (
-    FRAMEWORK,
-    INFERENCE_TYPE,
-    RENAME,
-    TABLE,
-    TEXT,
-    TEXTS,
-    BodyKey,
-    Collection,
-)
+from providers.collection import FRAMEWORK, INFERENCE_TYPE, RENAME, TABLE, TEXT, TEXTS, BodyKey, Collection
 from providers.config_keys import ConfigTable, Holds, Key
 from providers.errors import GoneError, PermanentError, RefusedError
 from providers.json_value import JSON
@@ -24,6 +15,7 @@ from providers.rules import HIDDEN, Effect, FieldRule
 
 if TYPE_CHECKING:
     from providers.picsellia.platform import Platform
+
 
 RULES = {
     "name": rules.NAME,

@@ -1,11 +1,12 @@
 """Runs `reconciler apply`."""
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
+from reconciler.api.commands import Command
 from reconciler.api.requests import (
     ApplyOptions,
     Consent,
@@ -75,7 +76,6 @@ def run(
             read_options,
             again,
         )
-    from reconciler.api.commands import Command
     from reconciler.api.running import Saved
     from reconciler.cli.fleet_applying import FleetCommand, FleetRequest, apply_pipelines
 

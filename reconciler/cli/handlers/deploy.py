@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 from rich.console import Console
 
+from reconciler.api.commands import Command
 from reconciler.api.requests import ApplyOptions, Consent, FleetOptions, PlanRequest, ReadOptions
 from reconciler.api.validating import ValidatedPipeline, validate
 from reconciler.cli import kept_answers, options, prompts
@@ -76,7 +77,6 @@ def run(
         )
     if edits:
         raise click.UsageError("the options for values of config.toml, such as --image, are for one pipeline")
-    from reconciler.api.commands import Command
     from reconciler.cli.fleet_applying import FleetCommand, apply_selected
 
     command = FleetCommand(

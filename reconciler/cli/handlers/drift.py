@@ -1,9 +1,9 @@
 """Runs `reconciler drift`."""
 
 import sys
-from dataclasses import replace
 
 import click
+from msgspec.structs import replace
 
 from reconciler.api.clusters import workers_of
 from reconciler.api.drifting import find_drift

@@ -1,10 +1,10 @@
 """Runs `reconciler list`."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from reconciler.api.requests import ReadOptions
 from reconciler.cli import options

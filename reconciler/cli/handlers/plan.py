@@ -3,13 +3,13 @@
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 import click
+from msgspec.structs import replace
 
 from reconciler.api.approvals import review_of
 from reconciler.api.clusters import workers_of

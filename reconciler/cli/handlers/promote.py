@@ -1,9 +1,9 @@
 """Runs `reconciler promote`."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from reconciler.api.requests import (
     ApplyOptions,

@@ -3,11 +3,11 @@
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 
 import click
+from msgspec.structs import asdict, replace
 from rich.text import Text
 
 from providers.json_value import JSON

@@ -3,11 +3,11 @@
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
 import click
+from msgspec.structs import replace
 
 from reconciler.api.clusters import workers_of
 from reconciler.api.environments import Environment, Target, environments_with_login

@@ -1,10 +1,10 @@
 """The options of a plan."""
 
 import functools
-from dataclasses import replace as replaced
 from typing import Any
 
 import click
+from msgspec.structs import replace as replaced
 
 from reconciler.api.requests import Bump, PlanRequest
 from reconciler.cli.options.command import Command

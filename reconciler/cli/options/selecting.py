@@ -3,11 +3,11 @@
 import functools
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct
 
 from reconciler.api.requests import ReadOptions, SelectionRequest, Shard
 from reconciler.cli.options import completions
@@ -19,6 +19,7 @@ from reconciler.core.diagnostics import UserError
 
 if TYPE_CHECKING:
     from reconciler.api.workspaces import Pipelines
+
 
 SHARD = ParsedType("K/N", Shard.parse)
 
@@ -44,8 +45,7 @@ def is_in_pipeline() -> bool:
     return (Path.cwd() / "config.toml").exists()
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """The pipelines that the arguments select.
 
     Attributes:

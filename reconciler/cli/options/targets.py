@@ -3,12 +3,13 @@
 import functools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.api.requests import ReadOptions
 from reconciler.cli.options import completions
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from reconciler.api.workspaces import Workspace as OpenWorkspace
     from reconciler.credentials.target import Target, TargetSettings
     from reconciler.workspace.schema import Workspace
+
 
 STATE = "RECONCILER_STATE"
 _WORKSPACE = "reconciler.workspace"  # in the meta of click's context
@@ -76,8 +78,7 @@ class EnvironmentType(click.ParamType[str]):
         return completions.environments(ctx, param, incomplete)
 
 
-@dataclass(frozen=True, slots=True)
-class TargetOptions:
+class TargetOptions(Struct, frozen=True):
     """The options that select a target. `target` adds variables and files."""
 
     organization: str | None

@@ -4,9 +4,10 @@ Plain data, and the rules for both. Nothing here reads a file or runs code.
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
+
+from msgspec import Struct
 
 from providers import enums
 from providers.json_value import JSON
@@ -19,8 +20,7 @@ LONGEST_NAME: Final = 1_000  # characters of a parameter's name
 Parameters = dict[str, Any]  # plain JSON values by name, in the order of to_dict
 
 
-@dataclass(frozen=True, slots=True)
-class InputDeclaration:
+class InputDeclaration(Struct, frozen=True):
     """One input of a processing.
 
     Attributes:
@@ -52,8 +52,7 @@ class InputDeclaration:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class ClassReference:
+class ClassReference(Struct, frozen=True):
     """A class in a file of the pipeline: `utils/inputs.py:ProcessingInputs`."""
 
     folder: Path
@@ -66,8 +65,7 @@ class ClassReference:
         return cls(folder, folder / file, name)
 
 
-@dataclass(frozen=True, slots=True)
-class ClassValue(Generic[T]):
+class ClassValue(Struct, Generic[T], frozen=True):
     """The result of one reader.
 
     Attributes:

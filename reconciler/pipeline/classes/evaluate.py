@@ -4,9 +4,10 @@ Runs before anything is built or sent; a class that fails is reported with its o
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import Struct
 
 from providers.regular_files import check_regular
 from reconciler.core.diagnostics import Diagnostic, error, info
@@ -21,8 +22,7 @@ TIMEOUT = 30.0  # seconds
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluatedClasses:
+class EvaluatedClasses(Struct, frozen=True):
     """The values of both classes.
 
     Attributes:

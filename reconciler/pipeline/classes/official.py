@@ -10,9 +10,10 @@ import functools
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from providers import enums
 from providers.regular_files import read_regular
@@ -41,8 +42,7 @@ _KNOWN: Final[Mapping[str, str]] = {
 """SHA-256 of each module's file."""
 
 
-@dataclass(frozen=True, slots=True)
-class OfficialClass:
+class OfficialClass(Struct, frozen=True):
     """An official base class.
 
     Attributes:

@@ -17,9 +17,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from providers.regular_files import read_regular, real_path
 from reconciler.core.diagnostics import Diagnostic, error, info
@@ -55,8 +56,7 @@ _MOST_OUTPUT: Final = 10 << 20  # bytes
 _MOST_ANSWER: Final = 4 << 20  # bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ClassRun:
+class ClassRun(Struct, frozen=True):
     """The result of running the classes in one process.
 
     Attributes:
@@ -193,8 +193,7 @@ def _line_of_class(reference: ClassReference) -> int | None:
     return lines[-1] if lines else None
 
 
-@dataclass(frozen=True, slots=True)
-class _ErrorMessages:
+class _ErrorMessages(Struct, frozen=True):
     folder: Path
     python: Path
     timeout: float
@@ -309,8 +308,7 @@ def _signal_name(number: int) -> str:
 # The process
 
 
-@dataclass(frozen=True, slots=True)
-class _ChildRun:
+class _ChildRun(Struct, frozen=True):
     """The raw result of the child process.
 
     Attributes:

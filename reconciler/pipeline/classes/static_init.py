@@ -3,8 +3,9 @@
 import ast
 import builtins
 import enum
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from reconciler.core.diagnostics import Diagnostic, error
 from reconciler.pipeline.classes.class_child import plain
@@ -220,8 +221,7 @@ def _after_super(init: ast.FunctionDef, argument: str | None) -> list[ast.stmt]:
     return body[1:]
 
 
-@dataclass(frozen=True, slots=True)
-class _Expected:
+class _Expected(Struct, frozen=True):
     """The defaults that `expected_type` accepts.
 
     Attributes:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from msgspec import Struct
+
 from reconciler.pipeline.classes.constants import NotConstant, Scope, member_part, shortened, value_of
 from reconciler.pipeline.classes.declarations import ClassReference
 from reconciler.pipeline.classes.installed import Installed
@@ -14,8 +16,7 @@ from reconciler.pipeline.classes.installed import Installed
 LOCALS: Final = frozenset({"self", "log_data"})  # names with another meaning in `__init__`
 
 
-@dataclass(frozen=True, slots=True)
-class NotStatic:
+class NotStatic(Struct, frozen=True):
     """The class must be run to get its values.
 
     Attributes:
@@ -37,28 +38,24 @@ class NotUnderstood(Exception):  # noqa: N818 - control flow of the static reade
         self.answer = NotStatic(reason, getattr(node, "lineno", 1), is_final)
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
+class Imported(Struct, frozen=True):
     """An object of another package, of which only the name is known: "typing.Optional"."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Opaque:
+class Opaque(Struct, frozen=True):
     """A function of the file, or a logger: it exists, but has no constant value."""
 
 
-@dataclass(frozen=True, slots=True)
-class Official:
+class Official(Struct, frozen=True):
     """An official base class, and the module from which the file imports it."""
 
     name: str
     module: str
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineClass:
+class PipelineClass(Struct, frozen=True):
     """A class of the pipeline's own files.
 
     Attributes:

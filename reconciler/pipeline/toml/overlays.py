@@ -6,8 +6,9 @@ works on the output of `tomllib`, and keeps the position of each value.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_positions import Path
@@ -18,8 +19,7 @@ _PLACE: Final = ("reconciler", "env")
 _TARGETS: Final = frozenset(["model_version", "model_versions"])
 
 
-@dataclass(frozen=True, slots=True)
-class OverlaidDocument:
+class OverlaidDocument(Struct, frozen=True):
     """A document with the overlay of one environment applied.
 
     Attributes:

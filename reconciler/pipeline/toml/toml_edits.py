@@ -11,12 +11,12 @@ import json
 import math
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from enum import Enum
 from typing import Any, Final
 
 import tomlkit
+from msgspec import Struct
 from tomlkit.container import Container
 from tomlkit.exceptions import InvalidStringError
 from tomlkit.items import AoT, Array, InlineTable, Item, Key, Null, SingleKey, String, Table, Whitespace
@@ -39,8 +39,7 @@ Edits = Mapping[Path, Value]
 _RELEASED = frozenset([("metadata", "version"), ("docker", "image_tag")])
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Struct, frozen=True):
     """A header and the keys below it; the first section of a text has no header.
 
     Attributes:
@@ -54,8 +53,8 @@ class Section:
     path: Path
     start: int
     text: str
-    document: Container = field(repr=False)
-    table: Container = field(repr=False)
+    document: Container
+    table: Container
 
 
 def apply_edits(text: str, edits: Edits) -> str:

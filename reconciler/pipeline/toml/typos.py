@@ -5,7 +5,6 @@ more than a warning: the key may belong to another tool.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any, Final
 
 from reconciler.pipeline.schema import Docker, Execution, Metadata
@@ -27,7 +26,7 @@ def check_spelling(reader: TomlReader) -> None:
     for name, model in _TABLES.items():
         table = reader.document.get(name)
         if isinstance(table, dict):
-            check_keys(reader, (name,), table, [field.name for field in fields(model)])
+            check_keys(reader, (name,), table, model.__struct_fields__)
     for name in reader.document:
         if name not in TABLES and (hint := did_you_mean(name, [_OURS])):
             reader.warn(f"{name} is not used", f"The table of this tool is [{_OURS}].{hint}", name)

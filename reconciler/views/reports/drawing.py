@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 PALETTE = {
     # tone: light background, border and text; then the same for dark
@@ -19,8 +20,7 @@ _SHORTEST_ROW = 3
 _RATIO = 3  # of the width of a node to its height
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """One box of a drawing.
 
     Attributes:
@@ -42,8 +42,7 @@ class Node:
         return (self.name, *self.notes)
 
 
-@dataclass(frozen=True, slots=True)
-class Drawing:
+class Drawing(Struct, frozen=True):
     """Nodes, each after those it depends on, and edges from a node to what depends on it, by name."""
 
     title: str

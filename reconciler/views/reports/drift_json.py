@@ -1,10 +1,11 @@
 """A drift report as a versioned JSON document, for scripts and for the next run."""
 
 import json
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import asdict
 
 from providers.json_value import JSON
 from providers.regular_files import read_regular

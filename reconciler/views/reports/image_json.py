@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from providers.docker import labels
 from providers.docker.registry.layers import Layer, layers
@@ -23,8 +24,7 @@ from reconciler.views.verification import sentence, way_out
 FORMAT = "reconciler/image"
 
 
-@dataclass(frozen=True, slots=True)
-class ImageVersion:
+class ImageVersion(Struct, frozen=True):
     """A published image, as a report shows it.
 
     Attributes:

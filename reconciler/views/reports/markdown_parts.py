@@ -6,8 +6,9 @@ servers is escaped, and can neither add markup nor mention a user.
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.views.counting import plural
@@ -24,8 +25,7 @@ MOST_NAMES = 10
 """Pipelines that are named in one row; the others are counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Struct, frozen=True):
     """A part with as many items as fit.
 
     Attributes:

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from providers.json_value import JSON
 from providers.reasons import Reason, Refusal, WayOut
@@ -47,8 +49,7 @@ def plan_text(plan: Plan) -> str:
     return json_text(plan_to_document(plan))
 
 
-@dataclass(frozen=True, slots=True)
-class SavedPlans:
+class SavedPlans(Struct, frozen=True):
     """The plans in a file of `plan --all --out`.
 
     Attributes:
@@ -211,7 +212,7 @@ def plan_from_document(document: Document) -> Plan:
 
 
 _PROMOTION_KEYS = frozenset(["source", "target", "version"])
-_RUNNING_KEYS = frozenset(field.name for field in fields(RunningVersion))
+_RUNNING_KEYS = frozenset(RunningVersion.__struct_fields__)
 _PLANS_KEYS = frozenset(["format", "version", "digest", "workspace", "plans", "errors"])
 _REASON_KEYS = frozenset(["reason", "reason_code", "reason_details"])
 _PLAN_KEYS = frozenset(

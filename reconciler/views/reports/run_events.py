@@ -6,10 +6,11 @@ Each line is written at once. So the lines of a run that was killed are complete
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import asdict, replace
 
 from providers.json_value import JSON
 from providers.regular_files import read_regular

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from html import escape as escape_html
+
+from msgspec import Struct
 
 from reconciler.views.reports.drawing import PALETTE, Drawing, Node
 from reconciler.views.safe import escape_match, one_line
@@ -14,8 +15,7 @@ _BETWEEN_COLUMNS, _BETWEEN_BOXES, _BETWEEN_GROUPS, _HEADING = 56.0, 12.0, 28.0, 
 _HEIGHT, _LINE = 40.0, 15.0  # pixels: a box of up to two lines, and each further line
 
 
-@dataclass(frozen=True, slots=True)
-class _Box:
+class _Box(Struct, frozen=True):
     """A node in its place, in pixels."""
 
     node: Node

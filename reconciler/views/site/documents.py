@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from heapq import heappush, heappushpop
 from typing import Final
 
+from msgspec import Struct
+
 from providers.json_value import JSON
 from providers.rules import Effect
 from reconciler.core.diff import ChangeClass
@@ -127,8 +129,7 @@ def seconds(at: str) -> int:
     return int(datetime.fromisoformat(at).timestamp())
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(Struct, frozen=True):
     """A deployment in the table of the first page.
 
     Attributes:
@@ -340,8 +341,7 @@ def placed_runs(record: PipelineRecord, columns: Sequence[Column]) -> list[Place
     )
 
 
-@dataclass(frozen=True, slots=True)
-class UsedBy:
+class UsedBy(Struct, frozen=True):
     """A resource with the pipelines that have it, and the environments where they do."""
 
     address: str

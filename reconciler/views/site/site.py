@@ -6,13 +6,13 @@ read no other files.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
 from markupsafe import Markup
+from msgspec import Struct
 
 from providers.json_value import JSON
 from reconciler.drift.dashboard import DriftHistory, PipelineRecord
@@ -31,6 +31,7 @@ from state.register import scope_of
 if TYPE_CHECKING:
     from jinja2 import Template
 
+
 NAVIGATION: Final = {
     "index": "Overview",
     "runs": "Runs",
@@ -43,8 +44,7 @@ NAVIGATION: Final = {
 _ASSETS = ("site.css", "site.js", "uplot/uPlot.iife.min.js", "uplot/uPlot.min.css", "uplot/LICENSE")
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(Struct, frozen=True):
     """What a dashboard is made from.
 
     Attributes:

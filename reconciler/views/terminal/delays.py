@@ -1,8 +1,8 @@
 """The texts of waits for servers and of hashing, and how often a log repeats them, for all views."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from msgspec import Struct
 from rich.text import Text
 
 from providers.waits import SILENCE, Backoff, Exchange, Hashing, Repeat, Silence
@@ -12,8 +12,7 @@ from reconciler.views.safe import one_line
 _TOLERANCE = 1.0  # seconds by which an event may be early on a busy machine
 
 
-@dataclass(frozen=True, slots=True)
-class Delay:
+class Delay(Struct, frozen=True):
     """A wait for a server.
 
     Attributes:

@@ -1,8 +1,8 @@
 """State and its history, as lines for people and as documents for scripts."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 
+from msgspec.structs import asdict
 from rich.text import Text
 
 from providers.json_value import JSON
