@@ -21,7 +21,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from functools import cache
 from http.client import HTTPException, HTTPResponse, RemoteDisconnected
 from queue import Empty
 from socket import socket
@@ -45,6 +44,7 @@ from urllib3.exceptions import (
 from urllib3.util.connection import is_connection_dropped
 from urllib3.util.retry import Retry
 
+from providers.made_once import made_once
 from providers.open_connections import Head, request_head, response_head
 from providers.waits import SILENCE, Exchange, Repeat, Silence, SilenceEnd, pending
 
@@ -458,7 +458,7 @@ def _bound_responses(manager: Any) -> None:
     manager.pool_classes_by_scheme = {scheme: _bounded_pool(pool) for scheme, pool in pools.items()}
 
 
-@cache
+@made_once
 def _bounded_pool(pool: Any) -> Any:
     if issubclass(pool, _Pool):
         return pool

@@ -16,6 +16,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from providers import enums
+from providers.made_once import made_once
 from providers.regular_files import read_regular
 from reconciler.pipeline.classes import class_child
 from reconciler.pipeline.classes.installed import Installed, UnknownError
@@ -126,7 +127,7 @@ def official_enum(name: str, installed: Installed) -> type[enum.Enum] | None:
     return _enum(name, tuple(members))
 
 
-@functools.lru_cache(maxsize=64)
+@made_once  # members are compared by the identity of their type
 def _enum(name: str, members: tuple[str, ...]) -> type[enum.Enum]:
     return enum.Enum(name, [(member, member) for member in members])  # type: ignore[return-value]
 
