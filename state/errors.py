@@ -20,11 +20,13 @@
 No message contains the value of a field.
 """
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from state.lock_info import LockInfo
+
 
 VERIFY_COMMAND = "reconciler state verify STACK"
 
@@ -143,7 +145,7 @@ class ExistingStateError(StaleStateError):
     def __init__(self, before: str, after: str) -> None:
         super().__init__(
             f"cannot move {before} to {after}: {after} already has state; nothing was moved",
-            hint=f"to keep both, first run: reconciler state move '{after}' NAME",
+            hint=f"to keep both, first run: reconciler state move {shlex.quote(after)} NAME",
         )
 
 
@@ -164,7 +166,9 @@ class AmbiguousStateError(StateError):
     """
 
     def __init__(self, stack: str, names: Sequence[str]) -> None:
-        commands = "\n".join(f"  reconciler state move '{name}' '{stack}'" for name in names)
+        commands = "\n".join(
+            f"  reconciler state move {shlex.quote(name)} {shlex.quote(stack)}" for name in names
+        )
         super().__init__(
             f"{stack} has state under {len(names)} names of the same platform: {', '.join(names)}",
             hint=f"compare them with reconciler state history NAME, then move the right one:\n{commands}",
@@ -187,7 +191,7 @@ class OthersStateError(AmbiguousStateError):
             f"{stack} has state of an earlier version with nothing that these files declare. It has "
             f"{', '.join(addresses)}",
             hint=f"it may be that of another pipeline. To give it to the stack of that one:\n"
-            f"  reconciler state move '{stack}' '{other}'",
+            f"  reconciler state move {shlex.quote(stack)} {shlex.quote(other)}",
         )
         self.names = (stack,)
 
@@ -209,7 +213,7 @@ class LockedError(StateError):
         super().__init__(
             f"{stack} is locked by {holder}",
             hint="wait for that run to end; the lock of a dead run expires by itself; "
-            f"to remove it now: reconciler state unlock {stack}",
+            f"to remove it now: reconciler state unlock {shlex.quote(stack)}",
         )
         self.holder = holder
 

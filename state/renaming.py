@@ -7,6 +7,7 @@ Sits between the commands and a store. The caller's functions decide which names
 state belongs to the stack. Reading moves nothing; the first lock does.
 """
 
+import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from enum import Enum
@@ -269,4 +270,4 @@ class RenamingStore:
 
 
 def _move(before: str, after: str) -> str:
-    return f"reconciler state move '{before}' '{after}'"
+    return f"reconciler state move {shlex.quote(before)} {shlex.quote(after)}"

@@ -5,6 +5,7 @@ error before the first write. The files only identify the pipeline; the desired 
 """
 
 import re
+import shlex
 from itertools import islice
 
 from msgspec.structs import replace
@@ -124,7 +125,7 @@ def _versions(store: Store, stack: Stack) -> str:
     return "\n".join(
         [
             *(["Name one of these with --to, by its serial or its version:", *rows] if rows else []),
-            f"See all runs: reconciler state history '{stack}'",
+            f"See all runs: reconciler state history {shlex.quote(str(stack))}",
         ]
     )
 

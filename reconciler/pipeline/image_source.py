@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -227,7 +228,8 @@ def _head(pipeline: Pipeline) -> tuple[Repository | None, Commit | None]:
 def _unreadable(pipeline: Pipeline, problem: GitError) -> RefusedError:
     return RefusedError(
         f"the commit of the source cannot be read: {problem}",
-        hint=f"repair the repository; git -C {pipeline.folder} status shows the same problem",
+        hint=f"repair the repository; git -C {shlex.quote(str(pipeline.folder))} status "
+        "shows the same problem",
     )
 
 

@@ -6,6 +6,7 @@ classes may import, or reconciler.toml. A pipeline that cannot be compared count
 """
 
 import os
+import shlex
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -97,8 +98,9 @@ def base_of(reference: str, here: Path) -> Base:
         commit, label = _merge_base(repository) if reference == DEFAULT else _commit(repository, reference)
         entries = repository.entries(commit)
     except MissingCommitError as problem:
-        fetch = f"git -C {problem.repository.top} fetch origin {problem.commit}"
-        raise UserError(error(str(problem), f"Run:  {fetch}")) from None
+        top = str(problem.repository.top)
+        advice = f"Run:  git -C {shlex.quote(top)} fetch origin {shlex.quote(problem.commit)}"
+        raise UserError(error(str(problem), advice)) from None
     except GitError as problem:
         raise UserError(error(str(problem), "--changed reads the trees of a commit from git.")) from None
     except FileNotFoundError:

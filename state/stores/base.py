@@ -4,6 +4,7 @@ Sits between the commands and the stores. A store has no opinion on content: it 
 refuses a save that would overwrite another run's work.
 """
 
+import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
@@ -105,7 +106,7 @@ def damaged_register(scope: str, place: str, detail: str) -> CorruptStateError:
     """The error for a register that cannot be read, with the command that makes it again."""
     return CorruptStateError(
         f"the register of {scope} in {place} is damaged: {detail}",
-        hint=f"make it again from the states: reconciler state claims --rebuild '{scope}'",
+        hint=f"make it again from the states: reconciler state claims --rebuild {shlex.quote(scope)}",
     )
 
 

@@ -93,7 +93,7 @@ def test_state_of_another_platform_with_that_name_is_not_used(
     assert json.loads(cli("image", APP, "--json").out)["serial"] is None
     planned = cli("plan", APP)
     assert planned.code == 0
-    assert "".join(f"reconciler state move '{old}' '{new}'".split()) in "".join(planned.err.split())
+    assert "".join(f"reconciler state move {old} {new}".split()) in "".join(planned.err.split())
     assert cli("apply", APP, "--yes").code == 0
     assert {old, new} <= set(cli("state", "list").out.split())
 

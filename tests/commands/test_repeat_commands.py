@@ -3,12 +3,15 @@
 No login is in use, so a suggestion without its environment fails, or works in another one.
 """
 
+import ast
 import re
 import shlex
 import shutil
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 
 import click
 import pytest
@@ -161,3 +164,81 @@ def has_environment(line: str, *, promotes: bool) -> bool:
         return True  # a saved plan has its environment
     names = re.findall(r"--(?:env|to) (\w+)", line)
     return bool(names) and set(names) <= {"LIVE", *(["TEST"] if promotes else [])}
+
+
+ROOT = Path(__file__).parents[2]
+COMMAND_IN_TEXT = re.compile(
+    rf"\b(reconciler (?:{'|'.join([*COMMANDS, 'VERB'])})\b|git (?:-C|fetch|checkout|stash|submodule|lfs)\b"
+    r"|mkdir -p|chmod [a-z+]+|docker login|export )[^\n`]*\Z"
+)
+SAFE = {"shlex.quote", "shlex.join"}
+"""What makes a word, or several, of a value."""
+WORDS = {
+    "commit": "a digest of a commit",
+    "depth": "an option of git",
+    "login.environment": "a word, as reconciler.toml allows no other",
+    "variable": "the name of a variable",
+}
+
+
+def unquoted(tree: ast.AST) -> Iterator[str]:
+    """The values that stand as they are in the command of a text."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.JoinedStr):
+            continue
+        before = ""
+        for part in node.values:
+            if isinstance(part, ast.Constant):
+                before += str(part.value)
+                continue
+            assert isinstance(part, ast.FormattedValue)
+            value = ast.unparse(part.value)
+            if COMMAND_IN_TEXT.search(before) and value.partition("(")[0] not in SAFE and value not in WORDS:
+                yield f"{before}{{{value}}}"
+            before += "{}"
+
+
+def test_every_value_in_the_command_of_a_text_is_quoted() -> None:
+    """A folder may have a space in its name and a branch brackets, and the command goes into a shell."""
+    wrong = [
+        f"{file.relative_to(ROOT)}: {text}"
+        for package in ("reconciler", "providers", "state")
+        for file in sorted((ROOT / package).rglob("*.py"))
+        for text in unquoted(ast.parse(file.read_text()))
+    ]
+    assert wrong == []
+
+
+def test_a_command_for_a_place_with_a_space_can_be_copied(
+    cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spaced = copy_example(NAME, cli.folder, sandbox.registry).rename(cli.folder / "a folder")
+    for arguments in (
+        ("init", "-q"),
+        ("add", "."),
+        ("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm1"),
+        ("remote", "add", "origin", "https://git.example.com/a.git"),
+    ):
+        subprocess.run(["git", *arguments], cwd=cli.folder, check=True)
+    (cli.folder / "of mine").mkdir()
+    made = cli("init", "of mine/next_one", "--type", "PRE_ANNOTATION", "--image", "localhost:8000/next")
+    no_commit = cli("plan", "--changed=origin/add(x)")
+    (spaced / "config.toml").write_text("no = [")
+    unreadable = cli("list")
+    nowhere = cli("init", "no folder/one", "--type", "PRE_ANNOTATION", "--image", "localhost:8000/next")
+
+    copied = {
+        words for ended in (made, no_commit, unreadable, nowhere) for words in commands(ended.out + ended.err)
+    }
+    assert copied >= {
+        ("reconciler", "validate", "of mine/next_one"),
+        ("reconciler", "deploy", "of mine/next_one"),
+        ("reconciler", "validate", str(cli.folder / "a folder")),
+        ("git", "fetch", "origin", "add(x):refs/remotes/origin/add(x)"),
+        ("mkdir", "-p", "no folder"),
+    }
+
+
+def commands(output: str) -> list[tuple[str, ...]]:
+    found = re.findall(r"(?m)(?:^|  )((?:reconciler|git|mkdir) .*)$", output)
+    return [tuple(shlex.split(line)) for line in found]

@@ -94,7 +94,7 @@ def test_a_renamed_image_is_said_with_the_command_that_settles_it(
 
     planned = cli("plan", "clip/training")
     assert planned.code == 0
-    assert one_line(f"reconciler state move '{old}' '{new}'") in one_line(planned.err)
+    assert one_line(f"reconciler state move {old} {new}") in one_line(planned.err)
     assert "not used" in one_line_of(planned.err)
 
     assert cli("state", "move", old, new).code == 0
@@ -192,7 +192,7 @@ def test_a_stack_does_not_get_the_older_state_of_a_training_by_its_name(
     for command in (("plan",), ("apply", "--yes", "--prune"), ("drift",), ("destroy", "--yes", "--prune")):
         ended = cli(command[0], folder.name, *command[1:])
         assert ended.code in (1, 13), command
-        assert one_line(f"reconciler state move '{old}' '{right}'") in one_line(ended.err), command
+        assert one_line(f"reconciler state move {old} {right}") in one_line(ended.err), command
         assert "model-version/dino/v1" in one_line(ended.err)
     assert cli("status", "--all").code in (0, 13)
     assert sandbox.writes() == []

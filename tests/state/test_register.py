@@ -330,7 +330,7 @@ def test_a_damaged_register_is_an_error_that_has_the_command_and_the_command_rep
     for change_register in (lambda it: it, lambda it: it.without_stack(A)):
         with pytest.raises(CorruptStateError, match=f"the register of {SCOPE} in .* is damaged") as caught:
             Registers(make_store(), KINDS).update(SCOPE, change_register)
-        assert f"reconciler state claims --rebuild '{SCOPE}'" in caught.value.hint
+        assert f"reconciler state claims --rebuild {SCOPE}" in caught.value.hint
     Registers(make_store(), KINDS).rebuild(SCOPE)
     assert Registers(make_store(), KINDS).read(SCOPE).claims == {"processing/x": Claim(A, "1", AT)}
 

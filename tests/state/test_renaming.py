@@ -112,7 +112,7 @@ def test_unproven_state_is_reported_and_not_used(store: Store) -> None:
     with found.lock(STACK, run("eve"), timeout=0) as lock:
         assert found.load(STACK) is None
         save(found, counting(7), expected=0, lock=lock)
-    assert f"reconciler state move '{OLD}' '{STACK}'" in told[0]
+    assert f"reconciler state move {OLD} {STACK}" in told[0]
     assert (count(store.load(OLD)), count(store.load(STACK))) == (1, 7)
 
 
@@ -124,7 +124,7 @@ def test_two_candidates_are_reported_and_not_used(store: Store) -> None:
         with pytest.raises(AmbiguousStateError) as caught:
             use()
         assert OLD in caught.value.message
-        assert f"reconciler state move '{OTHER}' '{STACK}'" in caught.value.hint
+        assert f"reconciler state move {OTHER} {STACK}" in caught.value.hint
     store.move(OTHER, STACK)
     assert count(renaming(store, []).load(STACK)) == 2
 
@@ -164,7 +164,7 @@ def test_state_that_is_only_similar_is_said_and_not_used(store: Store) -> None:
     told: list[str] = []
     found = renaming(store, told, relate=lambda stack, state: Relation.SIMILAR)
     assert found.load(STACK) is None
-    assert f"reconciler state move '{OLD}' '{STACK}'" in told[0]
+    assert f"reconciler state move {OLD} {STACK}" in told[0]
     store.move(OLD, STACK)
     assert count(renaming(store, []).load(STACK)) == 1
 
@@ -331,7 +331,7 @@ def test_of_two_former_names_none_is_used(store: Store) -> None:
         assert found.load(STACK) is None
     assert list(store.stacks()) == sorted([OLD, OTHER])
     assert len(told) == 1
-    assert f"reconciler state move '{OLD}' '{STACK}' or reconciler state move '{OTHER}'" in told[0]
+    assert f"reconciler state move {OLD} {STACK} or reconciler state move {OTHER}" in told[0]
 
 
 # Addresses of an earlier version

@@ -76,12 +76,12 @@ $ cd lab
 
 $ reconciler destroy --stack second --yes
 | error: sandbox@sandbox/second is a stack of example.com/team/shop, and this workspace is example.com/team/lab
-|   Run the command there. To run it here, use the full name: --stack 'sandbox@sandbox/second'
+|   Run the command there. To run it here, use the full name: --stack sandbox@sandbox/second
 [12]
 
 $ reconciler state forget --stack second --yes
 | error: sandbox@sandbox/second is a stack of example.com/team/shop, and this workspace is example.com/team/lab
-|   Run the command there. To run it here, use the full name: --stack 'sandbox@sandbox/second'
+|   Run the command there. To run it here, use the full name: --stack sandbox@sandbox/second
 [12]
 
 # The full name of the stack shows that it is meant.

@@ -4,6 +4,7 @@ Pure; does not check whether anything exists.
 """
 
 import re
+import shlex
 from functools import cache
 from urllib.parse import urlsplit
 
@@ -51,7 +52,7 @@ class Repository(Struct, frozen=True):
     @property
     def login(self) -> str:
         """The command that stores credentials for this registry."""
-        return "docker login" if self.registry == HUB else f"docker login {self.registry}"
+        return "docker login" if self.registry == HUB else f"docker login {shlex.quote(self.registry)}"
 
     @property
     def with_project(self) -> str:

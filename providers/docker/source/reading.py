@@ -1,6 +1,7 @@
 """Reads the files of a build context, in pieces, with errors that name the file."""
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def link_target(root: str, path: str) -> str:
 def unreadable(path: str, error: OSError) -> RefusedError:
     """The error for a file or folder that cannot be read."""
     if isinstance(error, PermissionError):
-        hint = f"chmod u+r {path}, or add it to .dockerignore"
+        hint = f"chmod u+r {shlex.quote(str(path))}, or add it to .dockerignore"
     elif isinstance(error, FileNotFoundError):
         hint = "it disappeared during the run: is another process changing the folder?"
     else:

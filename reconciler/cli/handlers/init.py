@@ -1,5 +1,6 @@
 """Runs `reconciler init`."""
 
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -82,11 +83,11 @@ def run(
     ]:
         also = f"{plural(len(others), 'other pipeline')} called {folder.name}"
         places = ", ".join(map(display_path, others))
-        detail = f"In {places}. Commands need the path of the folder: reconciler plan {shown}"
+        detail = f"In {places}. Commands need the path of the folder: reconciler plan {shlex.quote(shown)}"
         print_diagnostics([warning(f"the workspace has {also}", detail)], err)
     out.print("Check it, and deploy it:")
-    out.print(f"  reconciler validate {shown}")
-    out.print(f"  reconciler deploy {shown}")
+    out.print(f"  reconciler validate {shlex.quote(shown)}")
+    out.print(f"  reconciler deploy {shlex.quote(shown)}")
     return DONE
 
 
@@ -127,4 +128,5 @@ def _refuse(folder: Path) -> None:
         detail = "init never writes into an existing folder. Choose another name, or move that folder away."
         raise UserError(error(f"{folder} exists already", detail))
     if not folder.parent.is_dir():
-        raise UserError(error(f"there is no folder {folder.parent}", f"Create it:  mkdir -p {folder.parent}"))
+        detail = f"Create it:  mkdir -p {shlex.quote(str(folder.parent))}"
+        raise UserError(error(f"there is no folder {folder.parent}", detail))

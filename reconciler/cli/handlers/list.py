@@ -1,5 +1,6 @@
 """Runs `reconciler list`."""
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def run(
     rows = [(summarize(one.folder, environment), one.why) for one in pipelines]
     for summary, _ in rows:
         if not summary.is_readable:
-            advice = f"Its values are unknown. Run:  reconciler validate {summary.folder}"
+            advice = f"Its values are unknown. Run:  reconciler validate {shlex.quote(str(summary.folder))}"
             problem = warning("config.toml cannot be read", advice, file=summary.folder / "config.toml")
             print_diagnostics([problem], err)
     if as_matrix:

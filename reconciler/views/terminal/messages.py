@@ -1,6 +1,7 @@
 """Prints diagnostics, the results of an apply, the facts of a pipeline and the addresses of a sandbox."""
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -169,4 +170,4 @@ def print_sandbox(address: "Address", settings: "Settings", out: Console) -> Non
                 out.print("")
     out.print(Text("To use it from another terminal:", "dim"))
     for variable, value in variables.items():
-        out.print(f"  export {variable}={value}")
+        out.print(f"  export {variable}={shlex.quote(value)}")
