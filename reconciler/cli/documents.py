@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from reconciler.cli.options.param_types import STDOUT
-from reconciler.core.diagnostics import UserError, error
-from reconciler.system.files import write_output
+from reconciler.core.diagnostics import Diagnostic, UserError, error
+from reconciler.system.files import why_not_written, write_output
 from reconciler.views.safe import in_workflow, safe_for_workflows
 from reconciler.views.terminal.live_views import before_output
 
@@ -47,7 +47,14 @@ def write_document(place: Path, text: str, format_: str = "json") -> None:
     try:
         write_to(place, text, format_)
     except OSError as problem:
-        raise UserError(error("the output cannot be written", f"{problem.strerror}.", file=place)) from None
+        raise UserError(not_written("the output", place, why_not_written(place, problem))) from None
+
+
+def not_written(what: str, place: Path | None, detail: str) -> Diagnostic:
+    """The error for an output that cannot be written to a file, or to stdout."""
+    if place in (None, STDOUT):
+        return error(f"{what} cannot be written to stdout", detail)
+    return error(f"{what} cannot be written", detail, file=place)
 
 
 def write_to(place: Path, text: str, format_: str) -> None:

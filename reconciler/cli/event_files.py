@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from reconciler.cli.documents import print_line
+from reconciler.cli.documents import not_written, print_line
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.core.runs import Follow, RunEvent
-from reconciler.system.files import LineFile
+from reconciler.system.files import LineFile, why_not_written
 from reconciler.views.reports.run_events import EventWriter
 
 
@@ -29,7 +29,7 @@ def event_lines(place: Path | None, failures: list[Diagnostic]) -> Iterator[Foll
     try:
         file = LineFile(place)
     except OSError as problem:
-        detail = f"{problem.strerror}. Nothing was changed."
+        detail = f"{why_not_written(place, problem)} Nothing was changed."
         raise UserError(error("the events output cannot be written", detail, file=place)) from None
     try:
         writer = EventWriter(lambda line: file.write(line.encode("utf-8", "backslashreplace")), Path.cwd())
@@ -55,6 +55,6 @@ def _until_it_fails(writer: EventWriter, place: Path | None, failures: list[Diag
         except OSError as problem:
             write = None
             detail = f"{problem.strerror}. The events after that are missing; the run went on."
-            failures.append(error("the events output cannot be written", detail, file=place))
+            failures.append(not_written("the events output", place, detail))
 
     return follow

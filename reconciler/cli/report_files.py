@@ -13,16 +13,16 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from providers.regular_files import real_path
-from reconciler.cli.documents import write_to
+from reconciler.cli.documents import not_written, write_to
 from reconciler.cli.options.param_types import STDOUT
 from reconciler.cli.outputs import Outputs
-from reconciler.core.diagnostics import Diagnostic, UserError, error, warning
+from reconciler.core.diagnostics import Diagnostic, UserError, warning
 from reconciler.core.plan import Plan
 from reconciler.core.runs import RunReport
 from reconciler.drift.findings import Report
 from reconciler.pipeline.image_source import is_in_image
 from reconciler.pipeline.shared import SharedSettings
-from reconciler.system.files import append_output
+from reconciler.system.files import append_output, why_not_written
 from reconciler.views.safe import in_workflow
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
@@ -146,8 +146,8 @@ def _write_all(outputs: Outputs, texts: Mapping[str, Callable[[], str]]) -> None
         try:
             write_to(place, texts[format_](), format_)
         except OSError as problem:
-            detail = f"{problem.strerror}. The results are above, and in the other outputs."
-            failed.append(error(f"the {format_} output cannot be written", detail, file=place))
+            detail = f"{why_not_written(place, problem)} The results are above, and in the other outputs."
+            failed.append(not_written(f"the {format_} output", place, detail))
     if failed:
         raise UserError(*failed)
 

@@ -50,7 +50,7 @@ from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_edits import REMOVED, Value
 from reconciler.pipeline.toml.toml_positions import BOM
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath
-from reconciler.system.files import locked, replace_file
+from reconciler.system.files import locked, replace_file, why_not_written
 
 _CHANGED_OUTSIDE = frozenset({ChangeClass.DRIFT, ChangeClass.CONFLICT})
 _SETTLED = frozenset({ChangeClass.IN_SYNC, ChangeClass.CONVERGED})
@@ -125,7 +125,7 @@ def write(adopted: Adoption) -> None:
         try:
             replace_file(path, adopted.config.text.encode())
         except OSError as problem:
-            detail = f"{problem.strerror}. Nothing was written."
+            detail = f"{why_not_written(path, problem)} Nothing was written."
             raise UserError(error("config.toml could not be written", detail, file=path)) from None
 
 

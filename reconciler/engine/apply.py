@@ -37,7 +37,7 @@ from reconciler.pipeline.config import is_unchanged
 from reconciler.pipeline.image_source import git_revision, image_source
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.toml.toml_edits import apply_edits
-from reconciler.system.files import locked, replace_file
+from reconciler.system.files import locked, replace_file, why_not_written
 from state.lock import Lock, is_gone
 from state.lock_info import LockInfo
 from state.snapshot import APPLIED, FAILED, INTERRUPTED, Snapshot
@@ -355,7 +355,7 @@ def _check_config_is_writable(pipeline: Pipeline) -> None:
     """Check before the first write, as config.toml is written last."""
     path = pipeline.loaded.path
     if not (os.access(path, os.W_OK) and os.access(real_path(path).parent, os.W_OK)):
-        detail = "The new version must be written there. Nothing was changed."
+        detail = f"The new version must be written there. Nothing was changed. {why_not_written(path)}"
         raise UserError(error("config.toml cannot be written", detail, file=path))
 
 

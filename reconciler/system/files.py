@@ -108,6 +108,37 @@ def _is_mine(folder: Path) -> bool:
     return stat.S_ISDIR(status.st_mode) and (not hasattr(os, "geteuid") or status.st_uid == os.geteuid())
 
 
+def why_not_written(path: Path, problem: OSError | None = None) -> str:
+    """Why this file cannot be written, and what to do about it, in sentences.
+
+    Args:
+        path: a file, or a new folder.
+        problem: the failure; None if only the permissions were checked.
+    """
+    folder = real_path(path).parent
+    if problem is not None:
+        number, reason = problem.errno, f"{problem.strerror or problem}."
+    else:
+        number = errno.EROFS if _is_read_only(folder) else errno.EACCES
+        reason = f"{os.strerror(number)}."
+    shown = "this folder" if folder == Path.cwd() else display_path(folder)
+    if number == errno.EROFS:
+        return f"{reason} Run the command in a copy of {shown} on a disk that can be written."
+    if number in (errno.EACCES, errno.EPERM):
+        return f"{reason} Give this user the right to write in {shown}, or run the command in a copy of it."
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return f"{reason} Free some space."
+    return reason
+
+
+def _is_read_only(folder: Path) -> bool:
+    """Whether the file system of this folder is mounted so."""
+    try:
+        return hasattr(os, "statvfs") and bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
+
+
 def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None:
     """Replace the file's content atomically: readers see the old content or the new one, never a mix.
 

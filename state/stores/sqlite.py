@@ -129,6 +129,10 @@ _READ_ONLY: Final = (
     "plan and drift only read it; to apply, make file and folder writable, or continue with a copy: "
     "reconciler state copy FROM TO, then set RECONCILER_STATE to it"
 )
+_UNREADABLE: Final = (
+    "nothing can be read from it, nor copied; make it readable for this user, as its owner or an "
+    "administrator can, or set RECONCILER_STATE to another file"
+)
 _CHECK: Final = "check the file, its folder and the free space, or set RECONCILER_STATE to another file"
 _READ_ATTEMPTS = 20  # for a file that changes during the read
 
@@ -706,8 +710,19 @@ class SqliteStore:
                 raise CorruptStateError(message, hint=_RESTORE) from error
             denied = isinstance(error, OSError) and error.errno in _DENIED
             hint = _READ_ONLY if denied or _code(error) in _UNWRITABLE else _CHECK
+            if hint == _READ_ONLY and _is_unreadable(self.path):
+                hint = _UNREADABLE
             message = f"the state file {self.path} cannot be {use}: {error}"
             raise StoreUnavailableError(message, hint=hint) from error
+
+
+def _is_unreadable(path: Path) -> bool:
+    """Whether this user may not even read the file. Does not open it: closing it would release its locks."""
+    try:
+        path.stat()
+    except OSError as problem:
+        return isinstance(problem, PermissionError)  # of a folder above
+    return not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _code(problem: BaseException) -> int | None:

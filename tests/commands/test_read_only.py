@@ -1,15 +1,20 @@
 """With read-only state, reads work and writes are refused at the start."""
 
+import errno
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from providers.sandbox import Sandbox
-from reconciler.system.files import locked
+from reconciler.system.files import locked, why_not_written
+from state.errors import StoreUnavailableError
+from state.stores.sqlite import SqliteStore
 from tests.commands.untouched import snapshot
 from tests.conftest import Cli, copy_example, stack_of
 from tests.readonly import read_only
@@ -83,6 +88,25 @@ def test_reads_work_and_writes_are_refused(state: Path, cli: Cli, sandbox: Sandb
     check_reads_and_refuses(cli, sandbox, state, tmp_path)
 
 
+def test_state_that_another_user_keeps_private_is_not_said_to_be_readable(state: Path) -> None:
+    url = str(state)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # another user comes this far, and not into the folders of pytest
+        private = Path(folder) / "state.db"
+        shutil.copyfile(url, private)
+        user = os.geteuid()
+        private.chmod(0o600 if user == 0 else 0)
+        try:
+            if user == 0:
+                os.seteuid(65534)
+            with pytest.raises(StoreUnavailableError) as refused:
+                SqliteStore(private).load(stack_of(APP))
+        finally:
+            os.seteuid(user)
+    assert "make it readable" in refused.value.hint
+    assert "plan and drift" not in refused.value.hint
+
+
 @pytest.mark.parametrize("shared", [True, False], ids=["with its index", "without its index"])
 def test_the_last_save_of_a_killed_run_is_read(
     state: Path, cli: Cli, sandbox: Sandbox, tmp_path: Path, shared: bool
@@ -145,3 +169,67 @@ def test_no_folder_for_locks_at_all(
     assert "XDG_RUNTIME_DIR" in ended.err
     assert "a bug" not in ended.err
     assert snapshot(cli.folder) == snapshot(before)
+
+
+WRITTEN = {
+    ("bump", "patch", APP): f"{APP}/config.toml",
+    ("apply", APP, "--yes", "--bump", "patch"): f"{APP}/config.toml",
+    ("apply", "--all", "--yes", "--bump", "patch"): f"{APP}/config.toml",
+    ("deploy", APP, "--yes", "--organization", "sandbox", "--bump", "patch"): f"{APP}/config.toml",
+    ("rollback", APP, "--yes", "--write"): f"{APP}/config.toml",
+    ("adopt", APP, "--yes"): f"{APP}/config.toml",
+    ("drift", APP, "--write-baseline", "--reason", "a test"): "drift-baseline.toml",
+    ("init", "another", "--type", "PRE_ANNOTATION", "--image", "localhost:8000/another"): "another",
+    ("schema", "--link"): "schema",
+    ("plan", APP, "--out", "plan.json"): "plan.json",
+    ("plan", APP, "--markdown", "plan.md"): "plan.md",
+    ("drift", APP, "--html", "drift.html"): "drift.html",
+    ("apply", APP, "--yes", "--events", "events.ndjson"): "events.ndjson",
+    ("image", APP, "-o", "json=image.json"): "image.json",
+    ("list", "-o", "json=list.json"): "list.json",
+    ("graph", APP, "-o", "dot=graph.dot"): "graph.dot",
+    ("dashboard", "--out", "pages"): "pages",
+}
+
+
+@pytest.mark.parametrize("command", WRITTEN, ids=" ".join)
+def test_a_file_that_cannot_be_written_is_named_with_a_way_out(
+    state: Path, cli: Cli, sandbox: Sandbox, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkout that is mounted read-only, as in a container of CI."""
+    with (cli.folder / APP / "pipeline.py").open("a") as file:
+        file.write("# the third version\n")
+    sandbox.platform.edit_processing(APP, default_cpu=7)
+    sandbox.clear_requests()
+    before = snapshot(cli.folder)
+    with read_only(cli.folder):
+        monkeypatch.chdir(cli.folder)  # into the mount
+        ended = cli(*command)
+        monkeypatch.chdir("/")
+    assert ended.code not in (0, 2), ended.out + ended.err
+    assert "operating system reports" not in ended.err
+    assert "a bug in" not in ended.err
+    assert WRITTEN[command] in ended.err
+    assert re.search("Read-only file system|Permission denied", ended.err), ended.err
+    assert "in a copy of" in ended.err
+    assert snapshot(cli.folder) == before
+
+
+@pytest.mark.parametrize(
+    ("number", "way_out"),
+    [
+        (errno.EROFS, "Run the command in a copy of here on a disk that can be written."),
+        (errno.EACCES, "Give this user the right to write in here"),
+        (errno.EPERM, "Give this user the right to write in here"),
+        (errno.ENOSPC, "Free some space"),
+        (errno.EIO, ""),
+    ],
+)
+def test_the_way_out_depends_on_the_failure(
+    number: int, way_out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    problem = OSError(number, os.strerror(number))
+    text = why_not_written(Path("here/config.toml"), problem)
+    assert text.startswith(f"{os.strerror(number)}.")
+    assert way_out in text

@@ -18,7 +18,7 @@ from reconciler.drift.dashboard import drift_history, pipeline_records
 from reconciler.drift.findings import Report
 from reconciler.drift.matrix import Column, in_promotion_order
 from reconciler.drift.orphans import find_orphans, is_top
-from reconciler.system.files import display_path
+from reconciler.system.files import display_path, why_not_written
 from reconciler.views.counting import plural
 from reconciler.views.reports.drift_json import read_report
 from reconciler.views.reports.image_json import ImageVersion, read_images
@@ -61,10 +61,9 @@ def run(out: Path, reports: Sequence[Path], most_runs: int) -> int:
         try:
             count = _write(out, site.files(), earlier)
         except OSError as problem:
-            detail = (
-                f"{problem.strerror}: {problem.filename}. Run the same command again when that is solved."
-            )
-            raise UserError(error("the dashboard cannot be written", detail, file=out)) from None
+            place = Path(problem.filename or out)
+            detail = f"{why_not_written(place, problem)} Run the same command again when that is solved."
+            raise UserError(error("the dashboard cannot be written", detail, file=place)) from None
     console(sys.stdout).print(
         f"{plural(count, 'file')} in {display_path(out)}, open {display_path(out / 'index.html')}"
     )

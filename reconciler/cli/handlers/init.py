@@ -21,7 +21,7 @@ from reconciler.pipeline.new_pipeline import TYPES, NewPipeline, create, files_o
 from reconciler.pipeline.toml.toml_edits import Value, apply_edits
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath
 from reconciler.schemas.editors import linked
-from reconciler.system.files import display_path
+from reconciler.system.files import display_path, why_not_written
 from reconciler.views.counting import plural
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics, print_pairs
@@ -65,7 +65,7 @@ def run(
         raise
     except OSError as problem:
         raise UserError(
-            error(f"{folder} cannot be made", f"{problem.strerror}. Nothing was written.")
+            error(f"{folder} cannot be made", f"{why_not_written(folder, problem)} Nothing was written.")
         ) from None
     kept_answers.forget(folder / FILE_NAME)
     shown = display_path(folder)

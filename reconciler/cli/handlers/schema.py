@@ -13,7 +13,7 @@ from reconciler.core.exit_codes import DONE
 from reconciler.pipeline import FILE_NAME
 from reconciler.schemas import NAMES, schema_text
 from reconciler.schemas.editors import link_file, save_schema
-from reconciler.system.files import display_path
+from reconciler.system.files import display_path, why_not_written
 from reconciler.views.terminal.console import console
 from reconciler.workspace.discovery import find_all
 
@@ -48,7 +48,11 @@ def _link() -> None:
             saved = save_schema(workspace.root, name)
         except OSError as problem:
             raise UserError(
-                error("the schema cannot be saved", f"{problem.strerror}.", file=workspace.root)
+                error(
+                    "the schema cannot be saved",
+                    why_not_written(workspace.root / ".schemas", problem),
+                    file=workspace.root,
+                )
             ) from None
         if saved is not None:
             out.print(f"saved {display_path(saved)}")
@@ -56,5 +60,6 @@ def _link() -> None:
         try:
             changed = link_file(file, workspace.root, name)
         except OSError as problem:
-            raise UserError(error("the file cannot be written", f"{problem.strerror}.", file=file)) from None
+            detail = why_not_written(file, problem)
+            raise UserError(error("the file cannot be written", detail, file=file)) from None
         out.print(f"{'changed' if changed else 'unchanged'} {display_path(file)}")
