@@ -8,6 +8,8 @@ import os
 from providers.errors import PermanentError
 
 VARIABLE = "RECONCILER_TIMEOUT"
+LONGEST = 1_000_000
+"""Maximum number of seconds. The operating system cannot wait for ten thousand times as long."""
 
 
 def answer_timeout(default: float) -> float:
@@ -23,8 +25,9 @@ def answer_timeout(default: float) -> float:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
-    if not 0.0 < seconds < float("inf"):
+    if not 0.0 < seconds <= LONGEST:
         raise PermanentError(
-            f"{VARIABLE} is {text!r}, not a number of seconds above 0", hint=f"unset or correct {VARIABLE}"
+            f"{VARIABLE} is {text!r}, not a number of seconds above 0 and up to {LONGEST:,}",
+            hint=f"unset or correct {VARIABLE}",
         )
     return seconds

@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 
 import click
 import pytest
@@ -31,6 +32,34 @@ TYPED = {
 def test_every_command_has_them(name: str, command: click.Command) -> None:
     if not isinstance(command, click.Group) or name == "reconciler":
         assert {option for param in command.params for option in param.opts} >= COMMON
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e300", "1e10", "1e-300", "1e-5", "0", "0.5", "20"])
+@pytest.mark.parametrize(
+    ("name", "param"),
+    [
+        (name, param)
+        for name, command in commands()
+        for param in command.params
+        if isinstance(param.type, click.FloatRange)
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.name,
+)
+def test_every_number_can_be_waited_for(name: str, param: click.Parameter, text: str) -> None:
+    try:
+        number: float = param.type.convert(text, param, None)
+    except click.BadParameter:
+        assert text not in ("0.5", "20")
+    else:
+        assert 0 <= (1 / number if param.name == "rps" else number) <= threading.TIMEOUT_MAX
+
+
+@pytest.mark.parametrize("number", ["nan", "1e-300"])
+def test_a_limit_without_meaning_is_wrong_usage(number: str, cli: Cli) -> None:
+    ended = cli("drift", "--all", "--rps", number)
+
+    assert ended.code == 2
+    assert "Invalid value for '--rps'" in ended.err
 
 
 @pytest.fixture

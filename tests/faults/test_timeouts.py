@@ -18,7 +18,7 @@ def test_it_replaces_every_patience(home: object, monkeypatch: pytest.MonkeyPatc
     assert answer_timeout(60.0) == answer_timeout(300.0) == 2.5
 
 
-@pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf"])
+@pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf", "1e7", "1e10", "1e300", "9" * 400])
 def test_what_is_no_number_of_seconds_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECONCILER_TIMEOUT", text)
     with pytest.raises(PermanentError, match="RECONCILER_TIMEOUT"):

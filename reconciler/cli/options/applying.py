@@ -10,7 +10,7 @@ import click
 
 from reconciler.api.requests import BUILDS, JOBS, ApplyOptions, Consent, FleetOptions
 from reconciler.cli.options.command import Command
-from reconciler.cli.options.param_types import ClusterType, ParsedType
+from reconciler.cli.options.param_types import LONGEST, ClusterType, NumberType, ParsedType
 from reconciler.cli.options.targets import workspace
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def fleet(command: Command) -> Command:
 
     @click.option(
         "--rps",
-        type=click.FloatRange(0, min_open=True),
+        type=NumberType(min=0.001),
         metavar="N",
         help="Maximum number of requests per second.",
     )
@@ -186,7 +186,7 @@ def side_by_side(command: Command) -> Command:
 
 lock_timeout = click.option(
     "--lock-timeout",
-    type=click.FloatRange(0),
+    type=NumberType(0, LONGEST),
     default=0.0,
     metavar="SECONDS",
     show_default=True,

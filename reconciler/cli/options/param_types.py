@@ -1,5 +1,6 @@
 """Types of parameters: what a value on the command line stands for."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +35,20 @@ class ParsedType(click.ParamType[T]):
             return self._parse(value)
         except ValueError as problem:
             self.fail(str(problem), param, ctx)
+
+
+class NumberType(click.FloatRange):
+    """A number in a range. Unlike in click's own type, `nan` is in no range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
+
+
+LONGEST = 1_000_000
+"""Maximum number of seconds in an option. The operating system cannot wait for ten thousand times as long."""
 
 
 class AddressType(ParsedType[Address]):

@@ -9,6 +9,7 @@ import click
 
 from reconciler.api.requests import ReadOptions
 from reconciler.cli.options.command import Command
+from reconciler.cli.options.param_types import LONGEST, NumberType
 from reconciler.cli.options.targets import state_url, workspace
 
 
@@ -27,7 +28,7 @@ def classes(command: Command) -> Command:
     )
     @click.option(
         "--class-timeout",
-        type=click.FloatRange(0, min_open=True),
+        type=NumberType(0, LONGEST, min_open=True),
         default=30.0,
         show_default=True,
         metavar="SECONDS",
