@@ -1,5 +1,6 @@
 """The index of a context: it saves reading, never changes a key, and is never trusted for publishing."""
 
+import mmap
 import os
 import shutil
 import signal
@@ -115,6 +116,39 @@ def test_a_file_that_was_just_written_is_read_again(folder: Path, opened: list[s
     opened.clear()
     assert fingerprint(source, cached=True) == check_after
     assert opened == []
+
+
+def test_the_second_write_through_a_mapping_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a program that changes weights in place: the second write changes no time at first."""
+    monkeypatch.setattr(context_hashing, "MARGIN", source_index.MARGIN)
+    file = folder / "weights.bin"
+    file.write_bytes(bytes(4096))
+    source = source_of(folder)
+    with file.open("r+b") as opened, mmap.mmap(opened.fileno(), 0) as weights:
+        weights[0] = 1
+        written = file.stat().st_mtime_ns
+        time.sleep(source_index.RESOLUTION / 1e9 + TICK)
+        first = check(source)
+        weights[1] = 1
+        assert file.stat().st_mtime_ns == written, "this file system changes the time of a file at each write"
+        assert check(source).key != first.key
+
+
+@pytest.mark.parametrize(("age", "reads"), [(30, ["pipeline.py"]), (50, [])])
+def test_a_file_is_old_40_s_after_its_last_write(
+    age: int, reads: list[str], folder: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context_hashing, "MARGIN", source_index.MARGIN)
+    monkeypatch.setattr(context_hashing, "RESOLUTION", int(TICK * 1e9 * 0.6))
+    for path in folder.rglob("*"):
+        os.utime(path, (1, 1))
+    os.utime(folder / "pipeline.py", (time.time() - age,) * 2)
+    source = source_of(folder)
+    time.sleep(TICK)
+    check(source)
+    opened.clear()
+    fingerprint(source, cached=True)
+    assert opened == reads
 
 
 def test_a_small_context_has_no_index(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,7 @@ from providers.docker.source.source_index import (
     MEMBER,
     MIN_BYTES,
     MIN_FILES,
+    RESOLUTION,
     SEARCHED_FOLDER,
     SPECIAL,
     FolderRecord,
@@ -296,7 +297,7 @@ class ContextHashing:
                 names,
                 as_bytes,
                 packed_status(chain.from_iterable(members)),
-                max((max(status[4:]) for status in members), default=0),
+                max((_changed_at(*status[4:]) for status in members), default=0),
                 self._taken,
                 self._reading.size - before - unrecorded,
                 (),
@@ -340,7 +341,7 @@ class ContextHashing:
             except OSError as error:
                 raise unreadable(path, error) from error
             status = status_of(found)
-            if packed_status(status) == recorded and max(status[4:]) < taken - MARGIN:
+            if packed_status(status) == recorded and _changed_at(*status[4:]) < taken - MARGIN:
                 self._reading(path, 0 if stat.S_ISLNK(found.st_mode) else found.st_size)
                 if is_suspect:
                     self._suspects.append(path)
@@ -388,3 +389,12 @@ class ContextHashing:
             self.first_files[shown_path(path)] = folder_digest(mode)[:8].hex()
             one = b""
         self.runs.append((path, one))
+
+
+def _changed_at(written: int, changed: int) -> int:
+    """When a file was changed, to compare with `MARGIN`; all in nanoseconds since 1970.
+
+    Writes through a mapping set the time of the last write. The time of the last change is later for files
+    that a program copied or unpacked with their times, and needs the resolution of the clock only.
+    """
+    return max(written, changed - max(0, MARGIN - RESOLUTION))

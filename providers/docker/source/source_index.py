@@ -1,8 +1,9 @@
 """Remembers the digests of large build contexts, as git's index does: unchanged files are not read again.
 
 One file for each context, in the user's cache folder. A file counts as unchanged if its type, mode, inode,
-device, size and times are as recorded, and both times are older than the moment when it was read. A file that
-was written about then may be written again within the same tick of the clock, and is read again.
+device, size and times are as recorded, and it was changed long enough before it was read. A file that was
+changed about then may change again without a new time, and is read again: within the same tick of the clock,
+and through a memory mapping until the system has written the changed page to the disk.
 
 An index only saves time. One that is missing, damaged, unwritable, of another user or of another version is
 ignored. Nothing is published because of it: what is packed is hashed. Several runs share it without locks;
@@ -27,8 +28,12 @@ VARIABLE = "RECONCILER_NO_INDEX"
 """The environment variable that turns the index off."""
 MIN_FILES, MIN_BYTES = 1000, 16 << 20
 """A context with fewer files and fewer bytes has no index: it is read in no time."""
-MARGIN = 2_000_000_000
+RESOLUTION = 2_000_000_000
 """Nanoseconds: the resolution of times on any file system."""
+MARGIN = 40_000_000_000
+"""Nanoseconds until a second write through a memory mapping changes a file's time again. Linux writes a
+changed page to the disk after 30 s, and looks for such pages every 5 s.
+https://docs.kernel.org/admin-guide/sysctl/vm.html"""
 
 _FORMAT = b"reconciler source index 1\n"
 _MAX_SIZE = 128 << 20  # bytes of one index
@@ -56,7 +61,7 @@ class FolderRecord(NamedTuple):
         names: the names of all entries, in the order of the file system, with "\\0" between them.
         kinds: what became of each entry, one byte for each.
         status: `packed_status` of the members, in the order of `names`.
-        newest: the latest of all times of the members, in nanoseconds since 1970.
+        newest: the latest change of the members, as `context_hashing` counts it, in nanoseconds since 1970.
         taken: when the members were read.
         size: bytes of the members.
         suspects: the names of the members that may be or contain a secret.
