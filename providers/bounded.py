@@ -37,6 +37,7 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 from urllib3.exceptions import (
     ConnectTimeoutError,
+    NewConnectionError,
     ProtocolError,
     ReadTimeoutError,
     SSLError,
@@ -172,7 +173,7 @@ _thread = _Thread()
 
 
 class AnnouncedRetry(Retry):
-    """Announces each repetition of a request that timed out."""
+    """Announces each repetition of a request that timed out, or could not be sent."""
 
     def increment(
         self,
@@ -190,6 +191,8 @@ class AnnouncedRetry(Retry):
             remaining = retry.connect if connecting else retry.read
             attempt = len(retry.history) + 1
             seconds = request.connect if connecting else request.read
+            if isinstance(error, NewConnectionError):  # to urllib3 a timeout, too
+                seconds = 0.0
             request.adapter.announce(Repeat(request.server, seconds, attempt, attempt + int(remaining or 0)))
         return retry
 

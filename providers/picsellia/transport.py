@@ -128,5 +128,6 @@ def _plain(problem: object) -> str:
     text = str(problem)
     if "Connection aborted" in text or "Connection broken" in text:
         return "the connection was cut"
-    message = re.search(r"\[(?:Errno -?\d+|SSL: \w+)\] ([^()]+)", text)
-    return message[1].strip() if message else text.rpartition(": ")[2] or text
+    message = re.search(r"\[(?:Errno -?\d+|SSL: \w+)\] ([^()\"]+)", text)
+    plain = message[1].strip() if message else text.rpartition(": ")[2] or text
+    return f"{plain}, by the proxy" if "Unable to connect to proxy" in text else plain

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from providers import bounded
+from providers import bounded, waits
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
 from providers.errors import ProviderError
@@ -21,7 +21,6 @@ from providers.protocol import Progress
 from providers.rate_limit import REFUSAL_STATUSES, RateLimiter
 from providers.sandbox import Sandbox
 from providers.waits import SILENCE, Backoff, Repeat, Silence, SilenceEnd
-from reconciler.api import stores
 from reconciler.core.events import ServerDelay, StepProgress
 from reconciler.core.values import Address
 from reconciler.views.terminal.console import console
@@ -105,6 +104,17 @@ def test_a_server_that_hangs_is_announced_at_each_attempt(name: str, sandbox: Sa
             assert earlier.seconds < later.seconds < LIMIT
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])
+def test_a_server_without_a_connection_is_not_called_silent(host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        server = f"{host}:{unused.getsockname()[1]}"
+    heard: Heard = []
+    limiter = RateLimiter(announce=heard.append)
+    with pytest.raises(ProviderError):
+        Platform(f"http://{server}", "token", "my-org", limiter=limiter).get("/api/home/ping")
+    assert set(heard) == {Repeat(server, 0.0, 2, 2)}
+
+
 @pytest.mark.parametrize("name", [name for name in CALLS if "read" in name])
 def test_the_end_of_a_silence_is_announced_once(name: str, sandbox: Sandbox) -> None:
     prepare, path, attempts = CALLS[name]
@@ -157,7 +167,7 @@ def test_a_server_that_is_unavailable_is_not_called_rate_limited(
 @pytest.fixture
 def hung_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The URL of a bucket whose server accepts connections and does not answer."""
-    monkeypatch.setattr(stores, "SILENCE", STEP)
+    monkeypatch.setattr(waits, "SILENCE", STEP)
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         use(Bucket("", {"GOOGLE_BASE_URL": url, "GOOGLE_BEARER_TOKEN": "not-a-secret"}), monkeypatch)
@@ -234,6 +244,7 @@ LINES: dict[str, ServerDelay] = {
     "h: answers 503, next try in 2 s": Backoff("h", 503, 2.0),
     "h: no answer for 10 s, waiting up to 60 s": Silence("h", 10.0, 60.0),
     "h: no answer for 60 s, trying again (2 of 3)": Repeat("h", 60.0, 2, 3),
+    "h: no connection, trying again (2 of 3)": Repeat("h", 0.0, 2, 3),
 }
 
 

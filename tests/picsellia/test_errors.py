@@ -262,6 +262,17 @@ def test_a_host_without_a_name_in_the_dns(connect: Connect) -> None:
     assert "object at 0x" not in unknown.value.message
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_refuses_connections(
+    scheme: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (f"{scheme}_proxy", f"{scheme.upper()}_PROXY"):
+        monkeypatch.setenv(name, f"http://me:marked-password@127.0.0.1:{free_port()}")
+    with pytest.raises(TransientError) as refused:
+        connect(f"{scheme}://platform.example")
+    assert refused.value.message == "platform.example cannot be reached: Connection refused, by the proxy"
+
+
 def test_a_host_without_tls(sandbox: Sandbox, connect: Connect, pauses: list[float]) -> None:
     with pytest.raises(TransientError, match=r"cannot be reached: wrong version number$"):
         connect(sandbox.url.replace("http://", "https://"))

@@ -40,7 +40,8 @@ class Delay(Struct, frozen=True):
                 return cls(server, f"no answer for {_seconds(seconds)}", "waiting up to {}", limit, seconds)
             case Repeat(server, seconds, attempt, attempts):
                 again = f"trying again ({attempt} of {attempts})"
-                return cls(server, f"no answer for {_seconds(seconds)}", again)
+                reason = f"no answer for {_seconds(seconds)}" if seconds else "no connection"
+                return cls(server, reason, again)
 
     def outlook_after(self, seconds: float) -> str:
         """The next action, this many seconds after the delay was announced."""
