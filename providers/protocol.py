@@ -263,10 +263,18 @@ class SelectedBuilder(Protocol):
     def name(self) -> str: ...
 
     @property
+    def label(self) -> str: ...
+
+    @property
     def reason(self) -> str: ...
 
     def check(self) -> None:
         """Check everything that a build needs. Writes nothing. Raises ProviderError."""
+
+
+def builder_text(builder: SelectedBuilder) -> str:
+    """The builder in words, its name in the settings, and the reason for it."""
+    return f'{builder.label} (builder = "{builder.name}"): {builder.reason}'
 
 
 @runtime_checkable

@@ -17,9 +17,9 @@ from providers.docker.source.key import Announce, ImageSource, SourceKey
 from providers.docker.verdicts import ImageWay
 from providers.errors import ProviderError
 from providers.json_value import JSON
-from providers.protocol import Published, ResourceKind, SelectedBuilder, is_published
+from providers.protocol import Published, ResourceKind, SelectedBuilder, builder_text, is_published
 from providers.reasons import Reason, Refusal, WayOut
-from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors, info, warning
+from reconciler.core.diagnostics import Diagnostic, Severity, UserError, error, has_errors, info, warning
 from reconciler.core.events import Note
 from reconciler.core.graph import Graph
 from reconciler.core.plan import Plan, Stack, Step
@@ -533,7 +533,27 @@ def _selected_builders(
 ) -> Iterator[Diagnostic]:
     """The builder of each build, and why it is selected."""
     for address, builder in _builders(plan, desired, remote_state, kinds):
-        yield info(f"built by {builder.name}: {builder.reason}", address=str(address))
+        yield info(f"the image is built by {builder_text(builder)}", address=str(address))
+
+
+def with_build_warnings(planned: PlanResult) -> PlanResult:
+    """The plan with a warning for each image that this machine cannot build. Writes nothing.
+
+    What `append` needs is in registries, so it is the same on every machine, and is not read for a plan.
+    """
+    warnings = []
+    for _, builder in _builders(planned.plan, planned.desired, planned.remote_state, planned.kinds):
+        if builder.name == "append":
+            continue
+        try:
+            builder.check()
+        except ProviderError as problem:
+            # Without the image, so that the same problem of many pipelines is said once.
+            summary = "this machine cannot build the image, so apply would fail here"
+            found = provider_diagnostic(problem, summary)
+            warnings.append(replace(found, severity=Severity.WARNING))
+    plan = planned.plan
+    return replace(planned, plan=replace(plan, diagnostics=(*plan.diagnostics, *warnings)))
 
 
 def check_builders(planned: PlanResult) -> None:

@@ -1,5 +1,6 @@
 """Commands select a builder, name it, and refuse settings that it does not support."""
 
+import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from providers.sandbox import Sandbox
 from tests.commands import folders
-from tests.conftest import Cli
+from tests.conftest import Cli, copy_example
 from tests.services import BUSYBOX, Registry, engine_client, run_image
 
 SCRIPT = """#!/bin/sh
@@ -68,14 +69,16 @@ class TestOnAnEngine:
         docker(buildx=True)
         planned = json.loads(cli("plan", "app", "--json", "--out", "saved.json").out)
         [said] = [found for found in planned["diagnostics"] if "built by" in found["summary"]]
-        assert said["summary"] == "built by buildx: docker buildx 0.13.1 is installed"
+        words = 'the image is built by docker buildx (builder = "buildx"): docker buildx 0.13.1 is installed'
+        assert said["summary"] == words
         assert (said["severity"], said["address"].partition("/")[0]) == ("info", "image")
 
         docker(buildx=False)  # the plan is applied on another machine
         applied = cli("apply", "--plan", "saved.json")
         assert applied.code == 0, applied.err
         assert (
-            "built by engine: a Docker Engine is running (Docker CLI 28.2.2 has no buildx; "
+            'the image is built by the Docker Engine (builder = "engine"): '
+            "a Docker Engine is running (Docker CLI 28.2.2 has no buildx; "
             "Docker CLI 28.2.2 has BuildKit only with buildx)" in " ".join(applied.err.split())
         )
 
@@ -109,6 +112,48 @@ class TestOnAnEngine:
         assert "same-source: re-tagged, no build" in bumped.out
         (cli.folder / "shared.py").write_text("SHARED = 2\n")
         assert "source-changed: shared.py changed" in cli("plan", "app").out
+
+
+BUILDERS = ("", 'builder = "engine"', 'builder = "buildx"', 'builder = "buildkit"')
+
+
+# docker-py does not close a socket after a failed connection
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+@pytest.mark.parametrize("builder", BUILDERS, ids=lambda text: text or "auto")
+def test_a_plan_that_this_machine_cannot_build_says_so(
+    builder: str, cli: Cli, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made all the same, as another machine may apply it; here, apply fails for the same reason."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    app = folders.processing(cli.folder / "app", f"{sandbox.registry}/team/app")
+    settings(app, builder)
+    settings(folders.processing(cli.folder / "other", f"{sandbox.registry}/team/other"), builder)
+
+    planned, many = cli("plan", "app", "--json"), cli("plan", "--all", "--exit-code")
+    assert sandbox.writes() == []
+    refused = cli("apply", "app")
+
+    assert (planned.code, many.code, refused.code) == (0, 10, 1)
+    [found] = [one for one in json.loads(planned.out)["diagnostics"] if one["severity"] == "warning"]
+    assert "this machine cannot build the image" in found["summary"]
+    assert many.err.count("this machine cannot build the image") == 2
+    fleet = cli("apply", "--all", "--yes")
+    assert (fleet.code, fleet.err.count("this machine cannot build the image")) == (1, 1)
+    cause = found["detail"].splitlines()[0]
+    assert cause in refused.err
+    assert sandbox.writes(service="platform") == []
+    gc.collect()
+
+
+def test_a_plan_without_a_build_needs_no_builder(
+    cli: Cli, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    copy_example("dataset_cleanup", cli.folder, sandbox.registry)
+    for _ in range(2):
+        assert "cannot be built" not in cli("plan", "dataset_cleanup").err
+        assert cli("apply", "dataset_cleanup", "--yes").code == 0
 
 
 def test_an_unsupported_setting_is_refused_with_its_line(

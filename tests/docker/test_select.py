@@ -9,12 +9,14 @@ import shlex
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from providers.docker.builders.select import BuilderName, Probes, select
 from providers.docker.source.key import ImageSource
 from providers.errors import PermanentError, RefusedError, SettingError, TransientError
+from providers.protocol import builder_text
 
 UNREACHABLE = "Cannot connect to the Docker daemon at tcp://10.0.0.1:2375. Is the docker daemon running?"
 
@@ -142,6 +144,13 @@ class TestAuto:
 def test_the_configured_builder_is_used(folder: Path, name: BuilderName) -> None:
     builder = select(name, ImageSource(folder=folder, base="busybox"))
     assert (builder.name, builder.reason) == (name, "set in the settings")
+
+
+@pytest.mark.parametrize("name", [name for name in get_args(BuilderName) if name != "auto"])
+def test_each_builder_is_named_in_words_and_as_in_the_settings(folder: Path, name: BuilderName) -> None:
+    words, _, rest = builder_text(select(name, ImageSource(folder=folder, base="busybox"))).partition(" (")
+    assert rest == f'builder = "{name}"): set in the settings'
+    assert words != name
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ source
   workdir     /experiment/dataset_cleanup
   entrypoint  python pipeline.py
   state       none here, so the files that changed are unknown; the next apply records them
-  built by    append: set in the settings
+  built by    reconciler, without Docker (builder = "append"): set in the settings
 
 $ reconciler apply dataset_cleanup --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
@@ -127,7 +127,7 @@ source
   workdir     /experiment/dataset_cleanup
   entrypoint  python pipeline.py
   state       serial 7
-  built by    append: set in the settings
+  built by    reconciler, without Docker (builder = "append"): set in the settings
 layers
   … kB  …  base    ADD etc/os-release
   … kB  …  base    ADD usr/local/bin/python
@@ -154,7 +154,7 @@ source
   workdir     /experiment/dataset_cleanup
   entrypoint  python pipeline.py
   state       none here, so the files that changed are unknown; the next apply records them
-  built by    append: set in the settings
+  built by    reconciler, without Docker (builder = "append"): set in the settings
 layers
   … kB  …  base    ADD etc/os-release
   … kB  …  base    ADD usr/local/bin/python

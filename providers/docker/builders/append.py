@@ -73,6 +73,7 @@ class AppendBuilder:
     """Appends the filtered context to `source.base`."""
 
     name = "append"
+    label = "reconciler, without Docker"
 
     def __init__(self, source: ImageSource, reason: str, pool: ConnectionPool | None = None) -> None:
         self.reason = reason

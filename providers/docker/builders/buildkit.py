@@ -30,6 +30,7 @@ class BuildKitBuilder:
     """Builds with DOCKER_BUILDKIT=1."""
 
     name = "buildkit"
+    label = "docker build with BuildKit"
 
     def __init__(self, source: ImageSource, reason: str, look: Callable[[], Probe] | None = None) -> None:
         self.reason = reason

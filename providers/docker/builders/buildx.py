@@ -38,6 +38,7 @@ class BuildxBuilder:
     """Builds and pushes with `docker buildx build --push`."""
 
     name = "buildx"
+    label = "docker buildx"
 
     def __init__(
         self,

@@ -38,6 +38,7 @@ class EngineBuilder:
     """Builds with the Docker Engine of DOCKER_HOST, of the Docker context, or at the default socket."""
 
     name = "engine"
+    label = "the Docker Engine"
 
     def __init__(self, source: ImageSource, reason: str) -> None:
         self.reason = reason

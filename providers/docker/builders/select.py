@@ -26,6 +26,10 @@ class Builder(Protocol):
         """The name in the settings: "buildx", "append"."""
 
     @property
+    def label(self) -> str:
+        """The name for people: "docker buildx"."""
+
+    @property
     def reason(self) -> str:
         """The reason for the selection of this builder, for messages."""
 
@@ -112,7 +116,7 @@ def _first_available(source: ImageSource, pool: ConnectionPool | None, probes: P
         skipped.append(result.reason)
     if source.base is not None:
         return append.AppendBuilder(source, _reason("a base image is set", skipped), pool)
-    return engine.EngineBuilder(source, _reason("the append builder requires a base image", skipped))
+    return engine.EngineBuilder(source, _reason("no base image is set, so a build needs Docker", skipped))
 
 
 def _reason(reason: str, skipped: list[str]) -> str:

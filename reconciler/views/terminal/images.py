@@ -10,6 +10,7 @@ from providers.docker.labels import SOURCE_KEY
 from providers.docker.registry.layers import layers
 from providers.docker.registry.manifests import PublishedImage
 from providers.json_value import JSON
+from providers.protocol import builder_text
 from reconciler.core.approval import SHORT
 from reconciler.core.exit_codes import CONFLICT, DONE
 from reconciler.engine.image_report import ImageReport, PublishedSecrets, effect_of_apply
@@ -108,7 +109,7 @@ def _source(report: ImageReport, no_state_reason: str) -> list[Text]:
         "state": f"serial {report.serial}" if report.serial is not None else no_state_reason,
     }
     if report.builder is not None:
-        facts["built by"] = f"{report.builder.name}: {report.builder.reason}"
+        facts["built by"] = builder_text(report.builder)
     return _nonempty_pairs(facts)
 
 
