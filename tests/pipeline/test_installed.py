@@ -1,5 +1,6 @@
 """The packages of a pipeline's own interpreter decide what its classes inherit."""
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -10,10 +11,14 @@ from typing import Any
 
 import pytest
 
+from reconciler.pipeline.classes import runner
 from reconciler.pipeline.classes.class_child import plain
+from reconciler.pipeline.classes.declarations import ClassReference
 from reconciler.pipeline.classes.evaluate import EvaluatedClasses, evaluate
 from reconciler.pipeline.classes.installed import NOTHING, Installed, UnknownError, installed_in
 from reconciler.pipeline.classes.official import CLASSES, INPUTS_BASE
+from reconciler.pipeline.classes.static import read_parameters
+from reconciler.pipeline.classes.static_module import NotStatic
 from reconciler.pipeline.config import load
 from tests.official.installed import Official
 from tests.pipeline import sources
@@ -175,6 +180,136 @@ def test_with_the_known_engine_no_code_runs_and_both_readers_agree(
     assert stand_in.readers == {"parameters": "subprocess"}
     assert stand_in.stand_ins == ("picsellia_cv_engine",)
     assert list((stand_in.parameters or {}).items()) == list((known.parameters or {}).items())
+
+
+JOB = """
+from parameters import Params
+
+for name, value in Params(log_data={}).to_dict().items():
+    try:
+        Params(log_data={name: value})
+    except ValueError as problem:
+        print(name, "fails" if "range" in str(problem) else "runs")
+    else:
+        print(name, "runs")
+"""
+RANGES = [
+    "(0, 1)",
+    "[0, 1]",
+    "(-1, 0.5)",
+    "(1, 0)",
+    "(0, 0)",
+    "(0,)",
+    "(0, 1, 2)",
+    "('0', '1')",
+    "None",
+    "()",
+]
+DEFAULTS = [("int", "0"), ("int", "1"), ("int", "5"), ("float", "0.5"), ("float", "-1.5")]
+DEFAULTS += [("float", "float('nan')"), ("Optional[int]", "7"), ("Optional[int]", "None"), ("str", "'a'")]
+DEFAULTS += [("Union[int, str]", "9"), ("bool", "True")]
+
+
+def ends_of_jobs(pipeline: Path, cv_engine: Path, official: Official, job: str) -> dict[str, str]:
+    """Each parameter -> how a job with its default ends in the engine's own code: "runs" or "fails"."""
+    shutil.copytree(cv_engine, pipeline, dirs_exist_ok=True)
+    printed = official.code(job, cwd=pipeline, environment={"PYTHONPATH": str(pipeline)})
+    shutil.rmtree(pipeline / "picsellia_cv_engine")
+    return dict(line.split() for line in printed.splitlines() if line.endswith((" runs", " fails")))
+
+
+@pytest.mark.official
+def test_a_default_is_refused_exactly_if_a_job_with_it_fails(
+    pipeline: Path, cv_engine: Path, official: Official, bare: Path
+) -> None:
+    calls = [
+        f"self.p{number} = self.extract_parameter(['p{number}'], {kind}, {default}, range_value={limits})"
+        for number, ((kind, default), limits) in enumerate(itertools.product(DEFAULTS, RANGES))
+    ]
+    top = "from typing import Optional, Union\n"
+    (pipeline / "parameters.py").write_text(sources.parameters(*calls, top=top))
+    fails = ends_of_jobs(pipeline, cv_engine, official, JOB)
+    assert {*fails.values()} == {"runs", "fails"}
+    reference = ClassReference(pipeline, pipeline / "parameters.py", "Params")
+    for number, call in enumerate(calls):
+        expected = fails[f"p{number}"] == "fails"
+        reference.file.write_text(sources.parameters(call, top=top))
+        found = read_parameters(reference)
+        assert not isinstance(found, NotStatic), call
+        assert [d.line for d in found.diagnostics if "range_value" in d.summary] == [8] * expected, call
+        if expected or number % 7 == 0:  # running each class takes a moment
+            ran = runner.run(pipeline, inputs=None, parameters=reference, python=bare, timeout=60).parameters
+            assert ran is not None
+            assert [(d.summary, d.detail) for d in ran.diagnostics] == [
+                (d.summary, d.detail) for d in found.diagnostics
+            ], call
+
+
+NULLS = ["Optional[int]", "Optional[float]", "Optional[bool]", "Optional[str]", "Optional[Mode]"]
+NULLS += ["Union[int, None]", "Union[None, float]", "Union[int, str, None]", "Union[str, int, None]"]
+
+
+@pytest.mark.official
+def test_the_default_none_is_reported_exactly_if_no_job_can_read_it(
+    pipeline: Path, cv_engine: Path, official: Official, bare: Path
+) -> None:
+    calls = [
+        f"self.p{number} = self.extract_parameter(\n            ['other', {key}], {kind}, default=None)"
+        for number, (kind, key) in enumerate(itertools.product(NULLS, ("'p%d'", "'unused'")))
+    ]
+    calls = [call.replace("%d", str(number)) for number, call in enumerate(calls)]
+    top = "from enum import Enum\nfrom typing import Optional, Union\nclass Mode(Enum):\n    FAST = 'f'\n"
+    (pipeline / "parameters.py").write_text(sources.parameters(*calls, top=top))
+    job = JOB.replace('"fails" if "range" in str(problem) else "runs"', '"fails"')
+    ends = ends_of_jobs(pipeline, cv_engine, official, job)
+    fails = [name for name, end in ends.items() if end == "fails"]
+    assert len(fails) == 6
+    reference = ClassReference(pipeline, pipeline / "parameters.py", "Params")
+
+    found = read_parameters(reference)
+    ran = runner.run(pipeline, inputs=None, parameters=reference, python=bare, timeout=60).parameters
+
+    assert not isinstance(found, NotStatic)
+    assert ran is not None
+    assert found.value == ran.value == {f"p{number}": None for number in range(len(calls))}
+    assert found.diagnostics == ran.diagnostics
+    assert [problem.summary for problem in found.diagnostics] == [
+        f"parameter {name!r} has the default None, which no job can read"
+        for name in sorted(fails, key=calls_in)
+    ]
+    for problem in found.diagnostics:
+        line = reference.file.read_text().splitlines()[(problem.line or 0) - 1]
+        assert line.startswith(f"        self.{problem.summary.split(chr(39))[1]} = ")
+
+
+def calls_in(name: str) -> int:
+    return int(name[1:])
+
+
+def test_the_default_none_is_a_warning_with_the_way_out(pipeline: Path) -> None:
+    """The official engine has two such parameters itself, which no pipeline can change."""
+    (pipeline / "parameters.py").write_text(
+        sources.parameters(
+            "self.limit = self.extract_parameter(['limit'], Optional[int], None)",
+            top="from typing import Optional\n",
+        )
+    )
+    found = read(pipeline)
+    (problem,) = found.diagnostics
+    assert found.parameters == {"limit": None}
+    assert str(problem.severity) == "warning"
+    assert problem.place.endswith("parameters.py:8")
+    assert "Choose a value of type int that means none, with expected_type=int." in problem.detail
+
+
+def test_a_job_could_not_start_with_such_a_default(pipeline: Path) -> None:
+    (pipeline / "parameters.py").write_text(
+        sources.parameters("self.score = self.extract_parameter(['score'], float, 5.0, range_value=(0, 1))")
+    )
+    (problem,) = read(pipeline).diagnostics
+    assert problem.summary == "parameter 'score' has the default 5.0, outside of range_value=(0, 1)"
+    assert problem.place.endswith("parameters.py:7")
+    assert "Correct the default or the range" in problem.detail
 
 
 def refuse(*_: object) -> None:

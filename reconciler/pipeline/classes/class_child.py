@@ -17,7 +17,7 @@ import threading
 import typing
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType, TracebackType
+from types import FunctionType, ModuleType, TracebackType
 from typing import Any, Sequence, Union  # noqa: UP035 - Python 3.8
 
 _LARGEST_INTEGER = 2**64  # limit of the SDK's JSON
@@ -367,6 +367,70 @@ class StubFinder(MetaPathFinder, Loader):
         module.__dict__.update(self.modules[module.__name__])
 
 
+# Defaults that the engine only checks when a job passes them
+
+
+class DefaultError(ValueError):
+    pass
+
+
+def check_defaults(found: Any) -> list[tuple[list[str], str, str, int]]:
+    """Let `extract_parameter` of this class refuse a default that the engine refuses in each job.
+
+    Returns:
+        the calls with the default None for a type that cannot be read from null, as they are made: their
+        keys, the type, and the file and line of the call.
+    """
+    nulls: list[tuple[list[str], str, str, int]] = []
+    own = (vars(base)["extract_parameter"] for base in found.__mro__ if "extract_parameter" in vars(base))
+    original = next(own, None)
+    if not isinstance(original, FunctionType):
+        return nulls
+
+    def checked(self: Any, *args: Any, **named: Any) -> Any:
+        value = original(self, *args, **named)
+        names = ("keys", "expected_type", "default", "range_value")
+        given = {**dict(zip(names, args)), **named}  # noqa: B905 - Python 3.8
+        _check_range(**given)
+        base = next((part for part in _parts(given.get("expected_type")) if part in (int, float, bool)), None)
+        if given.get("default", ...) is None and base is not None:
+            caller = sys._getframe(1)
+            keys = [str(key) for key in given.get("keys", ())]
+            nulls.append((keys, base.__name__, caller.f_code.co_filename, caller.f_lineno))
+        return value
+
+    found.extract_parameter = checked
+    return nulls
+
+
+def _parts(expected_type: Any) -> list[Any]:
+    """The type that the engine reads an optional value as, alone; [] for another type."""
+    if typing.get_origin(expected_type) is not Union:
+        return []
+    return [part for part in typing.get_args(expected_type) if part is not type(None)][:1]
+
+
+def _check_range(
+    keys: Any = (), expected_type: Any = None, default: Any = ..., range_value: Any = None, **_: Any
+) -> None:
+    parts = [expected_type]
+    if typing.get_origin(expected_type) is Union:
+        parts = [part for part in typing.get_args(expected_type) if part is not type(None)]
+        if len(parts) == len(typing.get_args(expected_type)):
+            return  # the engine checks the range of one type only
+    if not range_value or not isinstance(default, (int, float)) or parts[0] not in (int, float):
+        return
+    limits = list(range_value)
+    pair = len(limits) == 2 and all(isinstance(one, (int, float)) for one in limits)
+    if not pair or not limits[0] < limits[1]:
+        fault = f"has range_value={range_value!r:.80}, which is not two numbers with the smaller one first"
+    elif not limits[0] <= default <= limits[1]:
+        fault = f"has the default {default!r:.80}, outside of range_value={range_value!r:.80}"
+    else:
+        return
+    raise DefaultError(f"parameter {next(iter(keys), '')!r} {fault}")
+
+
 # The evaluation
 
 
@@ -407,7 +471,14 @@ class Evaluation:
             return {"failure": {"type": "missing", "classes": classes}}
         if kind == "inputs":
             return {"value": found().to_list(), "line": self.line(found)}
-        return {"value": found(log_data={}).to_dict(), "line": self.line(found)}
+        calls = check_defaults(found)
+        value = found(log_data={}).to_dict()
+        nulls = [
+            (keys, base, os.path.relpath(place, self.folder), line)
+            for keys, base, place, line in calls
+            if self.is_own(place)
+        ]
+        return {"value": value, "line": self.line(found), "nulls": nulls}
 
     def module(self, file: str) -> ModuleType:
         """The file as a module of its own, like the official tool loads it; loaded once for both classes."""

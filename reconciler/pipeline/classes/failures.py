@@ -1,11 +1,12 @@
 """What a failure of a pipeline's own class means, and what to do about it."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from providers import enums
-from reconciler.core.diagnostics import Diagnostic, error
+from reconciler.core.diagnostics import Diagnostic, error, warning
 from reconciler.pipeline.classes.declarations import ClassReference
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_reader import described
@@ -26,6 +27,9 @@ _IMPORTS: Final = {
     "HyperParameters": "picsellia_cv_engine.core.parameters",
     **dict.fromkeys(("Any", "Optional", "Union"), "typing"),
 }
+RANGE_ADVICE: Final = (
+    "The engine refuses a job that is started with this default. Correct the default or the range."
+)
 _WITHOUT_VALUES: Final = "It is instantiated without values to read its declarations"
 _NO_DEFAULT: Final = re.compile("required positional argument|required keyword-only argument")
 _NO_NAME: Final = re.compile(r"name '(\w+)' is not defined")
@@ -69,6 +73,38 @@ def _members(message: str) -> str:
     if enum not in ENUMS:
         return ""
     return f"{enum} has {', '.join(ENUMS[enum])}.{did_you_mean(wrong, ENUMS[enum])}"
+
+
+def null_defaults(
+    calls: Iterable[tuple[Sequence[str], str, Path, int]], values: Mapping[str, Any]
+) -> list[Diagnostic]:
+    """Warnings for parameters whose default None no job can read.
+
+    The engine reads null as text "None" for these types: only an optional text or enum can be null.
+    https://github.com/picselliahq/picsellia-cv-engine (core/parameters/base_parameters.py)
+
+    Args:
+        calls: the calls of `extract_parameter` with the default None and one of these types, in order: keys,
+            the name of the type, file and line.
+        values: the parameters as the platform gets them. A job passes them all.
+    """
+    found = []
+    for keys, kind, file, line in calls:
+        name = next((key for key in keys if key in values), None)
+        if name is not None and values[name] is None:
+            detail = (
+                f"The default is null on the platform, and the engine cannot read null as {kind}: a job that "
+                f"passes it fails. Choose a value of type {kind} that means none, with expected_type={kind}."
+            )
+            found.append(
+                warning(
+                    f"parameter {name!r} has the default None, which no job can read",
+                    detail,
+                    file=file,
+                    line=line,
+                )
+            )
+    return found
 
 
 def no_input(item: Any, index: int, reference: ClassReference, line: int | None) -> Diagnostic:

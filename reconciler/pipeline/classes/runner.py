@@ -34,7 +34,7 @@ from reconciler.pipeline.classes.declarations import (
     problems_of,
     problems_of_parameters,
 )
-from reconciler.pipeline.classes.failures import ENUMS, advice, no_input
+from reconciler.pipeline.classes.failures import ENUMS, RANGE_ADVICE, advice, no_input, null_defaults
 from reconciler.pipeline.classes.parse_lock import parsing
 
 READER: Final = "subprocess"
@@ -159,7 +159,10 @@ def _parameters(reference: ClassReference, answer: Mapping[str, Any] | Diagnosti
         return ClassValue(None, READER, (answer,))
     line = answer["line"] or _line_of_class(reference)
     problems = problems_of_parameters(answer["value"], reference.file, line)
-    return ClassValue(None if problems else answer["value"], READER, tuple(problems))
+    if problems:
+        return ClassValue(None, READER, tuple(problems))
+    nulls = [(keys, kind, reference.folder / file, at) for keys, kind, file, at in answer["nulls"]]
+    return ClassValue(answer["value"], READER, tuple(null_defaults(nulls, answer["value"])))
 
 
 def _lines_of_inputs(file: Path) -> dict[str, list[int]]:
@@ -222,6 +225,8 @@ class _ErrorMessages(Struct, frozen=True):
                 file=file,
                 line=line,
             )
+        if kind == "DefaultError":
+            return error(message, RANGE_ADVICE, file=file, line=line)
         if kind == "value":
             return error(
                 f"{reference.name}: {message}",

@@ -3,6 +3,8 @@
 import ast
 import builtins
 import enum
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Struct
@@ -11,6 +13,7 @@ from reconciler.core.diagnostics import Diagnostic, error
 from reconciler.pipeline.classes.class_child import plain
 from reconciler.pipeline.classes.constants import NotConstant, Scope, shortened
 from reconciler.pipeline.classes.declarations import ClassReference, InputDeclaration
+from reconciler.pipeline.classes.failures import RANGE_ADVICE
 from reconciler.pipeline.classes.installed import UnknownError
 from reconciler.pipeline.classes.official import CLASSES, official_enum
 from reconciler.pipeline.classes.static_definitions import RESERVED
@@ -51,6 +54,7 @@ class Instance:
         self._argument: str | None = None
         self._setting = ""
         self.problems: list[Diagnostic] = []
+        self.nulls: list[tuple[Sequence[str], str, Path, int]] = []
 
     def inputs(self) -> list[InputDeclaration]:
         self._run(self._class)
@@ -165,8 +169,7 @@ class Instance:
             _expected(found.module, arguments["expected_type"]),
             shortened(arguments["expected_type"]),
         )
-        if "range_value" in arguments:
-            constant_value(arguments["range_value"], scope)
+        limits = constant_value(arguments["range_value"], scope) if "range_value" in arguments else None
         if not keys:
             raise _Refused(f"parameter {name!r} has no keys", "extract_parameter needs at least one.")
         node = arguments.get("default")
@@ -191,7 +194,24 @@ class Instance:
                 f"parameter {name!r} has a default of type {type(default).__name__}, not {shown}",
                 f"The engine refuses {default!r:.80} for expected_type={shown}.{fix}",
             )
+        is_checked = bool(limits) and default is not None and expected.types in ((int,), (float,))
+        if is_checked and (problem := _range_problem(default, limits)):
+            if expected.maybe:
+                raise NotUnderstood(f"whether {shown} has a range depends on the version of Python", call)
+            raise _Refused(f"parameter {name!r} {problem}", RANGE_ADVICE)
+        if default is None and expected.types[0] in (int, float, bool):
+            place = found.module.reference.file, call.lineno
+            self.nulls.append((keys, expected.types[0].__name__, *place))
         return default
+
+
+def _range_problem(default: Any, limits: Any) -> str:
+    """Why the engine refuses this default in a job; "" if it does not."""
+    is_pair = isinstance(limits, list | tuple) and len(limits) == 2
+    if not is_pair or not all(isinstance(one, int | float) for one in limits) or not limits[0] < limits[1]:
+        return f"has range_value={limits!r:.80}, which is not two numbers with the smaller one first"
+    is_within = limits[0] <= default <= limits[1]
+    return "" if is_within else f"has the default {default!r:.80}, outside of range_value={limits!r:.80}"
 
 
 def _after_super(init: ast.FunctionDef, argument: str | None) -> list[ast.stmt]:
