@@ -555,6 +555,17 @@ def test_choice_of_the_interpreter(tmp_path: Path) -> None:
     assert runner.interpreter(tmp_path, Path("/opt/python")) == Path("/opt/python")
 
 
+def test_an_environment_whose_python_was_removed_is_not_passed_over(folder: Files) -> None:
+    """Ours could have other packages, and other defaults."""
+    where = folder({"inputs.py": sources.inputs(DEFINE)})
+    own = where / ".venv" / "bin" / "python"
+    own.parent.mkdir(parents=True)
+    own.symlink_to("/removed/python3.9")
+    assert runner.interpreter(where) == own
+    found = problem(run(where, own, inputs="inputs.py:Inputs"))
+    assert f"{own} cannot be started: No such file or directory" in found.summary
+
+
 def test_an_installed_package_is_not_replaced(folder: Files, bare: Path) -> None:
     where = folder(
         {

@@ -73,9 +73,13 @@ class ClassRun(Struct, frozen=True):
 
 def interpreter(folder: Path, python: Path | None = None) -> Path:
     """The Python for a pipeline: `python` if given, else its own virtual environment's, else ours."""
-    candidates = [folder / ".venv" / "bin" / "python", folder / ".venv" / "Scripts" / "python.exe"]
     if python is None:
-        return next((path for path in candidates if path.exists()), Path(sys.executable))
+        own = os.path.join(folder, ".venv")  # noqa: PTH118 - most pipelines of a fleet have none
+        if not os.path.lexists(own):
+            return Path(sys.executable)
+        candidates = [Path(own, "bin", "python"), Path(own, "Scripts", "python.exe")]
+        # A link whose Python was removed counts: it fails, and another Python could give other values.
+        return next((path for path in candidates if path.exists() or path.is_symlink()), Path(sys.executable))
     on_path = shutil.which(python) if python.name == str(python) else None  # `--python python3.12`
     return Path(on_path) if on_path is not None else python
 
