@@ -21,14 +21,14 @@ from reconciler.pipeline.schema import Config
 from reconciler.pipeline.sections import read_docker, read_execution, read_metadata
 from reconciler.pipeline.settings import read_settings
 from reconciler.pipeline.shared import SharedSettings
-from reconciler.pipeline.targets import read_targets
+from reconciler.pipeline.targets import read_targets, target_keys
 from reconciler.pipeline.toml.overlays import check_overlays, overlaid, overlays, with_defaults
 from reconciler.pipeline.toml.toml_edits import Edits, apply_edits
 from reconciler.pipeline.toml.toml_file import parse, read_text, unreadable
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath
 from reconciler.pipeline.toml.toml_positions import TomlPositions
 from reconciler.pipeline.toml.toml_reader import TomlReader
-from reconciler.pipeline.toml.typos import check_spelling
+from reconciler.pipeline.toml.typos import check_spelling, known_keys
 
 
 class LoadedConfig(Struct, frozen=True):
@@ -131,7 +131,7 @@ def read(
     view = overlaid(complete, environment)
     lines.places = view.places
     reader = TomlReader(view.document, lines, text, path)
-    check_overlays(reader, shared.environments)
+    check_overlays(reader, shared.environments, _keys_of_overlays() if overlays(complete) else {})
     check_spelling(reader)
     config = _config(reader)
     found = tuple(in_order(reader.diagnostics))
@@ -150,6 +150,11 @@ def read(
         inherited=inherited,
         names_image=not isinstance(docker, dict) or docker.get("image_name", "") != "",
     )
+
+
+def _keys_of_overlays() -> dict[str, tuple[str, ...]]:
+    """The keys of each table of an overlay whose keys are not checked with the values."""
+    return {**known_keys(), **dict.fromkeys(("model_version", "model_versions"), target_keys())}
 
 
 def _config(reader: TomlReader) -> Config | None:

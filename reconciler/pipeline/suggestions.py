@@ -18,12 +18,12 @@ def did_you_mean(word: str, known: Iterable[str], risky: Collection[str] = ()) -
     harmless = [name for name in near if names[name] not in harmful]
     if near and near[0] not in harmless:
         is_certain = SequenceMatcher(None, near[0], word).ratio() >= 0.8
-        if not is_certain or any(_is_one_slip(word, name) for name in names if names[name] not in harmful):
+        if not is_certain or any(is_one_slip(word, name) for name in names if names[name] not in harmful):
             near = harmless
     return f" Did you mean {names[near[0]]!r}?" if near else ""
 
 
-def _is_one_slip(one: str, other: str) -> bool:
+def is_one_slip(one: str, other: str) -> bool:
     """Whether one letter is missing, added or another one, or two neighbours are swapped."""
     start = _shared_letters(one, other)
     one, other = one[start:], other[start:]

@@ -65,13 +65,21 @@ def overlays(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: table for name, table in environments.items() if isinstance(table, dict)}
 
 
-def check_overlays(reader: TomlReader, environments: Sequence[str]) -> None:
-    """Report every invalid overlay, so that a misspelt environment or table is not ignored silently."""
-    for path, problem, advice in _problems(reader.document, environments):
+def check_overlays(
+    reader: TomlReader, environments: Sequence[str], known: Mapping[str, Sequence[str]]
+) -> None:
+    """Report every invalid overlay, so that a misspelt environment, table or key is not ignored silently.
+
+    Args:
+        known: the keys of each table whose keys are not checked with the values.
+    """
+    for path, problem, advice in _problems(reader.document, environments, known):
         reader.error(problem, advice, *path)
 
 
-def _problems(document: Mapping[str, Any], known: Sequence[str]) -> Iterator[tuple[Path, str, str]]:
+def _problems(
+    document: Mapping[str, Any], names: Sequence[str], known: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[Path, str, str]]:
     settings = document.get("reconciler")
     environments = settings.get("env", {}) if isinstance(settings, dict) else {}
     if not isinstance(environments, dict):
@@ -83,15 +91,19 @@ def _problems(document: Mapping[str, Any], known: Sequence[str]) -> Iterator[tup
         return
     for name, overlay in environments.items():
         path: Path = (*_PLACE, name)
-        if name not in known:
-            hint = did_you_mean(name.upper(), known)
-            yield path, f"{name!r} is not an environment", f"Use one of {', '.join(known)}.{hint}"
+        if name not in names:
+            hint = did_you_mean(name.upper(), names)
+            yield path, f"{name!r} is not an environment", f"Use one of {', '.join(names)}.{hint}"
         elif not isinstance(overlay, dict):
             advice = table_advice(f"reconciler.env.{name}.docker")
             yield path, f"reconciler.env.{name} must hold tables, not {described(overlay)}", advice
         else:
             for table, value in overlay.items():
                 yield from _table_problems((*path, table), table, value)
+                rows = value if isinstance(value, list) else [value]
+                for number, row in enumerate(rows):
+                    inside = (*path, table, number) if row is not value else (*path, table)
+                    yield from _key_problems(inside, table, row, known)
 
 
 def _table_problems(path: Path, table: str, value: Any) -> Iterator[tuple[Path, str, str]]:
@@ -103,6 +115,15 @@ def _table_problems(path: Path, table: str, value: Any) -> Iterator[tuple[Path, 
         yield (*path, "env"), "an overlay cannot have overlays of its own", "Remove the table."
     elif not isinstance(value, dict) and table != "model_versions":
         yield path, f"{table} must be a table, not {described(value)}", table_advice(".".join(map(str, path)))
+
+
+def _key_problems(
+    path: Path, table: str, row: object, known: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[Path, str, str]]:
+    for key in row if isinstance(row, dict) and table in known else ():
+        if key not in known[table]:
+            advice = f"[{table}] has {', '.join(known[table])}.{did_you_mean(key, known[table])}"
+            yield (*path, key), f"{'.'.join(map(str, (*path, key)))} is not a key of config.toml", advice
 
 
 def _merged(
