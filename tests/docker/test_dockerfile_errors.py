@@ -14,6 +14,8 @@ BROKEN = [
     ("", 1, "the Dockerfile has no FROM"),
     ("# nothing else\n", 1, "the Dockerfile has no FROM"),
     ("COPY a .\nFROM scratch\n", 1, "COPY is before the first FROM"),
+    ("RUN a\nCOPY a .\nCMD b\n", 1, "RUN is before the first FROM"),
+    ("FORM scratch\nRUN a\nCOPY a .\n", 1, "the Dockerfile has the unknown instruction FORM"),
     ("FROM scratch\nCOPPY a .\n", 2, "the Dockerfile has the unknown instruction COPPY"),
     ("FROM scratch\nLABEL a=b\n  c=d\n", 3, "the Dockerfile has the unknown instruction C=D"),
     ("FROM scratch\nCOPY << EOF /x\nx\nEOF\n", 3, "the Dockerfile has the unknown instruction X"),

@@ -102,6 +102,7 @@ class _Reader:
     stages: list[str]
     found: list[DockerfileError]
     in_other_text: bool = False
+    is_started: bool = False
 
     def add(self, line: int, word: str, rest: str) -> None:
         """Check the next instruction."""
@@ -112,13 +113,14 @@ class _Reader:
         if word not in INSTRUCTIONS:
             if not self.in_other_text:
                 report(f"the Dockerfile has the unknown instruction {word}", "Correct it.", word)
-            self.in_other_text = True  # its next lines are no separate errors
+            self.in_other_text = self.is_started = True  # its next lines are no separate errors
             return
         self.in_other_text = False
         if word == "FROM":
             self._stage(rest, report)
             return
-        if not self.stages and word != "ARG":
+        if not (self.stages or self.is_started) and word != "ARG":
+            self.is_started = True  # what follows has the same cause
             report(f"{word} is before the first FROM", "Only ARG can be. Start with FROM and a base image.")
         if not rest and word not in _MAY_BE_BARE:
             report(f"{word} has no argument", "Add its arguments, or remove it.")
