@@ -106,6 +106,7 @@ _DETAILS: dict[StrEnum, list[dict[str, Any]]] = {
         {"channel": "latest", "points_to": "sha256:0123"},
         {"channel": "latest", "points_to": None},
     ],
+    ImageVerdict.NEW_TAG: [{"channel": "latest"}],
     ImageVerdict.FOREIGN: [{"accepted": True}, {"accepted": False}],
     ImageRefusal.FOREIGN_VERSION: [{"version": "1.0.0"}],
     ImageRefusal.VERSION_TAKEN: [{"version": "1.0.0", **_CHANGED}, {"version": "1.0.0", **_UNKNOWN}],

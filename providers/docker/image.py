@@ -499,6 +499,12 @@ class ImageKind:
             changed = self._source_changed(outputs, live)
             return Assessment(RequiredAction.UPDATE, changed, self._refusal(desired, recorded, changed))
         if live.fields["channel"] != desired["channel"]:
+            was_used = (recorded or {}).get("channel") == desired["channel"] or any(
+                _image_of(other.fields) == (self._repository, desired["channel"]) for other in others
+            )
+            if shown.channel_points_to is None and not was_used:
+                new = Reason(ImageVerdict.NEW_TAG, {"channel": desired["channel"]})
+                return Assessment(RequiredAction.UPDATE, new)
             where = {"channel": desired["channel"], "points_to": shown.channel_points_to}
             return Assessment(RequiredAction.UPDATE, Reason(ImageVerdict.TAG_MOVED, where))
         if shown.label == "":

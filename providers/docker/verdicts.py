@@ -10,7 +10,8 @@ class ImageVerdict(StrEnum):
     NEVER_PUBLISHED = "never-published"
     SAME_SOURCE = "same-source"  # published, under another version
     SOURCE_CHANGED = "source-changed"  # `differing` lines and `more`; without a state `files`, `revision`
-    TAG_MOVED = "tag-moved"  # `channel` points at the digest `points_to`, or at nothing
+    TAG_MOVED = "tag-moved"  # `channel` points at the digest `points_to`, or was deleted
+    NEW_TAG = "new-tag"  # `channel` does not exist yet
     FOREIGN = "foreign"  # published by another tool; `accepted` as this source or not
     PROMOTED = "promoted"  # the image that `environment` runs; `copied` from its repository or not
     MISSING = "missing"  # the platform points at a tag that the registry does not have

@@ -64,6 +64,11 @@ class LoadedConfig(Struct, frozen=True):
     inherited: frozenset[KeyPath] = field(default_factory=frozenset)
     names_image: bool = True
 
+    @property
+    def channel(self) -> str | None:
+        """The channel tag that reconciler.toml declares for the environment."""
+        return self.shared.channels.get(self.environment or "")
+
     def line_of(self, *path: str | int) -> int | None:
         """The line of a key, for example `("docker", "cpu")`, or of the nearest table around it."""
         return self.lines.line_of(*path)

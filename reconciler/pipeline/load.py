@@ -51,7 +51,7 @@ class Pipeline(Struct, frozen=True):
     @property
     def declared_channel(self) -> str | None:
         """The channel tag that reconciler.toml declares for the environment."""
-        return self.loaded.shared.channels.get(self.loaded.environment or "")
+        return self.loaded.channel
 
     @property
     def channel(self) -> str:
@@ -73,7 +73,8 @@ class Pipeline(Struct, frozen=True):
         """The pipeline after it is published as this version."""
         metadata = replace(self.config.metadata, version=version)
         config = replace(self.config, metadata=metadata)
-        return replace(self, config=config, loaded=edited_config(self.loaded, edits_of(version)))
+        edits = edits_of(version, self.declared_channel)
+        return replace(self, config=config, loaded=edited_config(self.loaded, edits))
 
 
 def load_pipeline(

@@ -73,9 +73,14 @@ def promotes(version: Version, kind: Bump) -> bool:
     return kind is (Bump.FINAL if is_rc(version) else Bump.RC)
 
 
-def edits_of(version: Version) -> dict[tuple[str | int, ...], str]:
-    """The edits of config.toml that publish this version."""
-    return {("metadata", "version"): str(version), ("docker", "image_tag"): channel_tag(version)}
+def edits_of(version: Version, channel: str | None = None) -> dict[tuple[str | int, ...], str]:
+    """The edits of config.toml that publish this version.
+
+    Args:
+        channel: the channel of the environment in reconciler.toml, which replaces the image tag.
+    """
+    edits: dict[tuple[str | int, ...], str] = {("metadata", "version"): str(version)}
+    return edits if channel else {**edits, ("docker", "image_tag"): channel_tag(version)}
 
 
 def is_rc(version: Version) -> bool:
@@ -88,11 +93,14 @@ def channel_tag(version: Version) -> str:
     return "test" if is_rc(version) else "latest"
 
 
-def image_tag_edits(version: Version, image_tag: str) -> dict[tuple[str | int, ...], str]:
+def image_tag_edits(
+    version: Version, image_tag: str, channel: str | None = None
+) -> dict[tuple[str | int, ...], str]:
     """The edit that gives config.toml the image tag of its version; none if it has that tag.
 
     Args:
         image_tag: `[docker] image_tag`.
+        channel: as for `edits_of`.
     """
     tag = channel_tag(version)
-    return {} if image_tag == tag else {("docker", "image_tag"): tag}
+    return {} if channel or image_tag == tag else {("docker", "image_tag"): tag}

@@ -354,7 +354,7 @@ def _differing(details: Details) -> str:
 
 def _tag_moved(details: Details) -> str:
     digest = details["points_to"]
-    points = f"points at {digest[:SHORT_DIGEST]}" if digest else "is gone"
+    points = f"points at {digest[:SHORT_DIGEST]}" if digest else "was deleted"
     return f"{details['channel']} {points}; re-tagged, no build"
 
 
@@ -582,6 +582,7 @@ _VERDICTS: Mapping[StrEnum, _Words] = {
     ),
     ImageVerdict.SOURCE_CHANGED: _differing,
     ImageVerdict.TAG_MOVED: _tag_moved,
+    ImageVerdict.NEW_TAG: lambda it: f"{it['channel']} does not exist yet; tagged, no build",
     ImageVerdict.FOREIGN: _foreign,
     ImageVerdict.MISSING: "the platform uses a tag that the registry does not have",
 }

@@ -227,8 +227,12 @@ def _channel(reader: TomlReader, table: Mapping[str, Any], *where: str) -> str |
         advice = "A tag has letters, digits, '_', '.' and '-', and does not start with '.' or '-'."
         reader.error(f"{name} {described(tag)} is not a tag", advice, *where)
         return None
-    from reconciler.pipeline.version import parse  # late: imports semver
+    from providers.docker.registry.reference import reserved_tag  # late, as few environments have a channel
+    from reconciler.pipeline.version import parse  # imports semver
 
+    if use := reserved_tag(tag):
+        reader.error(f"{name} {described(tag)} {use}", "Choose another word, for example live.", *where)
+        return None
     try:
         parse(tag)
     except ValueError:

@@ -2,7 +2,15 @@
 
 import pytest
 
-from providers.docker.registry.reference import Repository, check_tag, parse_image, parse_repository
+from providers.docker.registry.manifests import referrers_tag
+from providers.docker.registry.reference import (
+    UPLOAD_TAG,
+    Repository,
+    check_tag,
+    parse_image,
+    parse_repository,
+    reserved_tag,
+)
 from providers.errors import RefusedError
 
 DIGEST = "sha256:" + "0" * 64
@@ -85,3 +93,18 @@ def test_tags() -> None:
 def test_the_command_that_stores_a_login() -> None:
     assert parse_repository("user/app").login == "docker login"
     assert parse_repository("reg.io/app").login == "docker login reg.io"
+
+
+@pytest.mark.parametrize(
+    "tag", [UPLOAD_TAG, referrers_tag(DIGEST), f"{referrers_tag(DIGEST)}.sig", "sha512-0a"]
+)
+def test_a_tag_that_is_written_for_another_use_is_reserved(tag: str) -> None:
+    assert check_tag(tag) == tag
+    assert reserved_tag(tag)
+
+
+@pytest.mark.parametrize(
+    "tag", ["latest", "test", "live", "sha-0a1b2c3", "sha256", "reconciler-upload-2", "1.0.0"]
+)
+def test_other_tags_are_free(tag: str) -> None:
+    assert not reserved_tag(tag)

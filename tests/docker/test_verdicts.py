@@ -1,5 +1,6 @@
 """The assessment of the kind `image`: one row per situation, from data alone."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def pointing_at(image: str, tag: str) -> LiveObject:
             RequiredAction.UPDATE,
             "tag-moved: latest points at sha256:there",
         ),
-        (published(channel=None), [], RequiredAction.UPDATE, "tag-moved: latest is gone"),
+        (published(channel=None), [], RequiredAction.UPDATE, "tag-moved: latest was deleted"),
         (published(), [], RequiredAction.NOTHING, "published"),
         (
             published(label=None),
@@ -94,6 +95,27 @@ def test_a_situation_has_its_verdict(
     assert verdict.need is need
     assert reason_of(verdict).startswith(reason)
     assert verdict.refusal is None
+
+
+@pytest.mark.parametrize("recorded", [None, RECORDED, {**RECORDED, "channel": "test"}])
+@pytest.mark.parametrize(
+    "users", [[], [pointing_at("reg.io/app", "latest")], [pointing_at("reg.io/app", "test")]]
+)
+def test_a_tag_that_nothing_used_is_new_and_was_not_deleted(
+    recorded: Mapping[str, Any] | None, users: list[LiveObject]
+) -> None:
+    assess = kind().facts.assess
+    assert assess is not None
+
+    verdict = assess(DESIRED, recorded, {}, published(channel="test"), users)
+
+    was_used = recorded is RECORDED or pointing_at("reg.io/app", "latest") in users
+    words = (
+        "tag-moved: latest was deleted; re-tagged, no build"
+        if was_used
+        else "new-tag: latest does not exist yet; tagged, no build"
+    )
+    assert (verdict.need, reason_of(verdict)) == (RequiredAction.UPDATE, words)
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,7 @@ def test_every_code_of_an_image_occurs() -> None:
         assess(desired, None, {}, published(), []),
         assess(desired, None, {}, published(tag=None), []),
         assess(desired, None, {}, published(channel=None), []),
+        assess(desired, desired, {}, published(channel=None), []),
         assess(desired, None, {}, published(source_key=None, label=None), []),
         assess(desired, None, {}, published(source_key=test_verdicts.OLD_KEY), []),
         assess(desired, earlier, {}, published(source_key=test_verdicts.OLD_KEY), []),

@@ -75,9 +75,9 @@ dataset_cleanup  1.0.0             -
                  just now by somebody
 
 $ reconciler apply dataset_cleanup --env LIVE --yes --json run.json
-my-org@live/dataset_cleanup  http://live
-> image/registry/examples/dataset_cleanup  adopt  tag-moved: live is gone; re-tagged, no build
-    channel  test -> live  unrecorded: not in the state yet
+my-org@LIVE/dataset_cleanup  http://live
+> image/registry/examples/dataset_cleanup  adopt  new-tag: live does not exist yet; tagged, no build
+    channel  live  unrecorded: not in the state yet
 + processing/dataset_cleanup  create  does not exist yet
     default_cpu                         4
     default_gpu                         0

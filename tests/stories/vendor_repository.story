@@ -255,9 +255,9 @@ Done: 3 created.
 | + created model-version/clip/v1
 
 $ reconciler apply pipelines/clip/training --env LIVE --yes --parallel 1
-my-org@live/registry/picsellia/training-clip (pipelines/clip/training)  http://live
-> image/registry/picsellia/training-clip  adopt  tag-moved: live is gone; re-tagged, no build
-    channel  test -> live  unrecorded: not in the state yet
+my-org@LIVE/registry/picsellia/training-clip (pipelines/clip/training)  http://live
+> image/registry/picsellia/training-clip  adopt  new-tag: live does not exist yet; tagged, no build
+    channel  live  unrecorded: not in the state yet
 + model/clip  create  does not exist yet
     name  clip
 └── + model-version/clip/v1  create  does not exist yet

@@ -226,6 +226,18 @@ MISTAKES = {
         'channel "1.0" is a version',
         "never",
     ),
+    "a channel that uploads have": (
+        ENVIRONMENT + 'channel = "reconciler-upload"',
+        3,
+        'channel "reconciler-upload" is the tag of an image that is being uploaded',
+        "another word",
+    ),
+    "a channel that signatures have": (
+        ENVIRONMENT + f'channel = "sha256-{"0a" * 32}.sig"',
+        3,
+        "is the tag of statements and signatures about an image",
+        "another word",
+    ),
     "a channel that is a list": (
         ENVIRONMENT + "channel = []",
         3,

@@ -16,6 +16,7 @@ from providers.image_names import HUB, is_loopback, split_name
 UPLOAD_TAG = "reconciler-upload"
 """The tag for builders that cannot push without one. It moves with each build; the digest identifies the
 image."""
+RESERVED_TAG = re.compile(rf"{UPLOAD_TAG}|sha(?:256|384|512)-[0-9a-f]+(?:[._-].*)?")
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
@@ -106,6 +107,19 @@ def check_tag(tag: str) -> str:
         f"{tag!r} is not a tag: only letters, digits, '_', '.' and '-', at most 128 of them",
         hint=f"{suggestion!r} is valid" if suggestion else "",
     )
+
+
+def reserved_tag(tag: str) -> str:
+    """What a tag of this form is for, as "is …", so that no environment can have it; "" if it is free.
+
+    A registry without an API for referrers lists them under a tag that is their image's digest. Signing tools
+    add a suffix to it. https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema
+    """
+    if not RESERVED_TAG.fullmatch(tag):
+        return ""
+    if tag == UPLOAD_TAG:
+        return "is the tag of an image that is being uploaded"
+    return "is the tag of statements and signatures about an image"
 
 
 def is_digest(reference: str) -> bool:

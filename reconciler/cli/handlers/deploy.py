@@ -188,7 +188,7 @@ def _read(
 
     edits = {
         **answers(asked, err, check),
-        **image_tag_edits(config.metadata.version, config.docker.image_tag),
+        **image_tag_edits(config.metadata.version, config.docker.image_tag, loaded.channel),
     }
     validated = validate(folder, read_options, edits, emit=emit)
     validated.require_valid()
