@@ -1,5 +1,6 @@
 """The files of a new pipeline, in the form that `pxl-pipeline init` gives one, and the folder with them."""
 
+import keyword
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +31,11 @@ _FAMILIES: Final = {
 }
 """The context that picsellia-cv-engine gives a job, if it is not that of a dataset version."""
 
+_DEVICES: Final = frozenset(
+    ["CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10))]
+)
+"""What no folder can be called on Windows, where the repository may be checked out, too."""
+
 _SUFFIX: Final = ".jinja"
 
 
@@ -49,6 +55,10 @@ class NewPipeline(Struct, frozen=True):
 
 def name_problem(name: str) -> str | None:
     """Why this cannot be the name of a pipeline: "must …"; None if it can be."""
+    if keyword.iskeyword(name):
+        return f"must not be a word of Python itself, as Python imports it: {name.lower()}_pipeline can be"
+    if name.upper() in _DEVICES:
+        return f"must not be the name of a device of Windows: {name.lower()}_pipeline can be"
     if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         return None
     usable = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")

@@ -85,7 +85,15 @@ def test_an_existing_folder_is_never_written_to(content: str | None, cli: Cli, h
 
 
 @pytest.mark.parametrize(
-    ("name", "better"), [("my-pipeline", "such as my_pipeline"), ("3d", "such as pipeline_3d"), ("…", "")]
+    ("name", "better"),
+    [
+        *(("my-pipeline", "such as my_pipeline"), ("3d", "such as pipeline_3d"), ("…", ""), (".", "")),
+        *(
+            ("import", "import_pipeline can be"),
+            ("None", "none_pipeline can be"),
+            ("nul", "nul_pipeline can be"),
+        ),
+    ],
 )
 def test_a_name_that_python_cannot_import_is_refused(name: str, better: str, cli: Cli, home: Path) -> None:
     ended = cli("init", name, "--type", "PRE_ANNOTATION", "--image", "user/mine")
@@ -248,3 +256,11 @@ def test_a_wrong_value_is_refused_without_naming_a_file_that_was_not_made(
     assert ended.code != 0
     assert "one/config.toml" not in ended.err
     assert not (cli.folder / "one").exists()
+
+
+@pytest.mark.parametrize("folder", [".", "..", "a/.."])
+def test_a_folder_that_is_there_is_named(folder: str, cli: Cli) -> None:
+    ended = cli("init", folder, "--type", "DATASET_VERSION_CREATION")
+    assert ended.code == 1
+    assert f"{folder!r} cannot be the name of a pipeline" in ended.err
+    assert "init makes a new folder" in ended.err

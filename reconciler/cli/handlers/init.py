@@ -122,6 +122,9 @@ def _usable_name(typed: Value) -> str:
 
 def _refuse(folder: Path) -> None:
     """Raise UserError if no pipeline can be made in this folder."""
+    if folder.name in ("", ".."):
+        detail = "init makes a new folder. Name it, as in: reconciler init my_pipeline"
+        raise UserError(error(f"{str(folder)!r} cannot be the name of a pipeline", detail))
     if (problem := name_problem(folder.name)) is not None:
         raise UserError(error(f"{folder.name!r} cannot be the name of a pipeline", f"It {problem}."))
     if folder.exists() or folder.is_symlink():
