@@ -200,6 +200,10 @@ def kind_by_content(path: str, content: bytes) -> SecretMatch | None:
     return None
 
 
+_PASSWORD = re.compile(r"://[^/\s:@]*:(?![$<{%])[^/\s@]+@")
+"""An address with a password that is no reference: `https://me:${PASSWORD}@host` holds none."""
+
+
 def _is_named_after_a_token(name: str) -> bool:
     lower = name.lower()  # an expression for this takes as long as all the others
     return "token" in lower or "secret" in lower or "api_key" in lower
@@ -256,6 +260,8 @@ def kind_of_value(name: str, value: str) -> str | None:
     text = f"{name}={value}".encode("utf-8", "surrogateescape")
     if found := next(find((text,)), None):
         return found.kind
+    if _PASSWORD.search(value):
+        return "an address with a password"
     return f"a value for {name}" if is_secret_value(name, value) else None
 
 

@@ -49,6 +49,35 @@ def without_secrets(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
+_LOGIN = re.compile(
+    r"""(?<=://)[^/\s"'<>]*@
+    | (?:(?<=\bimage/)|(?<![^\s"'<>(=,]))[^/\s"'<>:@=,]+:(?!//)[^\s"'<>@]*@(?!sha\d+:)""",
+    re.VERBOSE,
+)
+"""What stands before the host in `https://me:password@host` and in `me:password@host/image`. The name of an
+image with its digest, `app:1.0@sha256:…`, has the same form and no login."""
+_QUERY = re.compile(
+    r"""(?<=[?&;])([\w.-]*(?:token|key|secret|sig|signature|passw(?:or)?d|pwd|auth|credential)[\w.-]*=)[^&\s"'<>]+""",
+    re.IGNORECASE,
+)
+
+
+def without_logins(text: str) -> str:
+    """The text with each login and key that an address or the name of an image has replaced by "…".
+
+    Nobody should write one there, as each program shows addresses. Who does must not find it in a message, in
+    the history or in a report.
+    """
+    if "@" in text:
+        text = _LOGIN.sub("…@", text)
+    return _QUERY.sub(r"\1…", text) if "=" in text else text
+
+
+def has_login(text: str) -> bool:
+    """Whether `without_logins` would replace a part of the text."""
+    return without_logins(text) != text
+
+
 def utf8(text: str) -> str:
     """The text with bytes that were not UTF-8, as arguments and variables may have, escaped."""
     return text.encode("utf-8", "backslashreplace").decode()

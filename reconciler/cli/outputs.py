@@ -121,6 +121,9 @@ def _a_web_address(ctx: click.Context, param: click.Parameter, address: str) -> 
     """Accept only addresses that may be a link: a web address, or a path relative to the page."""
     if not re.fullmatch(r"(https?://.*|(?!/)[^:\\]*)", address):
         raise click.BadParameter("use an address that begins with https:// or http://, or a relative path")
+    if re.match(r"https?://[^/?#]*@", address) or re.search(r"[?#]", address):
+        # The page would show it, and the history.
+        raise click.BadParameter("use an address without a login, a question mark and a number sign")
     return address
 
 

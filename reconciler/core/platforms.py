@@ -12,6 +12,8 @@ from functools import lru_cache
 from ipaddress import IPv6Address
 from urllib.parse import quote, urlsplit
 
+from providers.text import has_login
+
 HOSTS = {
     "PROD": "https://app.picsellia.com",
     "STAGING": "https://staging.picsellia.com",
@@ -159,3 +161,10 @@ def _path(path: str) -> str:
         elif part != ".":
             parts.append(part)
     return "".join(f"/{part}" for part in parts).rstrip("/")
+
+
+def organization_problem(name: str) -> str | None:
+    """Why this cannot be the name of an organization, or None. The text never repeats it."""
+    if has_login(name):
+        return "contains a login"
+    return "is an address" if "://" in name else None

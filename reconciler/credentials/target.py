@@ -13,15 +13,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from reconciler.core.diagnostics import UserError, error
-from reconciler.core.platforms import ENVIRONMENTS, HOSTS, platform_address, scope
+from reconciler.core.platforms import ENVIRONMENTS, HOSTS, organization_problem, platform_address, scope
 from reconciler.credentials import saved
-from reconciler.credentials.environment import (
-    Declared,
-    Environment,
-    Sourced,
-    address_problem,
-    host_variable,
-)
+from reconciler.credentials.environment import Declared, Environment, Sourced, address_problem, host_variable
 from reconciler.credentials.saved import Login
 
 TOKEN = "PICSELLIA_TOKEN"
@@ -167,6 +161,9 @@ class TargetSettings:
             )
             detail = f"{select}, set {ORGANIZATION}, or log in: reconciler login"
             raise UserError(error("no organization is selected", detail))
+        if (problem := organization_problem(found.value)) is not None:
+            detail = f"It {problem}. Write the name that the platform shows, such as my-org."
+            raise UserError(error(f"{found.source} has no name of an organization", detail))
         return found
 
     @cached_property

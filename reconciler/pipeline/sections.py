@@ -9,6 +9,7 @@ from semver import Version
 
 from providers import enums
 from providers.image_names import normal_name
+from providers.text import has_login
 from reconciler.pipeline import version
 from reconciler.pipeline.schema import Docker, Execution, Metadata
 from reconciler.pipeline.suggestions import did_you_mean
@@ -130,7 +131,9 @@ def _image_name(reader: TomlReader, table: Mapping[str, Any]) -> str:
     value = reader.text(table, "docker", "image_name") or ""
     if value and not IMAGE.fullmatch(value):
         last = value.rpartition("/")[2]
-        if "://" in value:
+        if has_login(value):
+            advice = "Leave the login out, and log in with docker login."
+        elif "://" in value:
             advice = "Leave the scheme out."
         elif "@" in last or ":" in last:
             advice = "Leave the tag out: it follows from metadata.version."

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from providers.table import FACTS, address_form, ancestors
+from providers.text import has_login
 from reconciler.core.values import Address
 from reconciler.pipeline.objects import row_tables
 from reconciler.pipeline.schema import ImageOptions, Reconciler
@@ -46,8 +47,25 @@ def _settings(
         _kind_of_address(reader, address, section, "protect", index)
     if settings.stack is not None:
         _check_stack(reader, settings.stack, section)
+    _check_references(reader, settings.image, section)
     _check_sbom(reader, settings.image, section)
     return settings
+
+
+def _check_references(reader: TomlReader, image: ImageOptions, section: str) -> None:
+    """Report a login in the name of an image: plans, commands and the image itself show it."""
+    names: dict[tuple[str | int, ...], str | None] = {
+        (key,): getattr(image, key) for key in ("base", "sbom_generator", "dockerfile", "context", "target")
+    }
+    for key in ("cache_from", "cache_to"):
+        names |= {(key, index): text for index, text in enumerate(getattr(image, key))}
+    for where, name in names.items():
+        if name and has_login(name):
+            reader.error(
+                f"{section}.image.{where[0]} contains a login",
+                "Everyone who sees a plan would see it. Leave it out, and log in with docker login.",
+                *(section, "image", *where),
+            )
 
 
 def _check_sbom(reader: TomlReader, image: ImageOptions, section: str) -> None:

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from providers.image_names import normal_name
 from providers.regular_files import read_regular, real_path
+from providers.text import without_logins
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.pipeline import FILE_NAME
 from reconciler.pipeline.stack_name import stack_name
@@ -99,10 +100,10 @@ def summarize(folder: Path, environment: str | None) -> PipelineSummary:
     gpu = docker.get("gpu") if isinstance(docker, dict) else None
     return PipelineSummary(
         folder,
-        name=_text(tables, "metadata", "name"),
-        stack=_stack_name(tables),
-        type=_text(tables, "metadata", "type").upper(),
-        version=_text(tables, "metadata", "version"),
+        name=without_logins(_text(tables, "metadata", "name")),
+        stack=without_logins(_stack_name(tables)),
+        type=without_logins(_text(tables, "metadata", "type").upper()),
+        version=without_logins(_text(tables, "metadata", "version")),
         gpu=gpu if isinstance(gpu, int) and not isinstance(gpu, bool) else None,
         is_readable=document is not None,
     )

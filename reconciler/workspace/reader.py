@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, get_args
 
+from providers.text import has_login
 from reconciler.core.diagnostics import Diagnostic, UserError, has_errors, in_order
-from reconciler.core.platforms import ENVIRONMENTS, HOSTS, platform_address
+from reconciler.core.platforms import ENVIRONMENTS, HOSTS, organization_problem, platform_address
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_file import parse, read_text, unreadable
 from reconciler.pipeline.toml.toml_reader import TomlReader, described, table_advice
@@ -85,7 +86,7 @@ def read(text: str, path: Path) -> tuple[Workspace | None, tuple[Diagnostic, ...
     found = Workspace(
         path.parent,
         path,
-        name=_filled(reader, workspace, "workspace", "name"),
+        name=_name(reader, workspace),
         state=None if state is None else _state(reader, state),
         pipelines=_globs(reader, workspace, "workspace", "pipelines"),
         exclude=_globs(reader, workspace, "workspace", "exclude"),
@@ -115,6 +116,15 @@ def _filled(reader: TomlReader, table: Mapping[str, Any], *where: str) -> str | 
         reader.error(f"{'.'.join(where)} is empty", "Give it a value, or remove the line.", *where)
         return None
     return text and text.strip()
+
+
+def _name(reader: TomlReader, workspace: Mapping[str, Any]) -> str | None:
+    """The name of the workspace, which the state keeps; None if it is missing, and if it has a login."""
+    name = _filled(reader, workspace, "workspace", "name")
+    if name is not None and has_login(name):
+        reader.error("workspace.name contains a login", "State and reports show it.", "workspace", "name")
+        return None
+    return name
 
 
 def _state(reader: TomlReader, url: str) -> str:
@@ -172,6 +182,10 @@ def _environment(reader: TomlReader, name: str, table: Mapping[str, Any]) -> Wor
         section = ".".join(where)
         advice = f'Add organization = "my-org" below [{section}].'
         reader.error(f"{section}.organization is missing", advice, *where)
+    if organization and (problem := organization_problem(organization)) is not None:
+        advice = 'Write the name that the platform shows, such as organization = "my-org".'
+        reader.error(f"{'.'.join(where)}.organization {problem}", advice, *where, "organization")
+        organization = None
     return WorkspaceEnvironment(
         name,
         organization or "",

@@ -194,3 +194,19 @@ def test_advice_about_a_token_names_its_place(
     assert TOKEN not in ended.err
     others = {"LIVE_TOKEN", "PICSELLIA_TOKEN"} - {place.split(",")[0]}
     assert not any(f"set {other}" in ended.err for other in others)
+
+
+@pytest.mark.parametrize(
+    "name", ["me:hunter2@my-org", "https://hunter2.example.com/my-org", "x://me:hunter2@y"]
+)
+def test_an_organization_that_is_a_login_or_an_address_is_refused_without_repeating_it(
+    name: str, saved: Path
+) -> None:
+    variables = {"PICSELLIA_ENV": "LOCAL", "PICSELLIA_TOKEN": TOKEN, "PICSELLIA_ORGANIZATION": name}
+    for option, source in ((None, "PICSELLIA_ORGANIZATION"), (name, "--organization")):
+        with pytest.raises(UserError) as caught:
+            resolve(option, None, variables)
+        (problem,) = caught.value.diagnostics
+        assert problem.summary == f"{source} has no name of an organization"
+        assert "hunter2" not in f"{problem.summary} {problem.detail}"
+        assert "Write the name that the platform shows" in problem.detail

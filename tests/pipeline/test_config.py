@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 from pydantic import BaseModel
 
 from reconciler.core.diagnostics import Diagnostic, Severity
@@ -409,11 +410,13 @@ def test_a_misspelt_key_is_a_warning(old: str, new: str, words: str) -> None:
     assert words in message
 
 
-def test_a_misspelt_key_in_an_overlay_is_a_warning_on_its_line() -> None:
-    text = replaced(PROCESSING, "\ncpu = ", "\n# cpu = ") + "[reconciler.env.PROD.docker]\ncpus = 8\n"
-    (warned,) = read(text, FILE, "PROD").diagnostics
-    assert (warned.line, warned.severity) == (text.count("\n"), Severity.WARNING)
-    assert read(text, FILE, "STAGING").diagnostics == ()
+@pytest.mark.parametrize("environment", ["PROD", "STAGING", None])
+def test_a_misspelt_key_in_an_overlay_is_an_error_on_its_line_for_each_environment(
+    environment: str | None,
+) -> None:
+    text = PROCESSING + "[reconciler.env.PROD.docker]\ncpus = 8\n"
+    (problem,) = read(text, FILE, environment).diagnostics
+    assert (problem.line, problem.severity) == (text.count("\n"), Severity.ERROR)
 
 
 @pytest.mark.parametrize("name", ["-x", "--yes", ".", ".."])
@@ -567,7 +570,7 @@ def test_any_text_gives_a_config_or_a_problem_with_its_line(seed: int) -> None:
         (settings_table.AcceptedSecretTable, AcceptedSecret),
     ],
 )
-def test_what_is_validated_is_what_is_read(table: type[BaseModel], values: type) -> None:
+def test_what_is_validated_is_what_is_read(table: type[BaseModel], values: type[Struct]) -> None:
     """A model validates the settings, and plain values hold them: the same fields in the same order."""
     assert list(table.model_fields) == [*values.__struct_fields__]
 

@@ -74,6 +74,22 @@ def test_an_absolute_path(root: Path) -> None:
     assert find(str(root / "detector_v2"), root / "team") == root / "detector_v2"
 
 
+@pytest.mark.parametrize("word", ["link", ".hidden", "node_modules", "environment"])
+def test_a_folder_that_is_not_searched_needs_no_other_spelling(root: Path, word: str) -> None:
+    if word == "link":
+        (root / word).symlink_to(root / "detector_v2")
+    else:
+        (root / word).mkdir(exist_ok=True)
+        (root / word / "config.toml").write_text(PROCESSING.replace('"cleanup"', '"other"'))
+        (root / word / "pyvenv.cfg").touch()
+    assert find(word, root) == find(f"./{word}", root) == root / word
+    assert find_all(root) == [root / "detector_v2", root / "team" / "cleanup"]
+
+
+def test_a_folder_of_another_tool_is_no_pipeline(root: Path) -> None:
+    assert refusal("website", root).summary == "no pipeline is called website"
+
+
 def test_two_matches_are_both_listed(root: Path) -> None:
     add(root / "backup" / "cleanup", "cleanup")
     problem = refusal("cleanup", root)

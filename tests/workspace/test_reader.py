@@ -177,6 +177,18 @@ MISTAKES = {
         "environments.STAGING.organization is empty",
         "Give it a value",
     ),
+    "an organization with a login": (
+        f'[environments.STAGING]\norganization = "me:{SECRET}@my-org"',
+        2,
+        "environments.STAGING.organization contains a login",
+        'organization = "my-org"',
+    ),
+    "an organization that is an address": (
+        '[environments.STAGING]\norganization = "https://app.picsellia.com/my-org"',
+        2,
+        "environments.STAGING.organization is an address",
+        'organization = "my-org"',
+    ),
     "an organization that is a number": (
         "[environments.STAGING]\norganization = 4",
         2,

@@ -13,7 +13,7 @@ from reconciler.cli import logins, options, prompts, stores
 from reconciler.cli.prompts import Default, ask, choose
 from reconciler.core.diagnostics import UserError, error, info
 from reconciler.core.exit_codes import DONE
-from reconciler.core.platforms import CUSTOM, HOSTS, platform_address
+from reconciler.core.platforms import CUSTOM, HOSTS, organization_problem, platform_address
 from reconciler.credentials import saved
 from reconciler.credentials.environment import Declared, Environment, address_problem, host_variable
 from reconciler.credentials.saved import Login
@@ -199,7 +199,7 @@ def _no_problem(problem_with: Callable[[str], str | None]) -> Callable[[Value], 
 
 
 def _not_a_name(text: str) -> str | None:
-    return None if text else "must not be empty"
+    return organization_problem(text) if text else "must not be empty"
 
 
 def _default_organization(

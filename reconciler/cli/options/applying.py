@@ -101,10 +101,13 @@ def _one_line(reason: str) -> str:
 def _secret_in(text: str) -> str | None:
     """What the first secret in a text is: by its shape, or as the value of a variable for secrets."""
     from providers.secret_rules import find, is_secret_value  # late: its expressions take a while
+    from providers.text import has_login
 
     if found := next(find((text.encode("utf-8", "surrogateescape"),)), None):
         return found.kind
     held = (name for name, value in os.environ.items() if is_secret_value(name, value) and value in text)
+    if has_login(text):
+        return "an address with a login"
     return next((f"the value of {name}" for name in held), None)
 
 

@@ -126,6 +126,6 @@ class ClusterType(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         address: str = value.removeprefix("dask://")
         host, _, port = address.rpartition(":")
-        if value == address or not host or "/" in address or not port.isdecimal():
+        if value == address or not host or "/" in address or "@" in address or not port.isdecimal():
             self.fail(f"{value!r} is not an address such as dask://localhost:8786", param, ctx)
         return address

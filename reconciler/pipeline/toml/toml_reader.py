@@ -3,11 +3,11 @@
 Reading continues after a problem, so one run shows them all.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from providers.text import has_login
 from reconciler.core.diagnostics import Diagnostic, error, warning
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_positions import TomlPositions
@@ -138,14 +138,11 @@ def _texts(value: Any) -> Iterator[str]:
                 pending += items
 
 
-_PASSWORD = re.compile(r"://[^/\s]*:[^/\s]*@")
-
-
 def _secret_kind(text: str) -> str | None:
     """What the text is if a message must not repeat it: a value may be in the line of another key."""
     from providers.secret_rules import find  # late: its expressions take a while
 
-    if _PASSWORD.search(text):
-        return "an address with a password"
+    if has_login(text):
+        return "an address with a login"
     secret = next(find((text.encode("utf-8", "surrogateescape"),)), None)
     return secret.kind if secret else None
