@@ -17,6 +17,7 @@ verb, address and id once.
 No message contains a token or a password.
 """
 
+from providers.hiding import safe_message
 from providers.reasons import WayOut
 
 
@@ -41,9 +42,10 @@ class ProviderError(Exception):
         way_out: WayOut | None = None,
         outcome_unknown: bool = False,
     ) -> None:
+        message = safe_message(message)  # it may quote an address or a response
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = safe_message(hint)
         self.way_out = way_out
         self.outcome_unknown = outcome_unknown
 

@@ -8,9 +8,11 @@ from enum import StrEnum
 from typing import Any, Literal, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 from providers.collection import Collection as ApiCollection
 from providers.config_keys import ConfigTable
+from providers.hiding import safe_message
 from providers.json_value import JSON
 from providers.reasons import Reason, Refusal
 from providers.rules import FieldRule
@@ -70,6 +72,10 @@ class Progress(Struct, frozen=True):
     done: int | None = None
     total: int | None = None
     unit: Literal["bytes", "steps"] = "bytes"
+
+    def __post_init__(self) -> None:
+        if self.text:
+            force_setattr(self, "text", safe_message(self.text))
 
     @property
     def ended(self) -> bool:

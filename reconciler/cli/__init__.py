@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
@@ -20,6 +20,10 @@ from reconciler.cli.interruption import bounded
 from reconciler.cli.mistyped import CommandGroup, unknown_option, wrong_value
 from reconciler.cli.options.common import with_common
 from reconciler.core.exit_codes import FAILED, INTERRUPTED, code_of
+
+if TYPE_CHECKING:
+    from reconciler.core.diagnostics import Diagnostic as Diagnostic
+
 
 COMMANDS = {
     "init": "Create a pipeline.",
@@ -135,6 +139,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         problem.show()  # its message is the help page, in lines
         return problem.exit_code
     except click.ClickException as problem:
+        from providers.hiding import safe_message
         from reconciler.views.safe import in_workflow, one_line, without_workflow_commands
 
         if isinstance(problem, click.NoSuchOption):
@@ -142,7 +147,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         elif isinstance(problem, click.BadParameter):
             wrong_value(problem)
 
-        message = one_line(problem.message)  # it quotes the arguments
+        message = one_line(safe_message(problem.message))  # it quotes the arguments
         problem.message = without_workflow_commands(message) if in_workflow() else message  # type: ignore[misc]
         problem.show()
         return problem.exit_code

@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 from msgspec import Struct
-from msgspec.structs import replace
 from rich.console import Console
 
 from providers import enums
@@ -219,7 +218,7 @@ def _placed(loaded: LoadedConfig) -> list[Diagnostic]:
     """The problems of a config.toml; without their lines as long as the file is not written."""
     if loaded.path.exists():
         return [*loaded.diagnostics]
-    return [replace(problem, file=None, line=None) for problem in loaded.diagnostics]
+    return [problem.at(None, None) for problem in loaded.diagnostics]
 
 
 def _table(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:

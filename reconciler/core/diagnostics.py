@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from state.errors import ReconcilerError
 
@@ -41,18 +41,40 @@ class Diagnostic(Struct, frozen=True):
     line: int | None = None
     may_pass: bool = False
 
+    def __post_init__(self) -> None:
+        for name in ("summary", "detail"):  # both may quote a file, a class, a program or a server
+            force_setattr(self, name, _safe(getattr(self, name)))
+
     @property
     def place(self) -> str:
         """`path:line`, `path`, or ""."""
         if self.file is None:
             return ""
-        return f"{self.file}:{self.line}" if self.line is not None else str(self.file)
+        file = _safe(str(self.file))
+        return f"{file}:{self.line}" if self.line is not None else file
+
+    @property
+    def text(self) -> str:
+        """The whole message: the summary, and in indented lines the place and the detail."""
+        place = "  ".join(part for part in (self.place, self.address) if part)
+        more = [*([f"at {place}"] if place else []), *(self.detail.split("\n") if self.detail else [])]
+        return "\n  ".join([self.summary, *more])
+
+    def at(self, file: Path | None, line: int | None) -> Self:
+        """The same message about this place."""
+        return replace(self, file=file, line=line)
 
     def with_relative_paths(self, folder: Path) -> Self:
         """A copy whose file, if it is below `folder`, is relative to it."""
         if self.file is None or not self.file.is_relative_to(folder):
             return self
         return replace(self, file=self.file.relative_to(folder))
+
+
+def _safe(text: str) -> str:
+    from providers.hiding import safe_message  # late: help has no diagnostics
+
+    return safe_message(text)
 
 
 def error(

@@ -18,9 +18,10 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from providers.docker.source.fingerprint import fingerprint
+from providers.hiding import HIDDEN
 from providers.json_value import JSON
 from providers.regular_files import read_regular
-from providers.rules import HIDDEN, FieldRule
+from providers.rules import FieldRule
 from providers.text import one_line
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.core.diff import Change, ChangeClass, normalised, normalised_live, same

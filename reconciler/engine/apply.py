@@ -375,7 +375,7 @@ def _check_steps(planned: PlanResult) -> None:
             diagnostic = provider_diagnostic(problem, summary, address=step.address)
             if isinstance(problem, SettingError):
                 file, line = planned.pipeline.loaded.place_of("reconciler", "image", problem.setting)
-                diagnostic = replace(diagnostic, file=file, line=line)
+                diagnostic = diagnostic.at(file, line)
             problems.append(diagnostic)
     if problems:
         raise UserError(*problems)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version as installed_version
 from uuid import uuid4
 
+from providers.hiding import safe_message
 from state.lock import process_table
 from state.lock_info import LockInfo
 from state.state_writer import now
@@ -22,7 +23,7 @@ def this_run(
     """The identity of this process.
 
     Args:
-        command: the command line, without secrets.
+        command: the command line; a login in an address is left out.
         git_commit: commit of the pipeline's files, with "+dirty" if they differ from it; "" for none.
         promoted_from, override: see `LockInfo`.
     """
@@ -30,14 +31,14 @@ def this_run(
         owner=user_name(),
         host=socket.gethostname(),
         pid=os.getpid(),
-        command=" ".join(command),
+        command=safe_message(" ".join(command)),
         since=now(),
         id=str(uuid4()),
         git_commit=git_commit,
         processes=process_table(),
-        ci=ci_job(os.environ),
+        ci=safe_message(ci_job(os.environ)),
         promoted_from=promoted_from,
-        override=override,
+        override=safe_message(override),
     )
 
 

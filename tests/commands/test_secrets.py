@@ -45,18 +45,31 @@ class Watched:
         self._caplog = caplog
         self._forms = {form for secret in secrets for form in forms(secret)}
         self.said: list[tuple[str, str]] = []
+        self._own: list[str] = []
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
+        assert self.any(*arguments) == code, f"{arguments}: {self.said[-1][1]}"
+        return self.said[-1][1]
+
+    def any(self, *arguments: str) -> int:
+        """Run a command that may end in any way. Returns its exit code."""
         ended = self._cli(*arguments)
-        assert ended.code == code, f"{arguments}: {ended.err}"
         self.said.append((" ".join(arguments), ended.out + ended.err))
-        return ended.out + ended.err
+        return ended.code
+
+    def forget_files(self, place: Path) -> None:
+        """Search these files no more: the user wrote the secret into them."""
+        self._own.append(place.relative_to(self._everything).as_posix())
 
     def found(self) -> list[str]:
         """The places where a secret was found."""
         places = [(f"output of {command}", text.encode()) for command, text in self.said]
         places += [(f"log of {r.name}", r.getMessage().encode()) for r in self._caplog.records]
-        places += [(f"file {name}", content) for name, (_, content) in snapshot(self._everything).items()]
+        places += [
+            (f"file {name}", content)
+            for name, (_, content) in snapshot(self._everything).items()
+            if not any(name == own or name.startswith(f"{own}/") for own in self._own)
+        ]
         places += [("record", row) for row in cells(self._everything / "state.db")]
         return [where for where, content in places if any(form in content for form in self._forms)]
 

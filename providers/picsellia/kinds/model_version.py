@@ -4,18 +4,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from providers import rules
-from providers.collection import FRAMEWORK, INFERENCE_TYPE, RENAME, TABLE, TEXT, TEXTS, BodyKey, Collection
+from providers.collection import (
+    FRAMEWORK,
+    INFERENCE_TYPE,
+    RENAME,
+    TABLE,
+    TEXT,
+    TEXTS,
+    BodyKey,
+    Collection,
+)
 from providers.config_keys import ConfigTable, Holds, Key
 from providers.errors import GoneError, PermanentError, RefusedError
+from providers.hiding import HIDDEN
 from providers.json_value import JSON
 from providers.picsellia.answer import Answer
 from providers.picsellia.paths import path
 from providers.protocol import Exclusive, KindFacts, LiveObject, Reference, Report
-from providers.rules import HIDDEN, Effect, FieldRule
+from providers.rules import Effect, FieldRule
 
 if TYPE_CHECKING:
     from providers.picsellia.platform import Platform
-
 
 RULES = {
     "name": rules.NAME,

@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from providers.hiding import without_tokens
 from providers.regular_files import read_regular, real_path
 from reconciler.core.diagnostics import Diagnostic, error, info
 from reconciler.pipeline.classes.declarations import (
@@ -303,7 +304,7 @@ class _ErrorMessages(Struct, frozen=True):
         return root.is_dir() or root.with_suffix(".py").is_file()
 
     def _output(self) -> str:
-        last = self.child_run.output.strip().splitlines()[-3:]
+        last = without_tokens(self.child_run.output).strip().splitlines()[-3:]
         return "\nIt printed: " + "\n".join(last) if last else ""
 
 
