@@ -60,9 +60,6 @@ class Unset(Enum):
 
 UNSET: Final = Unset.UNSET
 
-HIDDEN: Final = "(a secret, not shown)"
-"""Replaces a live value that looks like a secret, before it leaves the kind that read it."""
-
 
 def canonical_numbers(value: JSON) -> JSON:
     """Numbers in canonical form (4.0 becomes 4; NaN and infinities null, as in the SDK's orjson)."""

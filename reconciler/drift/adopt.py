@@ -6,6 +6,7 @@ a patch, and computed values are refused with their origin.
 """
 
 import difflib
+import json
 import os
 import re
 import tempfile
@@ -18,7 +19,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from providers.docker.source.fingerprint import fingerprint
-from providers.hiding import HIDDEN
+from providers.hiding import HIDDEN, is_hidden
 from providers.json_value import JSON
 from providers.regular_files import read_regular
 from providers.rules import FieldRule
@@ -159,7 +160,7 @@ def _changed_outside(planned: PlanResult) -> Iterator[AdoptedValue]:
     for step in planned.plan.steps:
         for change in step.changes:
             differs = change.cls in _CHANGED_OUTSIDE and not change.resolution
-            readable = change.live is not MISSING and change.live != HIDDEN
+            readable = change.live is not MISSING and not is_hidden(change.live, change.path)
             if differs and readable and change.field in adoptable.get(step.address, ()):
                 yield AdoptedValue(step.address, change)
 
@@ -186,12 +187,13 @@ def _selected_values(planned: PlanResult, targets: Sequence[AdoptTarget]) -> lis
             detail = f"There are: {', '.join(existing)}.{did_you_mean(str(address), existing)}"
             problems.append(error(f"no resource is called {address}", detail))
             continue
-        changes = [c for c in step.changes if target.path in ("", c.path, c.field)]
+        changes = _changes_of(target, step)
         fields = adoptable.get(address, ())
         if whole := next((c for c in changes if not c.path and "" in fields), None):
             changes = [whole]  # the object was added or deleted
         allowed = [c for c in changes if c.field in fields and _is_readable(c)]
-        if not allowed and (target.path or changes):
+        only_secrets = any(map(_is_secret, changes)) and all(c.cls in _SETTLED for c in allowed)
+        if only_secrets or (not allowed and (target.path or changes)):
             problems.append(_refusal(target, step, changes, planned))
         selected.update(
             {(address, c.path): AdoptedValue(address, c) for c in allowed if c.cls not in _SETTLED}
@@ -201,10 +203,32 @@ def _selected_values(planned: PlanResult, targets: Sequence[AdoptTarget]) -> lis
     return list(selected.values())
 
 
+def _changes_of(target: AdoptTarget, step: Step) -> list[Change]:
+    return [change for change in step.changes if target.path in ("", change.path, change.field)]
+
+
+def _secrets_of(planned: PlanResult, targets: Sequence[AdoptTarget]) -> Iterator[AdoptedValue]:
+    """The secrets among these values, which are adopted without them."""
+    for target in targets:
+        step = planned.plan.step(target.address)
+        for change in _changes_of(target, step) if step else ():
+            if _is_secret(change):
+                yield AdoptedValue(target.address, change)
+
+
+def _is_secret(change: Change) -> bool:
+    """Whether the live value differs from the files, and is a secret."""
+    return change.cls not in _SETTLED and is_hidden(change.live, change.path)
+
+
 def _is_readable(change: Change) -> bool:
     """Whether the live value can be read. For an object or a key, ABSENT is a value."""
     is_part = change.path != change.field or not change.path
-    return change.live not in (MISSING, HIDDEN) and (change.live is not ABSENT or is_part)
+    return (
+        change.live is not MISSING
+        and not is_hidden(change.live, change.path)
+        and (change.live is not ABSENT or is_part)
+    )
 
 
 def _refusal(target: AdoptTarget, step: Step, changes: Sequence[Change], planned: PlanResult) -> Diagnostic:
@@ -225,10 +249,11 @@ def _refusal(target: AdoptTarget, step: Step, changes: Sequence[Change], planned
             f"They set: {', '.join(managed) or 'none'}.{did_you_mean(target.path, managed)}"
         )
         return error(f"the files do not set {name}", detail, address=address)
-    if any(change.live == HIDDEN for change in changes):
+    if secrets := [change.path for change in changes if _is_secret(change)]:
+        key, fields = (json.dumps(text, ensure_ascii=False) for text in (address, secrets))
         detail = (
-            "Secrets do not belong in config.toml. To keep the platform's value, add to [reconciler]: "
-            f'ignore_changes = {{ "{address}" = ["{target.path}"] }}'
+            "Secrets do not belong in files. To keep what the platform has, add to [reconciler]: "
+            f"ignore_changes = {{ {key} = {fields} }}"
         )
         return error(f"{name} is a secret on the platform", detail, address=address)
     if all(change.live is MISSING for change in changes):
@@ -252,6 +277,11 @@ def _key_of(planned: PlanResult, value: AdoptedValue) -> KeyPath:
         return ()
     _, keyed, key = value.change.path.partition(".")
     return (*origin.key, key) if keyed else origin.key
+
+
+def _restore(planned: PlanResult, value: AdoptedValue) -> str:
+    command = planned.plan.stack.command("apply", "--target", str(value.address))
+    return f"Restore the file's value: {command}"
 
 
 def _with_config_edits(planned: PlanResult, values: Sequence[AdoptedValue]) -> Adoption:
@@ -293,12 +323,17 @@ def _edit_of(value: AdoptedValue, present: Any, rule: FieldRule) -> Value:
         return texts
     if isinstance(live, NoValue) or not isinstance(live, str | int | float):
         detail = "config.toml cannot contain this value. Apply the files, or remove the key by hand."
-        raise UserError(error(f"{value} is {_shown(live)} on the platform", detail))
+        raise UserError(
+            error(f"{value} is {_shown(live, value)} on the platform", detail, address=str(value.address))
+        )
     return str(live) if isinstance(present, str) else live
 
 
-def _shown(live: JSON | NoValue) -> str:
-    return "not set" if isinstance(live, NoValue) else literal(live)
+def _shown(content: JSON | NoValue, value: AdoptedValue) -> str:
+    """What is at the place of this value, in the files or on the platform."""
+    if content is None or isinstance(content, NoValue):
+        return "not set"
+    return HIDDEN if is_hidden(content, value.change.path) else literal(content)
 
 
 def _check_config(planned: PlanResult, edited: LoadedConfig, values: Sequence[AdoptedValue]) -> None:
@@ -317,8 +352,8 @@ def _check_config(planned: PlanResult, edited: LoadedConfig, values: Sequence[Ad
             raise UserError(
                 error(
                     f"config.toml cannot contain the live value of {value}",
-                    f"The result would be {_shown(desired)} instead of "
-                    f"{_shown(value.change.live)}. Restore the file's value with apply.",
+                    f"The result would be {_shown(desired, value)} instead of "
+                    f"{_shown(value.change.live, value)}. {_restore(planned, value)}",
                     address=str(value.address),
                 )
             )
@@ -428,7 +463,7 @@ def _check_class(planned: PlanResult, reference: ClassReference, source: str, va
             desired = normalised(getattr(declared, path), rules[path])
             live = value.change.live
     if not same(desired, live):
-        raise ManualEditError(f"{reference.name} would still have {_shown(desired)}")
+        raise ManualEditError(f"{reference.name} would still have {_shown(desired, value)}")
 
 
 def _manual_edit_error(
@@ -440,7 +475,7 @@ def _manual_edit_error(
     else:
         _, keyed, key = value.change.path.partition(".")
         name = one_line((key or repr(key)) if keyed else value.change.path)
-        edit = f"Remove {name} from" if live is ABSENT else f"Set {name} to {_shown(live)} in"
+        edit = f"Remove {name} from" if live is ABSENT else f"Set {name} to {_shown(live, value)} in"
     return error(
         f"{value} needs an edit by hand: {problem.reason}",
         f"{edit} {reference.name}.",

@@ -14,10 +14,11 @@ from typing import Self
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from providers.hiding import is_hidden
 from providers.json_value import JSON
 from providers.protocol import KindFacts
 from providers.reasons import Reason
-from providers.rules import HIDDEN, Effect
+from providers.rules import Effect
 from providers.table import EXCLUSIVE
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.diff import Change, ChangeClass
@@ -483,6 +484,6 @@ def _restore_command(stack: Stack, step: Step, change: Change, facts: KindFacts)
 
 def _adopt_command(stack: Stack, address: Address, change: Change, adoptable: Sequence[str]) -> str:
     """The command that adopts the live value; "" if no file can contain it, or only the files changed."""
-    if change.field not in adoptable or change.cls not in _ADOPTABLE or change.live == HIDDEN:
+    if change.field not in adoptable or change.cls not in _ADOPTABLE or is_hidden(change.live, change.path):
         return ""
     return stack.command("adopt", f"{address}#{change.path}" if change.path else str(address))

@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from providers.errors import ExistsError, GoneError, PermanentError, ProviderError
+from providers.hiding import HIDDEN, is_hidden
 from providers.json_value import JSON
 from providers.protocol import ListedKind, LiveObject, Progress, Reference, ResourceKind, is_a
 from providers.retries import is_rate_limited, is_transient, problem_of, retrying
@@ -267,7 +268,10 @@ class Steps:
         if rejected:
             raise PermanentError(
                 "the write succeeded, but these fields do not have the values sent: "
-                + "; ".join(f"{name}: sent {fields[name]!r}, has {live.fields[name]!r}" for name in rejected)
+                + "; ".join(
+                    f"{name}: sent {_shown(fields[name], name)}, has {_shown(live.fields[name], name)}"
+                    for name in rejected
+                )
             )
         return live
 
@@ -452,6 +456,11 @@ def _copied_fields(step: Step, managed: Mapping[str, JSON]) -> dict[str, JSON]:
     """The values that a new object takes from the old one; after the delete, only the intent has them."""
     resolved = {c.field for c in step.changes if c.resolution in (Resolution.THEIRS, Resolution.IGNORED)}
     return {**_carried_fields(step, managed), **{name: managed[name] for name in resolved if name in managed}}
+
+
+def _shown(value: JSON, name: str) -> str:
+    """The value of a field in an error."""
+    return HIDDEN if is_hidden(value, name) else repr(value)
 
 
 def _rejected_fields(fields: Mapping[str, JSON], live: LiveObject, kind: ResourceKind) -> list[str]:

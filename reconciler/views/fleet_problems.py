@@ -169,7 +169,7 @@ def _refusals(plan: Plan) -> Iterator[Problem]:
             worlds = [(WORLDS["desired"], change.desired), (WORLDS["live"], change.live)]
             if change.recorded is not MISSING:
                 worlds.append((WORLDS["recorded"], change.recorded))
-            values = ", ".join(f"{label} {format_value(value)}" for label, value in worlds)
+            values = ", ".join(f"{label} {format_value(value, change.path)}" for label, value in worlds)
             details.append(f"{change.path}: {values}")
         many = f"{plural(len(step.conflicts), 'field')} {reason(step.conflicts[0].reason, audience)}"
         yield Problem(

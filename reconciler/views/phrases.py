@@ -136,8 +136,8 @@ def value(finding: Finding, world: str) -> str:
         return ""
     if finding.change.reason.code is ReasonCode.CHANNEL_NOT_MOVED:
         # What the image that the files declare has as its tag is no value of this environment.
-        return "" if world == "live" else f"the tag {format_value(raw)}"
-    return format_value(raw)
+        return "" if world == "live" else f"the tag {format_value(raw, finding.change.path)}"
+    return format_value(raw, finding.change.path)
 
 
 def values(finding: Finding) -> list[tuple[str, str]]:
@@ -289,9 +289,9 @@ def plan_mismatch(mismatch: Reason) -> str:
     return _made(_MISMATCHES[mismatch.code], mismatch.details)
 
 
-def saved_or_current(value: JSON | NoValue | Reason) -> str:
+def saved_or_current(value: JSON | NoValue | Reason, name: str) -> str:
     """A value or a reason of a saved plan or of the present one, see `StaleField`."""
-    return reason(value) if isinstance(value, Reason) else format_value(value)
+    return reason(value) if isinstance(value, Reason) else format_value(value, name)
 
 
 def drift_state(state: Reason) -> str:
@@ -392,7 +392,10 @@ def _drifted(details: Details) -> str:
         if not found["path"]:
             return str(found["address"])
         text = f"{found['address']}#{found['path']}"
-        values = [format_value(found[name]) if name in found else "nothing" for name in ("recorded", "live")]
+        values = [
+            format_value(found[world], str(found["path"])) if world in found else "nothing"
+            for world in ("recorded", "live")
+        ]
         return f"{text} {' -> '.join(values)}"
 
     more = f", and {details['more']} more" if details["more"] else ""

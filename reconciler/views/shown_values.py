@@ -2,21 +2,31 @@
 
 import json
 import re
+from itertools import takewhile
 
+from providers.hiding import HIDDEN, is_hidden
 from providers.json_value import JSON
-from reconciler.core.diff import Change
+from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.reasons import ReasonCode
 from reconciler.core.values import NoValue
 
 LONGEST = 72  # characters
 SHORT_DIGEST = 19  # characters of a digest, with its "sha256:"
+_KEY_LINE = re.compile(r"\s*(?:[A-Za-z0-9+/=]*|[A-Za-z-]+: .*)\\?\s*")
+"""A line of a private key between its first and its last one."""
 _SOURCE_KEY = re.compile(r"v[0-9]+:[0-9a-f]{64}")
 
 
-def format_value(value: JSON | NoValue) -> str:
-    """One value on one line. Text is in quotes only if it could be read as something else."""
+def format_value(value: JSON | NoValue, name: str) -> str:
+    """One value on one line. Text is in quotes only if it could be read as something else.
+
+    Args:
+        name: what the value is called, such as the path of its field. It may say that the value is a secret.
+    """
     if isinstance(value, NoValue):
         return "(none)"
+    if is_hidden(value, name):
+        return HIDDEN
     if isinstance(value, str):
         plain = (
             value
@@ -31,22 +41,39 @@ def format_value(value: JSON | NoValue) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
+def lines_with_secrets(text: str) -> dict[str, str]:
+    """Each line of a file that has a secret in it -> the line up to there, as it may be shown."""
+    from providers.secret_rules import find  # late: its expressions take a while
+
+    content, shown = text.encode("utf-8", "surrogatepass"), {}
+    for secret in find((content,)):
+        start = content.rfind(b"\n", 0, secret.offset) + 1
+        first, *others = content[start:].decode("utf-8", "surrogatepass").split("\n")
+        shown[first] = f"{content[start : secret.offset].decode('utf-8', 'surrogatepass')}{HIDDEN}"
+        if "-----BEGIN" in first:
+            shown.update((line, HIDDEN) for line in takewhile(_KEY_LINE.fullmatch, others) if line.strip())
+    return shown
+
+
 def old_and_new(change: Change) -> list[tuple[str, str, str]]:
     """(path, old, new) of a change, or of each inner difference of two long structured values.
 
     Old is live and new desired. For a change that is only recorded, old is recorded and new live. For a tag
-    that has to move, old is "": a tag that the image has already is that of another environment.
+    that has to move, or is not in the state, old is "": a tag that the image has already is that of another
+    environment.
     """
-    if change.reason.code is ReasonCode.CHANNEL_NOT_MOVED:
-        return [(change.path, "", format_value(change.desired))]
+    is_new_tag = change.path == "channel" and change.cls is ChangeClass.UNRECORDED
+    if is_new_tag or change.reason.code is ReasonCode.CHANNEL_NOT_MOVED:
+        return [(change.path, "", format_value(change.desired, change.path))]
     old, new = change.live, change.desired
     if change.is_only_recorded:
         old, new = change.recorded, change.live
     if isinstance(old, NoValue) and isinstance(new, dict) and new:
         return [
-            (f"{change.path}.{key}", format_value(old), format_value(value)) for key, value in new.items()
+            (path, format_value(old, path), format_value(value, path))
+            for path, value in ((f"{change.path}.{key}", value) for key, value in new.items())
         ]
-    texts = (format_value(old), format_value(new))
+    texts = (format_value(old, change.path), format_value(new, change.path))
     if isinstance(old, dict | list) and isinstance(new, dict | list) and any(t.endswith("…") for t in texts):
         return _inner_differences(change.path, old, new)
     return [(change.path, *texts)]
@@ -69,8 +96,9 @@ def _inner_differences(path: str, old: JSON, new: JSON) -> list[tuple[str, str, 
     rows = []
     for kind, changes in DeepDiff(old, new, view="tree").items():
         for change in changes:
-            before = "(none)" if kind.endswith("_added") else format_value(change.t1)
-            after = "(none)" if kind.endswith("_removed") else format_value(change.t2)
             keys = change.path(output_format="list")
+            name = next((key for key in reversed(keys) if isinstance(key, str)), path)
+            before = "(none)" if kind.endswith("_added") else format_value(change.t1, name)
+            after = "(none)" if kind.endswith("_removed") else format_value(change.t2, name)
             rows.append((path + "".join(f"[{key!r}]" for key in keys), before, after))
     return sorted(rows)

@@ -136,4 +136,4 @@ def test_every_label(cli: Cli, applied: Sandbox) -> None:
 
 @pytest.mark.parametrize("sign", ["[", '{"a":'])
 def test_a_value_that_begins_like_deep_json_is_shown(sign: str) -> None:
-    assert len(format_value(sign * 100_000)) == LONGEST
+    assert len(format_value(sign * 100_000, "label")) == LONGEST

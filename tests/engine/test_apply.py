@@ -257,6 +257,14 @@ class TestIgnoredWrites:
         assert "default_cpu: sent 8, has 4" in str(outcome.error)
         assert bench.recorded(APP).inputs == {"default_cpu": 4, "description": "pears"}
 
+    def test_a_secret_that_was_ignored_is_not_in_the_error(self, bench: Bench) -> None:
+        bench.apply(processing(default_parameters={"token": "abcdef0123" * 4}))
+        bench.world.stubborn = ["default_parameters"]
+        result = bench.apply(processing(default_parameters={"token": "0123456789" * 4}))
+        [outcome] = result.outcomes
+        hidden = "(a secret, not shown)"
+        assert f"default_parameters: sent {hidden}, has {hidden}" in str(outcome.error)
+
     def test_the_next_plan_writes_it_again_as_an_update(self, bench: Bench) -> None:
         bench.apply(processing(default_cpu=4))
         bench.world.stubborn = ["default_cpu"]

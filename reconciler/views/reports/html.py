@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
+from providers.hiding import HIDDEN, is_hidden
 from providers.json_value import JSON
 from reconciler.core.diagnostics import Diagnostic, Severity, in_order
 from reconciler.core.events import Outcome
@@ -34,6 +35,7 @@ from reconciler.views.terminal.plans import summary
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
+
 
 LONGEST_VALUE = 20_000  # characters
 
@@ -253,10 +255,12 @@ def page_template(name: str) -> "Template":
     return _environment().get_template(name)
 
 
-def full_text(value: JSON | NoValue) -> str:
-    """A value in full, on several lines if needed."""
+def full_text(value: JSON | NoValue, name: str) -> str:
+    """The value of a field of this name in full, on several lines if needed."""
     if isinstance(value, NoValue):
         return "(none)"
+    if is_hidden(value, name):
+        return HIDDEN
     text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}… ({len(text):,} characters)"
 

@@ -1,11 +1,14 @@
 """Prints the edits of adopt."""
 
+from pathlib import Path
+
 from rich.console import Console
 from rich.text import Text
 
 from reconciler.core.plan import Stack
 from reconciler.drift.adopt import Adoption, patch
 from reconciler.views.counting import plural
+from reconciler.views.shown_values import lines_with_secrets
 from reconciler.views.terminal.console import indented
 
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
@@ -13,10 +16,15 @@ _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 def print_config(adopted: Adoption, err: Console) -> None:
     """Print the diff of config.toml."""
-    for line in (
-        patch(adopted.config.path, adopted.config.on_disk, adopted.config.text).rstrip("\n").split("\n")[2:]
-    ):
+    for line in diff_lines(adopted.config.path, adopted.config.on_disk, adopted.config.text):
         err.print(indented(Text(line, style=_STYLES.get(line[:1], "")), 2))
+
+
+def diff_lines(file: Path, before: str, after: str) -> list[str]:
+    """The lines of a diff for people, without the names of the files and without secrets."""
+    shown = {**lines_with_secrets(before), **lines_with_secrets(after)}
+    lines = patch(file, before, after).rstrip("\n").split("\n")[2:]
+    return [line[:1] + shown.get(line[1:], line[1:]) for line in lines]
 
 
 def print_remaining(adopted: Adoption, stack: Stack, err: Console) -> None:

@@ -26,7 +26,9 @@ def state_lines(snapshot: Snapshot) -> list[Text]:
     for resource in snapshot.resources.values():
         lines.append(Text.assemble((resource.address, "bold"), (f"  {resource.id}", "dim")))
         values = {**_flat(resource.inputs), **{f"outputs.{name}": v for name, v in resource.outputs.items()}}
-        lines += _indented([Text(name, "dim"), Text(format_value(value))] for name, value in values.items())
+        lines += _indented(
+            [Text(name, "dim"), Text(format_value(value, name))] for name, value in values.items()
+        )
         if resource.depends_on:
             lines.append(indented(Text(f"depends on {', '.join(resource.depends_on)}", "dim"), 4))
     for intent in snapshot.intents.values():
@@ -119,11 +121,14 @@ def change_lines(changed: Changes) -> list[Text]:
     for resource in changed.resources:
         lines.append(_headline(resource))
         lines += _indented(
-            [Text(field.path, "dim"), Text(f"{_side(field.before)} -> {_side(field.after)}")]
+            [
+                Text(field.path, "dim"),
+                Text(f"{_side(field.before, field.path)} -> {_side(field.after, field.path)}"),
+            ]
             if resource.verb == "changed"
             else [
                 Text(field.path, "dim"),
-                Text(_side(field.before if resource.verb == "removed" else field.after)),
+                Text(_side(field.before if resource.verb == "removed" else field.after, field.path)),
             ]
             for field in resource.fields
         )
@@ -238,5 +243,5 @@ def _indented(rows: Iterable[Sequence[Text]]) -> list[Text]:
     return [indented(line, 4) for line in columns(rows)]
 
 
-def _side(value: JSON | Absent) -> str:
-    return "(none)" if isinstance(value, Absent) else format_value(value)
+def _side(value: JSON | Absent, name: str) -> str:
+    return "(none)" if isinstance(value, Absent) else format_value(value, name)

@@ -151,8 +151,8 @@ def print_stale(stale: Iterable[StaleStep], err: Console) -> None:
                 err.print(indented(Text(field.path, "bold"), 2))
             for line in columns(
                 [
-                    [Text("in the plan", "dim"), Text(saved_or_current(field.saved))],
-                    [Text("now", "dim"), Text(saved_or_current(field.current), "red")],
+                    [Text("in the plan", "dim"), Text(saved_or_current(field.saved, field.path))],
+                    [Text("now", "dim"), Text(saved_or_current(field.current, field.path), "red")],
                 ]
             ):
                 err.print(indented(line, 4))
@@ -172,11 +172,11 @@ def _print_conflict(step: Step, plan: Plan, err: Console) -> None:
     for change in step.conflicts:
         err.print(indented(Text.assemble((change.path, "bold"), (f"  {change.place}", "dim")), 2))
         rows = [
-            [Text(WORLDS["desired"], "dim"), Text(format_value(change.desired), "green")],
-            [Text(WORLDS["live"], "dim"), Text(format_value(change.live), "red")],
+            [Text(WORLDS["desired"], "dim"), Text(format_value(change.desired, change.path), "green")],
+            [Text(WORLDS["live"], "dim"), Text(format_value(change.live, change.path), "red")],
         ]
         if change.recorded is not MISSING:
-            rows.append([Text(WORLDS["recorded"], "dim"), Text(format_value(change.recorded))])
+            rows.append([Text(WORLDS["recorded"], "dim"), Text(format_value(change.recorded, change.path))])
         for line in columns(rows):
             err.print(indented(line, 4))
     err.print(indented(Text("Choose which value to keep:"), 2))

@@ -1,0 +1,293 @@
+"""A value that looks like a token, from the files or the platform, is shown in no output for people."""
+
+import json
+import os
+import pickle
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from providers.errors import (
+    ForbiddenError,
+    GoneError,
+    ProviderError,
+    RefusedError,
+    TransientError,
+    UnexpectedError,
+)
+from providers.json_value import JSON
+from providers.protocol import Progress
+from providers.reasons import Reason
+from providers.sandbox import Sandbox
+from reconciler.core.diagnostics import error
+from reconciler.core.diff import Change, ChangeClass
+from reconciler.core.reasons import ReasonCode
+from reconciler.views.reports.html import full_text
+from reconciler.views.shown_values import format_value, old_and_new
+from reconciler.views.terminal.adopted import diff_lines
+from tests.commands.untouched import snapshot
+from tests.conftest import Cli, copy_example
+from tests.docker.tokens import tokens
+
+NAME = "dataset_cleanup"
+TOKEN = tokens()["github classic"]
+NUMBER = tokens()["picsellia variable"].rpartition("=")[2]
+SHOWN = "(a secret, not shown)"
+REPORTS = ("--markdown", "r.md", "--html", "r.html")
+
+
+@pytest.mark.parametrize("shape", sorted(tokens()))
+def test_no_value_shows_a_token_of_any_shape(shape: str) -> None:
+    token = tokens()[shape]
+    values: tuple[JSON, ...] = (token, f"use {token} here", {"a": [1, token]}, {token: 1}, [[token]])
+    for value in values:
+        assert format_value(value, "note") == full_text(value, "note") == SHOWN
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("api_token", "token", "TOKEN", "picsellia_token", "apiToken", "hf-token", "WANDB_API_KEY"),
+        *("default_parameters.api_token", "parameters.PICSELLIA_acme_PROD_API_TOKEN", "outputs.token"),
+    ],
+)
+def test_no_value_with_the_name_of_a_token_shows_forty_digits(name: str) -> None:
+    values: tuple[JSON, ...] = (NUMBER, [NUMBER], [["a", NUMBER]])
+    inside = name.rpartition(".")[2]
+    named: tuple[JSON, ...] = ({inside: NUMBER}, {inside: ["a", NUMBER]}, [{"a": {inside: NUMBER}}])
+    for value, called in (*((one, name) for one in values), *((one, "defaults") for one in named)):
+        assert format_value(value, called) == full_text(value, called) == SHOWN
+        for change in (_change(called, value, None), _change(called, None, value)):
+            shown = {text for _, *texts in old_and_new(change) for text in texts}
+            assert NUMBER not in str(shown)
+            assert SHOWN in shown
+
+
+def test_the_parts_of_a_long_table_keep_the_names_that_make_them_secrets() -> None:
+    long = {f"key {number}": "x" * 20 for number in range(9)}
+    change = _change("defaults", {**long, "api_token": NUMBER}, {**long, "api_token": ["a", NUMBER]})
+
+    assert [texts for _, *texts in old_and_new(change)] == [[SHOWN, SHOWN]]
+
+
+@pytest.mark.parametrize("name", ["commit", "revision", "token_commit", "tokenizer", "source", ""])
+@pytest.mark.parametrize("value", [NUMBER, [NUMBER], f"sha1:{NUMBER}"])
+def test_a_git_commit_is_shown(value: JSON, name: str) -> None:
+    assert NUMBER in format_value(value, name)
+    assert NUMBER in full_text(value, name)
+
+
+@pytest.mark.parametrize("name", ["digest", "api_token"])
+@pytest.mark.parametrize("value", ["0123456789abcdef" * 4, "sha256:" + "0a" * 32, "v1", {"a": "x" * 30}])
+def test_a_digest_is_shown(value: JSON, name: str) -> None:
+    assert SHOWN not in format_value(value, name) + full_text(value, name)
+
+
+@pytest.mark.parametrize("shape", sorted(tokens()))
+def test_no_message_shows_a_token_of_any_shape(shape: str) -> None:
+    token = tokens()[shape]
+    said = f"it failed:\n{token}\nat host"
+    problem = error(said, said)
+    kinds = (ProviderError, TransientError, GoneError, ForbiddenError, RefusedError, UnexpectedError)
+    refused = [pickle.loads(pickle.dumps(kind(said, hint=said))) for kind in kinds]
+    messages = [part for one in refused for part in (str(one), one.message, one.hint)]
+
+    for text in (problem.text, problem.at(None, 1).text, Progress("build", text=said).text, *messages):
+        assert SHOWN in text
+        assert "it failed:\n" in text
+        assert not [
+            secret
+            for secret in re.findall(r"[\w+/-]{20,}", token)
+            if "TOKEN" not in secret and secret in text
+        ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"commit {NUMBER} is not in this clone",
+        "sha256:" + "0a" * 32,
+        "/home/ann/a_long_folder_of_a_project/segmentation-of-parts/utils",
+        "token is not set",
+        "",
+    ],
+)
+def test_other_messages_stay_as_they_are(text: str) -> None:
+    assert error(text, text).text == error("x").text.replace("x", f"{text}\n  {text}" if text else "")
+    assert ProviderError(text).message == text
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'raise ValueError("cannot log in with " + token)',
+        'print("using", token); raise SystemExit(3)',
+        "import sys; sys.stderr.write(token); sys.stderr.flush(); import os; os._exit(4)",
+        'raise OSError("https://me:" + token + "@host/?key=" + token)',
+        "raise KeyError(token)",
+        "import importlib; importlib.import_module(token)",
+    ],
+    ids=["exception", "output", "stderr", "address", "key", "module"],
+)
+def test_a_token_that_a_class_prints_or_raises(
+    code: str, cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = copy_example(NAME, cli.folder, sandbox.registry)
+    assert cli("apply", NAME, "--yes").code == 0
+    file = folder / "utils" / "parameters.py"
+    # In two parts, as the context may have no token either.
+    lines = f"        token = {TOKEN[:9]!r} + {TOKEN[9:]!r}\n        {code}\n"
+    file.write_text(re.sub(r"(?m)^( +super\(\).*\n)", lambda found: found[1] + lines, file.read_text()))
+    monkeypatch.chdir(cli.folder)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    files = ("--markdown", "r.md", "--html", "r.html", "--junit", "r.xml", "--json", "r.json")
+
+    for arguments in (
+        ("validate", NAME),
+        ("plan", NAME, *REPORTS),
+        ("drift", NAME, *files),
+        ("status", NAME),
+        ("apply", NAME, "--yes", "--events", "e.ndjson", *files),
+        ("state", "history", NAME),
+    ):
+        ended = cli(*arguments)
+        texts = [ended.out, ended.err, *(one.read_text() for one in Path.cwd().glob("[re].*"))]
+        assert not [text for text in texts if TOKEN in text or TOKEN[9:] in text], arguments
+        if arguments[0] == "validate":
+            assert ended.code == 1
+            assert SHOWN in ended.out + ended.err or "key=…" in ended.err
+
+
+def _change(path: str, desired: JSON, live: JSON) -> Change:
+    reason = Reason(ReasonCode.CHANGED_OUTSIDE)
+    return Change(path, ChangeClass.DRIFT, desired, desired, live, reason, write=True)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"description": f"pull with {TOKEN}"},
+        {"default_parameters": {"hub": TOKEN}},
+        {"default_parameters": {"hub": {"login": [TOKEN]}}},
+        {"docker_flags": [f"--env=HUB={TOKEN}"]},
+        {"default_parameters": {"api_token": NUMBER}},
+        {"default_parameters": {"picsellia_token": [NUMBER]}},
+    ],
+    ids=("description", "parameter", "inside a parameter", "flag", "name", "list with a name"),
+)
+def test_a_token_that_somebody_put_on_the_platform(
+    fields: Mapping[str, JSON], cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = copy_example(NAME, cli.folder, sandbox.registry)
+    assert cli("apply", NAME, "--yes").code == 0
+    before = snapshot(folder)
+    sandbox.platform.edit_processing(NAME, **fields)
+    monkeypatch.chdir(cli.folder)
+
+    planned = cli("plan", NAME, *REPORTS)
+    drift = cli("drift", NAME, *REPORTS, "--junit", "r.xml")
+    adopted = cli("adopt", NAME, "--yes")
+
+    assert drift.code == 11
+    assert SHOWN in planned.out
+    assert SHOWN in drift.out
+    reports = [Path(name).read_text() for name in ("r.md", "r.html", "r.xml")]
+    for text in (*(part for ended in (planned, drift, adopted) for part in (ended.out, ended.err)), *reports):
+        assert TOKEN not in text
+        assert NUMBER not in text
+    assert snapshot(folder) == before
+
+
+def test_a_token_in_a_file_is_refused_and_not_printed_beside_the_refusal(cli: Cli, sandbox: Sandbox) -> None:
+    config = copy_example(NAME, cli.folder, sandbox.registry) / "config.toml"
+    lines = config.read_text().splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("description"))
+    lines[at] = f"description = {json.dumps(TOKEN)}"
+    config.write_text(os.linesep.join(lines))
+
+    for command in ("validate", "plan", "apply", "drift"):
+        ended = cli(command, NAME)
+
+        assert TOKEN not in ended.out + ended.err
+    assert "GitHub token" in cli("validate", NAME).err
+
+
+@pytest.mark.parametrize("shape", sorted(tokens()))
+def test_a_diff_shows_no_token_of_any_shape(shape: str) -> None:
+    secret = tokens()[shape]
+    kept = f"note = '''\n{secret}\n'''\ncpu = \"%s\"\n# a comment\n\n[docker]\n"
+
+    lines = diff_lines(Path("config.toml"), kept % 4, kept % 7)
+
+    assert {'-cpu = "4"', '+cpu = "7"', " # a comment", " ", " [docker]"} <= set(lines)
+    assert SHOWN in "\n".join(lines)
+    for line in secret.splitlines():
+        assert len(line) < 20 or "PRIVATE KEY" in line or not any(line[-20:] in shown for shown in lines)
+
+
+def test_a_diff_shows_that_one_token_replaces_another() -> None:
+    old, new = (tokens(seed)["github classic"] for seed in (1, 2))
+    before, after = (f'a = 1\nhub = "use {token}"\n' for token in (old, new))
+
+    lines = diff_lines(Path("config.toml"), before, after)
+
+    assert lines[1:] == [" a = 1", f'-hub = "use {SHOWN}', f'+hub = "use {SHOWN}']
+
+
+def test_adopt_replaces_a_token_of_the_file_and_does_not_print_it(
+    cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = copy_example(NAME, cli.folder, sandbox.registry) / "config.toml"
+    (config.parent / ".dockerignore").write_text("config.toml\n")
+    config.write_text(re.sub("(?m)^description = .*$", f'description = "use {TOKEN}"', config.read_text()))
+    assert cli("apply", NAME, "--yes").code == 0
+    sandbox.platform.edit_processing(NAME, description="use a variable")
+    monkeypatch.chdir(cli.folder)
+
+    ended = cli("adopt", NAME, "--yes")
+
+    assert f'-description = "use {SHOWN}' in ended.err
+    assert '+description = "use a variable"' in ended.err
+    assert TOKEN not in ended.out + ended.err + config.read_text()
+
+
+def test_adopting_a_resource_names_the_secret_that_it_leaves_out(
+    cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_example(NAME, cli.folder, sandbox.registry)
+    assert cli("apply", NAME, "--yes").code == 0
+    sandbox.platform.edit_processing(NAME, default_cpu=7, description=f"use {TOKEN}")
+    monkeypatch.chdir(cli.folder)
+
+    ended = cli("adopt", NAME, f"processing/{NAME}", "--yes")
+
+    assert f"not adopted: processing/{NAME}#description" in ended.err
+    assert "1 value written" in ended.err
+
+
+@pytest.mark.parametrize("target", [f"processing/{NAME}", f"processing/{NAME}#default_parameters"])
+def test_the_way_to_keep_a_secret_names_its_field(
+    target: str, cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = copy_example(NAME, cli.folder, sandbox.registry)
+    assert cli("apply", NAME, "--yes").code == 0
+    live = sandbox.platform.processing(NAME) or {}
+    changed = {**live["default_parameters"], "data_tag": TOKEN}
+    sandbox.platform.edit_processing(NAME, default_parameters=changed)
+    monkeypatch.chdir(cli.folder)
+
+    refused = cli("adopt", NAME, target)
+    found = re.search(r"ignore_changes = .*", refused.err)
+    assert found, refused.err
+    with (folder / "config.toml").open("a") as file:
+        file.write(f"\n[reconciler]\n{found[0]}\n")
+
+    assert refused.code == 1
+    assert tomllib.loads(found[0]) == {
+        "ignore_changes": {f"processing/{NAME}": ["default_parameters.data_tag"]}
+    }
+    assert cli("validate", NAME).code == 0
+    assert TOKEN not in cli("plan", NAME).out
