@@ -36,6 +36,9 @@ NOT_IN_CONFIG = {
 }
 NOT_IN_WORKSPACE = {
     "another host for a known environment": "an address has many spellings",
+    "a host without encryption": "an address has many spellings",
+    "an organization with a login": "a login has many spellings",
+    "an organization that is an address": "an address has many spellings",
     "a promotion from nowhere": "names another table",
     "an environment that follows itself": "names another table",
     "an environment that follows what its gate should keep out": "compares two tables",

@@ -94,6 +94,7 @@ class Environment:
                 settings.environment.source,
                 settings.host.source,
                 "pass a valid token",
+                settings.allows_http,
             )
         variables = self._variables()
         if self.own_first:

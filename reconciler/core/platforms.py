@@ -12,6 +12,7 @@ from functools import lru_cache
 from ipaddress import IPv6Address
 from urllib.parse import quote, urlsplit
 
+from providers.image_names import is_loopback
 from providers.text import has_login
 
 HOSTS = {
@@ -60,6 +61,12 @@ def platform_address(text: str) -> str:
     host = _host(found["name"]) if found["six"] is None else f"[{_six(found['six'])}]"
     port = "" if number == _PORTS[scheme] else f":{number}"
     return f"{scheme}://{host}{port}{_path(slash + path)}"
+
+
+def is_plain(address: str) -> bool:
+    """Whether requests to this canonical address cross a network without encryption."""
+    parts = urlsplit(address)
+    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
 
 
 def place(environment: str, address: str) -> str:

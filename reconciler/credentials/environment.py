@@ -38,15 +38,26 @@ class DeclaredEnvironment(Struct, frozen=True):
         host: address of the platform, in its one spelling; None where the name alone says it, or for a CUSTOM
             whose address the user sets.
         token: the name of the variable with the API token; None to use the usual ones.
+        allow_http: whether the token may be sent to `host` without encryption.
     """
 
     organization: Sourced
     host: Sourced | None = None
     token: Sourced | None = None
+    allow_http: bool = False
 
 
 Declared = Mapping[str, DeclaredEnvironment]
 """The environments of a reconciler.toml, by name."""
+
+
+ALLOW_HTTP = "PICSELLIA_ALLOW_HTTP"
+"""The variable that lets the token cross a network without encryption, as `AWS_ALLOW_HTTP` does."""
+
+
+def allows_http(variables: Mapping[str, str]) -> bool:
+    """Whether the variables allow to send the token without encryption."""
+    return variables.get(ALLOW_HTTP, "").lower() in ("1", "true")
 
 
 def host_variable(environment: str) -> str:

@@ -15,7 +15,14 @@ from functools import cached_property
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.platforms import ENVIRONMENTS, HOSTS, organization_problem, platform_address, scope
 from reconciler.credentials import saved
-from reconciler.credentials.environment import Declared, Environment, Sourced, address_problem, host_variable
+from reconciler.credentials.environment import (
+    Declared,
+    Environment,
+    Sourced,
+    address_problem,
+    allows_http,
+    host_variable,
+)
 from reconciler.credentials.saved import Login
 
 TOKEN = "PICSELLIA_TOKEN"
@@ -34,6 +41,7 @@ class Target:
         token_from, organization_from, environment_from, host_from: the flag, variable or file that each value
             comes from, for `whoami`; "" for the fixed host of an environment.
         token_renewal: how to replace the token.
+        allows_http: whether the token may be sent to another machine without encryption.
     """
 
     organization: str
@@ -44,6 +52,7 @@ class Target:
     environment_from: str = ""
     host_from: str = ""
     token_renewal: str = field(default="", compare=False)
+    allows_http: bool = field(default=False, compare=False)
 
     @property
     def host(self) -> str:
@@ -80,6 +89,7 @@ def resolve(
         name.source,
         "" if host.source == FIXED else host.source,
         settings.token_renewal,
+        settings.allows_http,
     )
 
 
@@ -213,6 +223,16 @@ class TargetSettings:
                 f"Set {named.value if named else TOKEN}, or log in: {_login_command(login)}",
             )
         )
+
+    @property
+    def allows_http(self) -> bool:
+        """Whether the token may cross a network without encryption: the origin of the address allows it.
+
+        Raises UserError as `host`.
+        """
+        declared = self._declared.get(self.environment.value)
+        is_declared = declared is not None and declared.host == self.host and declared.allow_http
+        return is_declared or allows_http(self._variables)
 
     @property
     def token_renewal(self) -> str:

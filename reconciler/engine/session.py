@@ -25,10 +25,12 @@ from providers.picsellia.platform import NotAPlatformError, Platform, UnknownOrg
 from providers.protocol import Reference
 from providers.rate_limit import AT_ONCE, RateLimiter
 from providers.table import EXCLUSIVE
-from reconciler.core.diagnostics import UserError
+from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit, Note, Notice
 from reconciler.core.plan import Stack
+from reconciler.core.platforms import is_plain
 from reconciler.core.values import Address, present_address
+from reconciler.credentials.environment import ALLOW_HTTP
 from reconciler.credentials.target import Target
 from reconciler.engine.kinds import kinds_of
 from reconciler.engine.older_state import OlderState, StoredNames, older_state_of, usual_stack
@@ -271,6 +273,7 @@ def with_older_names(
 
 
 def _sign_in(target: Target, limiter: RateLimiter) -> Platform:
+    _refuse_plain_http(target)
     try:
         return Platform(
             target.host,
@@ -286,6 +289,19 @@ def _sign_in(target: Target, limiter: RateLimiter) -> Platform:
         if isinstance(problem, TransientError | UnexpectedError | ExistsError | RefusedError):
             raise CannotCheckError(diagnostic) from problem
         raise UserError(diagnostic) from problem
+
+
+def _refuse_plain_http(target: Target) -> None:
+    """Raise UserError before the token is sent to another machine without encryption."""
+    if target.allows_http or not is_plain(target.host):
+        return
+    raise UserError(
+        error(
+            f"the token of {target.organization} would be sent to {target.host} without encryption",
+            f"The address comes from {target.host_from}. Use https://. If the network is private, set "
+            f"{ALLOW_HTTP}=true.",
+        )
+    )
 
 
 def refused_value(problem: UserError) -> Literal["token", "organization", "host"] | None:

@@ -12,7 +12,7 @@ from typing import Any, Final, get_args
 
 from providers.text import has_login
 from reconciler.core.diagnostics import Diagnostic, UserError, has_errors, in_order
-from reconciler.core.platforms import ENVIRONMENTS, HOSTS, organization_problem, platform_address
+from reconciler.core.platforms import ENVIRONMENTS, HOSTS, is_plain, organization_problem, platform_address
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_file import parse, read_text, unreadable
 from reconciler.pipeline.toml.toml_reader import TomlReader, described, table_advice
@@ -25,7 +25,7 @@ _TABLES: Final = ("workspace", "environments", "defaults", "groups")
 _WORKSPACE: Final = ("pipelines", "exclude", "state", "name")
 _ENVIRONMENT: Final = (
     *("organization", "host", "channel", "token"),
-    *("promote_from", "review", "follows", "pin"),
+    *("promote_from", "review", "follows", "pin", "allow_http"),
 )
 _LINKS: Final = ("promote_from", "follows")
 ENVIRONMENT_NAME: Final = re.compile(r"[A-Z][A-Z0-9-]*")
@@ -196,6 +196,7 @@ def _environment(reader: TomlReader, name: str, table: Mapping[str, Any]) -> Wor
         review=_choice(reader, table, get_args(Review), *where, "review"),
         follows=_filled(reader, table, *where, "follows"),
         pin=_choice(reader, table, get_args(Pin), *where, "pin"),
+        allow_http=_allows_http(reader, table, *where),
         lines={key: reader.lines.line_of(*where, key) or 1 for key in table}
         | {"": reader.lines.line_of(*where) or 1},
     )
@@ -223,6 +224,12 @@ def _host(reader: TomlReader, name: str, table: Mapping[str, Any]) -> str:
             *where,
         )
         return ""
+    if is_plain(address) and table.get("allow_http") is not True:
+        reader.error(
+            f"environments.{name}.host has no encryption: the API token would cross the network in the open",
+            f"Use https://. If the network is private, add allow_http = true to [environments.{name}].",
+            *where,
+        )
     if name in HOSTS and address != HOSTS[name]:
         reader.error(
             f"{name} is always at {HOSTS[name]}",
@@ -230,6 +237,19 @@ def _host(reader: TomlReader, name: str, table: Mapping[str, Any]) -> str:
             *where,
         )
     return address
+
+
+def _allows_http(reader: TomlReader, table: Mapping[str, Any], *where: str) -> bool:
+    """Whether the token may be sent without encryption; False and an error for another type."""
+    value = table.get("allow_http", False)
+    if not isinstance(value, bool):
+        name = ".".join((*where, "allow_http"))
+        reader.error(
+            f"{name} must be true or false, not {described(value)}",
+            "Write true or false, without quotes.",
+            *(*where, "allow_http"),
+        )
+    return value is True
 
 
 def _channel(reader: TomlReader, table: Mapping[str, Any], *where: str) -> str | None:

@@ -29,6 +29,7 @@ class WorkspaceEnvironment:
         review: the plans that `apply --yes` does not apply without an approved digest.
         follows: the environment whose channel this one shares on purpose.
         pin: the tag that the platform gets.
+        allow_http: whether the token may be sent to `host` without encryption.
         lines: the line of the table at "", and of each of its keys.
     """
 
@@ -41,6 +42,7 @@ class WorkspaceEnvironment:
     review: Review | None = None
     follows: str | None = None
     pin: Pin | None = None
+    allow_http: bool = False
     lines: Mapping[str, int] = field(default_factory=dict, compare=False)
 
 
@@ -92,6 +94,7 @@ class Workspace:
                 Sourced(environment.organization, self.place("environments", name, "organization")),
                 sourced(name, "host", "" if name in HOSTS else environment.host),
                 sourced(name, "token", environment.token),
+                environment.allow_http,
             )
             for name, environment in self.environments.items()
         }

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -23,7 +24,6 @@ from state.errors import StateError, StoreUnavailableError
 if TYPE_CHECKING:
     from obstore import ListResult, ObjectMeta, PutMode
     from obstore.store import ObjectStore
-
 
 T = TypeVar("T")
 
@@ -59,6 +59,7 @@ _SERVICES = {
 }
 _PREFIXES = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
 _ADDRESS = re.compile(r"ENDPOINT|ENDPOINT_URL(_S3)?|STORAGE_ENDPOINT|BASE_URL")
+_TRUE: Final = ("1", "true")
 _PLAIN = re.compile(
     r"ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|REGION|DEFAULT_REGION"
     r"|STORAGE_(ACCOUNT_NAME|ACCOUNT_KEY|SAS_KEY|CLIENT_ID|CLIENT_SECRET|TENANT_ID)"
@@ -366,6 +367,17 @@ class Objects:
                     f"{variable} is not an address, so the state store {self.url} cannot be used",
                     hint=f"set {variable} to an address such as https://storage.example.com, or unset it",
                 )
+            allow = f"{prefix}ALLOW_HTTP"
+            if (
+                _ADDRESS.fullmatch(name)
+                and _is_plain(value)
+                and os.environ.get(allow, "").lower() not in _TRUE
+            ):
+                raise StoreUnavailableError(
+                    f"{variable} is an http:// address of another machine, so the store {self.url} would "
+                    "send state and credentials without encryption",
+                    hint=f"use https://; if the network is private, set {allow}=true",
+                )
 
     def _unavailable_error(self, text: str, kind: str) -> StoreUnavailableError:
         """Translates the text of an obstore error. Only error codes of the text reach the message."""
@@ -414,6 +426,17 @@ def _is_address(text: str) -> bool:
     return bool(
         plain and parts.scheme in ("http", "https") and re.fullmatch(r"[\w.:-]+", parts.hostname or "")
     )
+
+
+def _is_plain(address: str) -> bool:
+    """Whether requests to this address cross a network without encryption."""
+    parts = urlsplit(address)
+    if parts.scheme != "http":
+        return False
+    try:
+        return not ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return parts.hostname != "localhost"
 
 
 def _version(e_tag: str | None, version: str | None) -> Version:

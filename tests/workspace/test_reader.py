@@ -219,6 +219,18 @@ MISTAKES = {
         "environments.EU.host is not the address of a platform",
         "user name or password",
     ),
+    "a host without encryption": (
+        '[environments.EU]\norganization = "o"\nhost = "http://picsellia.internal:8000"',
+        3,
+        "environments.EU.host has no encryption",
+        "allow_http = true to [environments.EU]",
+    ),
+    "an allowance that is a text": (
+        ENVIRONMENT + 'allow_http = "true"',
+        3,
+        "environments.STAGING.allow_http must be true or false",
+        "without quotes",
+    ),
     "another host for a known environment": (
         '[environments.PROD]\norganization = "o"\nhost = "https://elsewhere.example"',
         3,

@@ -15,7 +15,13 @@ from reconciler.core.diagnostics import UserError, error, info
 from reconciler.core.exit_codes import DONE
 from reconciler.core.platforms import CUSTOM, HOSTS, organization_problem, platform_address
 from reconciler.credentials import saved
-from reconciler.credentials.environment import Declared, Environment, address_problem, host_variable
+from reconciler.credentials.environment import (
+    Declared,
+    Environment,
+    address_problem,
+    allows_http,
+    host_variable,
+)
 from reconciler.credentials.saved import Login
 from reconciler.credentials.target import (
     ENVIRONMENT,
@@ -82,6 +88,8 @@ def _sign_in(login: Login, address: str, token: str, err: Console) -> str:
         Environment(login.environment, address),
         token,
         token_from="",
+        host_from="" if login.environment in HOSTS else "--host, a variable or the answer",
+        allows_http=allows_http(os.environ),
         token_renewal="type another one"
         if prompts.is_interactive()
         else "run the command again with a valid one",
