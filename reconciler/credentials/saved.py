@@ -70,7 +70,7 @@ def context() -> dict[str, str]:
         content = json.loads(read_regular(context_file()))
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError, RecursionError) as problem:
         raise UserError(
             error(
                 "the saved context cannot be read",

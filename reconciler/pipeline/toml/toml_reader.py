@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from providers.text import has_login
+from providers.text import has_login, one_line
 from reconciler.core.diagnostics import Diagnostic, error, warning
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_positions import TomlPositions
@@ -103,6 +103,7 @@ class TomlReader:
             self._secrets = [text for text in _texts(self.document) if _secret_kind(text)]
         for secret in self._secrets:
             summary, detail = (text.replace(secret, "…") for text in (summary, detail))
+        summary, detail = one_line(summary), one_line(detail)  # a key may have a line feed
         self.diagnostics.append(make(summary, detail, file=self.path, line=self.lines.line_of(*where) or 1))
 
 

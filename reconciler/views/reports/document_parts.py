@@ -1,19 +1,21 @@
 """Parts that several JSON documents share: reasons, the values of a change, diagnostics."""
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from providers.docker.verdicts import ImageRefusal, ImageVerdict, ImageWay
 from providers.json_value import JSON
 from providers.reasons import Reason, WayOut
+from providers.text import one_line
 from reconciler.core.diagnostics import Diagnostic, Severity
 from reconciler.core.diff import Change
-from reconciler.core.plan import Stack
+from reconciler.core.plan import Action, Stack
 from reconciler.core.promotion import PromotionRefusal, PromotionWay
 from reconciler.core.reasons import ReasonCode, RefusalCode, Way
-from reconciler.core.values import NoValue
+from reconciler.core.values import Address, NoValue
 from reconciler.views import phrases
 from reconciler.views.phrases import Audience
 
@@ -28,8 +30,12 @@ WAY_CODES: Mapping[str, StrEnum] = {
     code.value: code for codes in (Way, PromotionWay, ImageWay) for code in codes
 }
 """Every `code` of a way out."""
+ACTIONS: Mapping[str, Action] = {action.word: action for action in Action}
 Document = Mapping[str, Any]
 """A parsed JSON object whose values are not checked yet."""
+
+UNUSABLE: Final = (*(ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError),)
+"""What a reader raises for a document of another shape."""
 
 _DIAGNOSTIC_KEYS = frozenset(["severity", "summary", "detail", "address", "file", "line"])
 
@@ -57,7 +63,7 @@ def reason_to_document(reason: Reason, audience: Audience) -> dict[str, JSON]:
 def reason_from_document(document: Document) -> Reason:
     """The reason in a document of `reason_to_document`. Raises ValueError for unknown codes and details."""
     reason = Reason(_code(document["reason_code"], REASON_CODES), _details(document["reason_details"]))
-    _expect_words(reason.code, lambda: phrases.reason(reason))
+    expect_words(reason.code, lambda: phrases.reason(reason))
     return reason
 
 
@@ -73,7 +79,7 @@ def way_to_document(way: WayOut) -> dict[str, JSON]:
 def way_from_document(document: Document) -> WayOut:
     """The way out in a document of `way_to_document`. Raises ValueError for unknown codes and details."""
     way = WayOut(_code(document["code"], WAY_CODES), str(document["command"]), _details(document["details"]))
-    _expect_words(way.label, lambda: phrases.way(way))
+    expect_words(way.label, lambda: phrases.way(way)[0])
     return way
 
 
@@ -106,6 +112,10 @@ def diagnostic_to_document(diagnostic: Diagnostic) -> dict[str, JSON]:
 def diagnostic_from_document(document: Document) -> Diagnostic:
     """The diagnostic in a document of `diagnostic_to_document`. Raises ValueError for any other."""
     only_keys(document, _DIAGNOSTIC_KEYS, "a diagnostic")
+    for key in ("summary", "detail"):
+        expect(document[key], str, f"a diagnostic: its {key} is {document[key]!r}")
+    if "/" in document["address"]:  # of a resource, otherwise a kind
+        Address.parse(document["address"])
     return Diagnostic(
         Severity(document["severity"]),
         document["summary"],
@@ -114,6 +124,25 @@ def diagnostic_from_document(document: Document) -> Diagnostic:
         Path(document["file"]) if document["file"] else None,
         document["line"],
     )
+
+
+def cause_of(problem: Exception) -> str:
+    """Why a document is unusable, on one line: the message may quote a key or a value of the document."""
+    if isinstance(problem, KeyError) and problem.args:
+        return f"it lacks {one_line(str(problem.args[0]))}"
+    return one_line(str(problem))
+
+
+def time_from_document(text: Any) -> datetime:
+    """A time in UTC. Raises ValueError if the text is none, has no offset from UTC, or is out of range."""
+    expect(text, str, "a time")
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"the time {text!r} has no offset from UTC")
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"the time {text!r} is out of range") from None
 
 
 def expect(value: object, kind: type, noun: str) -> None:
@@ -143,12 +172,14 @@ def _code(text: str, codes: Mapping[str, StrEnum]) -> StrEnum:
     return codes[text]
 
 
-def _expect_words(code: StrEnum, words: Callable[[], object]) -> None:
-    """Raises ValueError if the details do not fit the code."""
+def expect_words(code: StrEnum, words: Callable[[], object]) -> None:
+    """Raises ValueError if the details do not fit the code, so there is no text for them."""
     try:
-        words()
-    except (KeyError, TypeError, ValueError):
-        raise ValueError(f"{code.value} has unknown details") from None
+        fits = isinstance(words(), str)
+    except UNUSABLE:
+        fits = False
+    if not fits:
+        raise ValueError(f"{code.value} has unknown details")
 
 
 def _details(value: Any) -> dict[str, JSON]:

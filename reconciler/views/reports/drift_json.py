@@ -1,7 +1,7 @@
 """A drift report as a versioned JSON document, for scripts and for the next run."""
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from providers.regular_files import read_regular
 from providers.rules import Effect
 from reconciler.core.diagnostics import UserError, error, in_order
 from reconciler.core.diff import Change, ChangeClass
-from reconciler.core.plan import Action, Plan, Stack, Step
+from reconciler.core.plan import Plan, Stack, Step
 from reconciler.core.reasons import UNSTATED
 from reconciler.core.values import Address
 from reconciler.drift.findings import (
@@ -26,16 +26,21 @@ from reconciler.drift.findings import (
 )
 from reconciler.views.phrases import Audience
 from reconciler.views.reports.document_parts import (
+    ACTIONS,
+    UNUSABLE,
     Document,
+    cause_of,
     diagnostic_from_document,
     diagnostic_to_document,
     reason_from_document,
     reason_to_document,
     stack_to_document,
+    time_from_document,
     unstated,
     values_from_document,
     values_to_document,
 )
+from reconciler.views.reports.field_types import check_fields
 from reconciler.views.safe import json_text
 from reconciler.workspace.shards import Shard
 
@@ -87,8 +92,8 @@ def read_report(path: Path) -> Report:
         return report_from_document(json.loads(read_regular(path)))
     except OSError as problem:
         raise UserError(error("the report cannot be read", f"{problem.strerror}.", file=path)) from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
-        detail = f"{problem!r}. Use a file that `reconciler drift --json FILE` wrote."
+    except UNUSABLE as problem:
+        detail = f"{cause_of(problem)}. Use a file that `reconciler drift --json FILE` wrote."
         raise UserError(error("the file is not a drift report", detail, file=path)) from None
 
 
@@ -100,8 +105,8 @@ def report_from_document(document: Document) -> Report:
     """
     if (document["format"], document["version"]) != (FORMAT, VERSION):
         raise ValueError(f"its format is {document['format']!r} {document['version']!r}")
-    return Report(
-        _utc(document["at"]),
+    report = Report(
+        time_from_document(document["at"]),
         tuple(_stack_from_document(stack) for stack in document["stacks"]),
         {
             name: tuple(diagnostic_from_document(problem) for problem in problems)
@@ -112,6 +117,8 @@ def report_from_document(document: Document) -> Report:
         _unmanaged_from_document(document.get("unmanaged")),
         "unmanaged" in document.get("fail_on", []),
     )
+    check_fields(report)
+    return report
 
 
 def _unmanaged_from_document(objects: Any) -> tuple[UnmanagedObject, ...] | None:
@@ -143,7 +150,7 @@ def first_seen(path: Path) -> dict[str, datetime]:
         if document["format"] != FORMAT:
             raise ValueError(f"its format is {document['format']!r}")
         return {
-            finding["id"]: _utc(finding["first_seen"])
+            finding["id"]: time_from_document(finding["first_seen"])
             for stack in document["stacks"]
             for finding in stack["findings"]
         }
@@ -153,9 +160,9 @@ def first_seen(path: Path) -> dict[str, datetime]:
         raise UserError(
             error("the report of an earlier run cannot be read", f"{problem.strerror}.", file=path)
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+    except UNUSABLE as problem:
         detail = (
-            f"{problem}. The age of findings comes from the report of an earlier run in this file. "
+            f"{cause_of(problem)}. The age of findings comes from the report of an earlier run in this file. "
             "Remove the file, or use another one."
         )
         raise UserError(error("the file is not the report of an earlier run", detail, file=path)) from None
@@ -233,9 +240,11 @@ def _stack_from_document(document: Document) -> StackReport:
 
 
 def _step_from_document(document: Document) -> Step:
-    action = next(action for action in Action if action.word == document["action"])
+    word = document["action"]
+    if word not in ACTIONS:
+        raise ValueError(f"{word!r} is an unknown action")
     needs = tuple(Address.parse(text) for text in document["depends_on"])
-    return Step(Address.parse(document["address"]), action, UNSTATED, depends_on=needs)
+    return Step(Address.parse(document["address"]), ACTIONS[word], UNSTATED, depends_on=needs)
 
 
 def _finding_from_document(stack: Stack, document: Document) -> Finding:
@@ -254,7 +263,9 @@ def _finding_from_document(stack: Stack, document: Document) -> Finding:
             place=document["place"],
         ),
         effect=Effect[document["severity"].upper()],
-        seen=FindingDates.of(_utc(document["first_seen"]), _utc(document["last_seen"])),
+        seen=FindingDates.of(
+            time_from_document(document["first_seen"]), time_from_document(document["last_seen"])
+        ),
         modified_at=_without_unknown(document["modified_at"]),
         modified_by=_without_unknown(document["modified_by"]),
         page=document["page"],
@@ -262,17 +273,6 @@ def _finding_from_document(stack: Stack, document: Document) -> Finding:
         take_over=document["take_over"],
         acknowledged=Acknowledgement(**acknowledged) if acknowledged else None,
     )
-
-
-def _utc(text: str) -> datetime:
-    """A time in a report, in UTC. Raises ValueError or TypeError if it is none, or lacks its offset."""
-    time = datetime.fromisoformat(text)
-    if time.tzinfo is None:
-        raise ValueError(f"the time {text!r} has no offset from UTC")
-    try:
-        return time.astimezone(UTC)
-    except OverflowError:
-        raise ValueError(f"the time {text!r} is out of range") from None
 
 
 def _without_unknown(text: str) -> str:

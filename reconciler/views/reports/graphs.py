@@ -23,7 +23,7 @@ def of_plan(plan: Plan) -> Drawing:
 
 def of_report(stack: StackReport) -> Drawing:
     """The resources of a stack with their findings. The worst finding gives the tone."""
-    unread = {Address.parse(problem.address) for problem in stack.unchecked if problem.address}
+    unread = {Address.parse(problem.address) for problem in stack.unchecked if "/" in problem.address}
     checked = {step.address for step in stack.plan.steps} - unread
     return _with_actions(
         stack.plan,

@@ -16,7 +16,8 @@ from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.engine.image_report import ImageReport, PublishedSecrets, effect_of_apply
 from reconciler.engine.image_verify import ImageVerification
 from reconciler.views import phrases
-from reconciler.views.reports.document_parts import Document, diagnostic_to_document
+from reconciler.views.reports.document_parts import UNUSABLE, Document, cause_of, diagnostic_to_document
+from reconciler.views.reports.field_types import check_fields
 from reconciler.views.safe import json_text
 from reconciler.views.terminal.images import created_at, settings
 from reconciler.views.verification import sentence, way_out
@@ -54,14 +55,14 @@ def read_images(path: Path) -> list[ImageVersion]:
         return [_image_version(one) for one in documents if one["published"] is not None]
     except OSError as problem:
         raise UserError(error("the report cannot be read", f"{problem.strerror}.", file=path)) from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
-        detail = f"{problem!r}. Use a file that `reconciler image --json` printed."
+    except UNUSABLE as problem:
+        detail = f"{cause_of(problem)}. Use a file that `reconciler image --json` printed."
         raise UserError(error("the file is not a report about images", detail, file=path)) from None
 
 
 def _image_version(document: Document) -> ImageVersion:
     published = document["published"]
-    return ImageVersion(
+    image = ImageVersion(
         str(document["repository"]),
         str(published["version"] or ""),
         str(published["digest"]),
@@ -72,6 +73,8 @@ def _image_version(document: Document) -> ImageVersion:
             for one in published["layers"]
         ),
     )
+    check_fields(image)
+    return image
 
 
 def _seconds(created: str) -> int:

@@ -14,7 +14,7 @@ from reconciler.core.approval import digest
 from reconciler.core.contract import ContractChange
 from reconciler.core.diagnostics import Diagnostic, UserError, error, in_order
 from reconciler.core.diff import Change, ChangeClass, Resolution
-from reconciler.core.plan import Action, Plan, Stack, Step
+from reconciler.core.plan import Plan, Stack, Step
 from reconciler.core.promotion import Promotion, RunningVersion
 from reconciler.core.reasons import ContractCode, RefusalCode, Way
 from reconciler.core.values import Address
@@ -23,10 +23,14 @@ from reconciler.system.files import why_not_written, write_output
 from reconciler.views import phrases
 from reconciler.views.phrases import Audience, audience_of
 from reconciler.views.reports.document_parts import (
+    ACTIONS,
+    UNUSABLE,
     Document,
+    cause_of,
     diagnostic_from_document,
     diagnostic_to_document,
     expect,
+    expect_words,
     only_keys,
     reason_from_document,
     reason_to_document,
@@ -37,6 +41,7 @@ from reconciler.views.reports.document_parts import (
     way_from_document,
     way_to_document,
 )
+from reconciler.views.reports.field_types import check_fields
 from reconciler.views.safe import json_text
 
 FORMAT = "reconciler/plan"
@@ -110,8 +115,8 @@ def read_saved(path: Path) -> Plan | SavedPlans:
         return saved
     except OSError as problem:
         raise UserError(error("the plan cannot be read", f"{problem.strerror}.", file=path)) from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
-        detail = f"{problem}. Make a new plan:  reconciler plan PIPELINE --out FILE"
+    except UNUSABLE as problem:
+        detail = f"{cause_of(problem)}. Make a new plan:  reconciler plan PIPELINE --out FILE"
         raise UserError(error("the file is not a usable plan", detail, file=path)) from None
 
 
@@ -200,7 +205,7 @@ def plan_from_document(document: Document) -> Plan:
     for name, value in document["stack"].items():
         expect(value, str, f"a stack: its {name} is {value!r}")
     steps = document["steps"] if version == VERSION else map(_step_with_codes, document["steps"])
-    return Plan(
+    plan = Plan(
         stack=Stack(**document["stack"]),
         lineage=document["lineage"],
         serial=document["serial"],
@@ -211,6 +216,8 @@ def plan_from_document(document: Document) -> Plan:
         diagnostics=tuple(diagnostic_from_document(d) for d in document["diagnostics"]),
         promotion=_promotion_from_document(document["promotion"]),
     )
+    check_fields(plan)
+    return plan
 
 
 _PROMOTION_KEYS = frozenset(["source", "target", "version"])
@@ -248,7 +255,6 @@ _CHANGE_KEYS = _REASON_KEYS | {
 }
 _REFUSAL_KEYS = frozenset(["summary", "reason_code", "reason_details", "ways", "ways_out"])
 _WAY_KEYS = frozenset(["code", "command", "details"])
-_ACTIONS = {action.word: action for action in Action}
 
 
 def contract_to_document(changes: Sequence[ContractChange]) -> list[JSON]:
@@ -276,7 +282,7 @@ def _contract_change(document: Document) -> ContractChange:
     only_keys(document, _CONTRACT_KEYS, f"the change of the input {document.get('input')}")
     reason = Reason(ContractCode(document["reason_code"]), dict(document["reason_details"]))
     change = ContractChange(document["input"], reason, document["place"])
-    phrases.contract_reason(change)  # raises KeyError for other details
+    expect_words(reason.code, lambda: phrases.contract_reason(change))
     return change
 
 
@@ -299,11 +305,11 @@ def step_from_document(document: Document) -> Step:
     """The step in a document of `step_to_document`. Raises ValueError or KeyError for any other."""
     only_keys(document, STEP_KEYS, f"step {document.get('address')}")
     address, refusal = document["address"], document["refusal"]
-    if document["action"] not in _ACTIONS:
+    if document["action"] not in ACTIONS:
         raise ValueError(f"step {address} has an unknown action: {document['action']}")
     return Step(
         address=Address.parse(address),
-        action=_ACTIONS[document["action"]],
+        action=ACTIONS[document["action"]],
         reason=reason_from_document(document),
         changes=tuple(_change_from_document(change) for change in document["changes"]),
         depends_on=tuple(Address.parse(text) for text in document["depends_on"]),

@@ -40,7 +40,14 @@ from reconciler.core.runs import (
     RunStarted,
     WaveStarted,
 )
-from reconciler.views.reports.document_parts import Document, expect, only_keys
+from reconciler.views.reports.document_parts import (
+    UNUSABLE,
+    Document,
+    cause_of,
+    expect,
+    only_keys,
+    time_from_document,
+)
 from reconciler.views.reports.run_json import (
     MOST_BYTES,
     OUTCOME_KEYS,
@@ -221,12 +228,12 @@ def read_events(path: Path) -> tuple[RunReport, tuple[Diagnostic, ...]]:
         try:
             if line:
                 replay.take(number, _checked(number, json.loads(line)))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+        except UNUSABLE as problem:
             if number == len(lines) and number > 1:  # no line feed follows
                 text = "the last line is incomplete, because the run ended while it was written"
                 remarks.append(warning(text, file=path, line=number))
                 continue
-            detail = f"{problem}. Use a file that `reconciler apply --events FILE` wrote."
+            detail = f"{cause_of(problem)}. Use a file that `reconciler apply --events FILE` wrote."
             raise UserError(error("this is not an event of a run", detail, file=path, line=number)) from None
     if replay.last is None:
         raise UserError(error("the file has no events", "The run ended before the first one.", file=path))
@@ -262,10 +269,12 @@ class _Replay:
         self._ended: RunReport | None = None
 
     def take(self, number: int, line: Document) -> None:
-        self.last = datetime.fromisoformat(line["time"])
+        self.last = time_from_document(line["time"])
         self._first = self._first or self.last
         match line["event"]:
             case "run-started":
+                for key in ("command", "digest"):
+                    expect(line[key], str, f"a run: its {key} is {line[key]!r}")
                 self._command, self._digest = line["command"], line["digest"]
                 self._put(line["pipelines"])
             case "pipeline-started":

@@ -23,17 +23,22 @@ from reconciler.core.values import Address, NoValue
 from reconciler.views import phrases
 from reconciler.views.phrases import Audience, audience_of
 from reconciler.views.reports.document_parts import (
+    UNUSABLE,
     Document,
+    cause_of,
     diagnostic_from_document,
     diagnostic_to_document,
     expect,
+    expect_words,
     only_keys,
     reason_from_document,
     reason_to_document,
     stack_to_document,
+    time_from_document,
     way_from_document,
     way_to_document,
 )
+from reconciler.views.reports.field_types import check_fields
 from reconciler.views.reports.plan_json import (
     STEP_KEYS,
     contract_from_document,
@@ -142,8 +147,8 @@ def read_run(path: Path) -> RunReport:
         return run_from_document(json.loads(read_regular(path, MOST_BYTES)))
     except OSError as problem:
         raise UserError(error("the report cannot be read", f"{problem.strerror}.", file=path)) from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
-        detail = f"{problem}. Use a file that `reconciler apply --json FILE` wrote."
+    except UNUSABLE as problem:
+        detail = f"{cause_of(problem)}. Use a file that `reconciler apply --json FILE` wrote."
         raise UserError(error("the file is not the report of a run", detail, file=path)) from None
 
 
@@ -166,8 +171,8 @@ def run_from_document(document: Document) -> RunReport:
 def head_from_document(document: Document) -> RunReport:
     """The report in a document of `head_to_document`, without pipelines. Raises as `run_from_document`."""
     only_keys(document, _HEAD_KEYS, "the report")
-    started, ended = (datetime.fromisoformat(document[key]) for key in ("started", "ended"))
-    return RunReport(
+    started, ended = (time_from_document(document[key]) for key in ("started", "ended"))
+    report = RunReport(
         command=document["command"],
         started=started,
         ended=ended,
@@ -182,6 +187,8 @@ def head_from_document(document: Document) -> RunReport:
         plan_options=tuple(document["plan_options"]),
         waited=round((ended - started).total_seconds() - document["seconds"]),
     )
+    check_fields(report)
+    return report
 
 
 def pipeline_from_document(document: Document) -> PipelineRun:
@@ -194,7 +201,7 @@ def pipeline_from_document(document: Document) -> PipelineRun:
         if stack is None:
             raise ValueError(f"{document['folder']} has a plan and no stack")
         plan = _plan_from_document(document["plan"], stack, tuple(step for step, _ in steps))
-    return PipelineRun(
+    run = PipelineRun(
         folder=document["folder"],
         stack=stack,
         result=RunResult(document["result"].replace("_", " ")),
@@ -208,6 +215,8 @@ def pipeline_from_document(document: Document) -> PipelineRun:
         seconds=document["seconds"],
         wave=document["wave"],
     )
+    check_fields(run)
+    return run
 
 
 def outcome_to_document(outcome: Outcome | None) -> dict[str, JSON]:
@@ -247,7 +256,7 @@ def _split(document: Document) -> tuple[Step, Document]:
 def outcome_from_document(step: Step, document: Document) -> Outcome:
     """The outcome of this step in a document of `outcome_to_document`. Raises as `run_from_document`."""
     live, blocked_by = document["object"], document["blocked_by"]
-    return Outcome(
+    outcome = Outcome(
         step,
         Status(document["status"]),
         error=_error_from_document(document["error"]) if document["error"] else None,
@@ -255,6 +264,8 @@ def outcome_from_document(step: Step, document: Document) -> Outcome:
         blocked_by=Address.parse(blocked_by) if blocked_by else None,
         seconds=document["step_seconds"],
     )
+    check_fields(outcome)
+    return outcome
 
 
 def _object_to_document(live: LiveObject) -> dict[str, JSON]:
@@ -264,6 +275,8 @@ def _object_to_document(live: LiveObject) -> dict[str, JSON]:
 def _object_from_document(address: Address, document: Document) -> LiveObject:
     only_keys(document, frozenset(["id", *_SHOWN_OUTPUTS]), f"the object of {address}")
     outputs = {name: document[name] for name in _SHOWN_OUTPUTS if document[name] is not None}
+    for name, value in outputs.items():
+        expect(value, str, f"the object of {address}: its {name} is {value!r}")
     return LiveObject(document["id"], address.name, {}, outputs)
 
 
@@ -367,7 +380,7 @@ def _mismatch_to_document(mismatch: Reason) -> dict[str, JSON]:
 
 def _mismatch_from_document(document: Document) -> Reason:
     mismatch = Reason(PlanMismatch(document["reason_code"]), dict(document["reason_details"]))
-    phrases.plan_mismatch(mismatch)  # raises KeyError for other details
+    expect_words(mismatch.code, lambda: phrases.plan_mismatch(mismatch))
     return mismatch
 
 
