@@ -1,8 +1,8 @@
 """Version, image, last apply and drift of each selected pipeline in several environments."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
@@ -65,6 +65,8 @@ class StatusReport(Displayed):
     problems: tuple[Diagnostic, ...] = ()
     remarks: tuple[Diagnostic, ...] = ()
     offline: bool = False
+    # Not part of the interface: scope -> the name that reconciler.toml has for its environment.
+    _names: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def exit_code(self) -> int:
@@ -88,7 +90,7 @@ class StatusReport(Displayed):
         from reconciler.views.terminal.messages import print_diagnostics
         from reconciler.views.terminal.overview import overview_lines
 
-        for line in overview_lines(self.rows, self.at):
+        for line in overview_lines(self.rows, self.at, self._names):
             out.print(line)
         print_diagnostics([*self.remarks, *self.problems], out)
 
@@ -151,7 +153,8 @@ def status_of(
         *([orphans_note(found.orphans, ())] if found.orphans else []),
     ]
     rows = (*found.rows, *map(orphan_row, found.orphans))
-    return StatusReport(now, rows, found.matrix, tuple(problems), tuple(remarks), offline)
+    names = pipelines.workspace.settings.shared().names
+    return StatusReport(now, rows, found.matrix, tuple(problems), tuple(remarks), offline, names)
 
 
 def find_status(

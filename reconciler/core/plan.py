@@ -19,7 +19,7 @@ from reconciler.core.contract import ContractChange
 from reconciler.core.diagnostics import Diagnostic, Severity
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.exit_codes import CONFLICT, DONE, DRIFT, PENDING
-from reconciler.core.platforms import scope
+from reconciler.core.platforms import scope, scope_label
 from reconciler.core.promotion import Promotion
 from reconciler.core.reasons import RefusalCode
 from reconciler.core.values import Address
@@ -73,7 +73,12 @@ class Stack:
     @property
     def label(self) -> str:
         """The stack with its folder, for people: `my-org@STAGING/team/clip (clip/training)`."""
-        return with_folder(str(self), self.name, self.folder)
+        return with_folder(f"{self.scope_label}/{self.name}", self.name, self.folder)
+
+    @property
+    def scope_label(self) -> str:
+        """The scope for people: with the name that reconciler.toml has for the platform."""
+        return scope_label(self.scope, self.environment)
 
     @property
     def scope(self) -> str:

@@ -88,8 +88,25 @@ def place(environment: str, address: str) -> str:
 @lru_cache(maxsize=100)  # each name of a stack contains it
 def scope(organization: str, environment: str, address: str) -> str:
     """The first part of the name of a stack: `my-org@STAGING`."""
-    organization = organization.replace("%", "%25").replace("/", "%2F")
-    return f"{organization}@{place(environment, address)}"
+    return f"{in_scope(organization)}@{place(environment, address)}"
+
+
+def in_scope(organization: str) -> str:
+    """An organization as in a scope, which has no slash."""
+    return organization.replace("%", "%25").replace("/", "%2F")
+
+
+def scope_label(scope: str, environment: str) -> str:
+    """A scope for people: `my-org@TEST` if reconciler.toml calls the platform TEST.
+
+    The scope itself stays the identity: its platform is the same under every name.
+
+    Args:
+        environment: the name of the environment; "" if it has none.
+    """
+    if environment in ("", *ENVIRONMENTS):
+        return scope
+    return f"{scope.rpartition('@')[0]}@{environment}"
 
 
 def older_names(organization: str, address: str, pipeline: str, names: Iterable[str]) -> list[str]:

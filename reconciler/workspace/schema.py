@@ -45,6 +45,11 @@ class WorkspaceEnvironment:
     allow_http: bool = False
     lines: Mapping[str, int] = field(default_factory=dict, compare=False)
 
+    @property
+    def scope(self) -> str:
+        """The first part of the names of its stacks: `my-org@STAGING`."""
+        return scope(self.organization, self.name, self.host)
+
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
@@ -107,7 +112,7 @@ class Workspace:
             self.file,
             tuple(dict.fromkeys((*ENVIRONMENTS, *environments))),
             declared=tuple(environments),
-            names={scope(one.organization, name, one.host): name for name, one in environments.items()},
+            names={one.scope: name for name, one in environments.items()},
             channels={name: channel for name, channel in channels.items() if channel},
             follows={name: one.follows for name, one in environments.items() if one.follows},
             pins={name: one.pin for name, one in environments.items() if one.pin},

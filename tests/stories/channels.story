@@ -10,7 +10,7 @@ ok training (clip/training)  TRAINING
    targets     clip/v1
 
 $ reconciler apply clip/training --env TEST --yes --parallel 1
-my-test-org@test/registry/team/training-clip (clip/training)  http://test
+my-test-org@TEST/registry/team/training-clip (clip/training)  http://test
 + image/registry/team/training-clip  create  never-published
     channel     test
     platform    linux/amd64
@@ -74,7 +74,7 @@ Done: 2 created, 1 adopted.
 $ edit clip/training/steps.py 'epoch {' 'new epoch {'
 
 $ reconciler apply clip/training --env TEST --bump patch --yes --parallel 1
-my-test-org@test/registry/team/training-clip (clip/training)  http://test
+my-test-org@TEST/registry/team/training-clip (clip/training)  http://test
 ~ image/registry/team/training-clip  update  source-changed: steps.py changed
     source_key  v2:… -> v2:…  pending: the files changed
     version     1.0.0 -> 1.0.1                              pending: the files changed
@@ -96,7 +96,7 @@ registry/team/training-clip (clip/training)  my-org@live       1.0.0  1.0.0    1
                                                     my-test-org@test  1.0.1  1.0.1    1.0.1  sha256:…  in sync    just now by somebody
 
 $ reconciler apply clip/training --env LIVE --yes --parallel 1
-my-org@live/registry/team/training-clip (clip/training)  http://live
+my-org@LIVE/registry/team/training-clip (clip/training)  http://live
 ~ image/registry/team/training-clip  update  tag-moved: live points at sha256:…; re-tagged, no build
     channel  live  pending: the tag live is at 1.0.0, not yet at this image
 Plan: 1 to update, 2 unchanged.
@@ -106,7 +106,7 @@ Done: 1 updated.
 | ~ updated image/registry/team/training-clip
 
 $ reconciler rollback clip/training --env TEST --parallel 1
-my-test-org@test/registry/team/training-clip (clip/training)  http://test
+my-test-org@TEST/registry/team/training-clip (clip/training)  http://test
 ~ image/registry/team/training-clip  update  tag-moved: test points at sha256:…; re-tagged, no build
     channel  test  pending: the tag test is at 1.0.1, not yet at this image
 Plan: 1 to update, 2 unchanged.

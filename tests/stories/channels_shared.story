@@ -17,7 +17,7 @@ ok training (clip/training)  TRAINING
 |   Give each environment a channel in reconciler.toml, or share it on purpose: [environments.LIVE] follows = "TEST".
 
 $ reconciler apply clip/training --env TEST --yes --parallel 1
-my-test-org@test/registry/team/training-clip (clip/training)  http://test
+my-test-org@TEST/registry/team/training-clip (clip/training)  http://test
 + image/registry/team/training-clip  create  never-published
     channel     latest
     platform    linux/amd64
@@ -52,7 +52,7 @@ Done: 3 created.
 | + created model-version/clip/v1
 
 $ reconciler apply clip/training --env LIVE --yes --parallel 1
-my-org@live/registry/team/training-clip (clip/training)  http://live
+my-org@LIVE/registry/team/training-clip (clip/training)  http://live
 > image/registry/team/training-clip  adopt  published
 + model/clip  create  does not exist yet
     name  clip
@@ -78,7 +78,7 @@ Done: 2 created, 1 adopted.
 $ edit clip/training/steps.py 'epoch {' 'new epoch {'
 
 $ reconciler apply clip/training --env TEST --bump patch --yes --parallel 1
-my-test-org@test/registry/team/training-clip (clip/training)  http://test
+my-test-org@TEST/registry/team/training-clip (clip/training)  http://test
 ~ image/registry/team/training-clip  update  source-changed: steps.py changed
     source_key  v2:… -> v2:…  pending: the files changed
     version     1.0.0 -> 1.0.1                              pending: the files changed
@@ -104,7 +104,7 @@ registry/team/training-clip (clip/training)  my-org@live       1.0.1  1.0.0    1
                                                     my-test-org@test  1.0.1  1.0.1    1.0.1  sha256:…  in sync  just now by somebody
 
 $ reconciler drift clip/training --env LIVE
-my-org@live/registry/team/training-clip (clip/training)  last applied … by somebody
+my-org@LIVE/registry/team/training-clip (clip/training)  last applied … by somebody
   drift image/registry/team/training-clip#digest  latest was moved by TEST's apply of 1.0.1
     in the files  sha256:…
     last applied  sha256:…
@@ -115,7 +115,7 @@ Found: 1 drift. 0 pipelines in sync.
 
 # A rollback of TEST would change LIVE, too: without a terminal it needs --yes.
 $ reconciler rollback clip/training --env TEST --parallel 1
-my-test-org@test/registry/team/training-clip (clip/training)  http://test
+my-test-org@TEST/registry/team/training-clip (clip/training)  http://test
 ~ image/registry/team/training-clip  update  tag-moved: latest points at sha256:…; re-tagged, no build
     channel  latest  pending: the tag latest is at 1.0.1, not yet at this image
 Plan: 1 to update, 2 unchanged.
@@ -128,7 +128,7 @@ Plan: 1 to update, 2 unchanged.
 
 # An apply to LIVE records what runs there.
 $ reconciler apply clip/training --env LIVE --parallel 1
-my-org@live/registry/team/training-clip (clip/training)  http://live
+my-org@LIVE/registry/team/training-clip (clip/training)  http://live
 > image/registry/team/training-clip  adopt  latest was moved by TEST's apply of 1.0.1
     digest  sha256:… -> sha256:…  drift: latest was moved by TEST's apply of 1.0.1
 Plan: 1 to adopt, 2 unchanged. 1 field changed outside.
@@ -152,7 +152,7 @@ ok training (clip/training)  TRAINING
 $ edit clip/training/steps.py 'new epoch' 'newer epoch'
 
 $ reconciler apply clip/training --env TEST --bump patch --yes --parallel 1
-my-test-org@test/registry/team/training-clip (clip/training)  http://test
+my-test-org@TEST/registry/team/training-clip (clip/training)  http://test
 ~ image/registry/team/training-clip  update  source-changed: steps.py changed
     source_key  v2:… -> v2:…  pending: the files changed
     version     1.0.1 -> 1.0.2                              pending: the files changed

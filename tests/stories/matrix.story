@@ -6,7 +6,7 @@ $ edit reconciler.toml '[environments.LIVE]' '[environments.LIVE]\npromote_from 
 $ edit dataset_cleanup/config.toml 'version = "1.0"' 'version = "1.0.0"'
 
 $ reconciler apply dataset_cleanup --env TEST --yes --json run.json
-my-test-org@test/dataset_cleanup  http://test
+my-test-org@TEST/dataset_cleanup  http://test
 + image/registry/examples/dataset_cleanup  create  never-published
     channel     test
     platform    linux/amd64
@@ -132,7 +132,7 @@ Done: 6 created, 1 adopted.
 $ edit dataset_cleanup/pipeline.py "import argparse" "import argparse  # better"
 
 $ reconciler apply dataset_cleanup --env TEST --bump patch --yes --json run.json
-my-test-org@test/dataset_cleanup  http://test
+my-test-org@TEST/dataset_cleanup  http://test
 ~ image/registry/examples/dataset_cleanup  update  source-changed: pipeline.py changed
     source_key  v2:… -> v2:…  pending: the files changed
     version     1.0.0 -> 1.0.1                              pending: the files changed
@@ -151,7 +151,7 @@ Done: 1 updated.
 $ edit dataset_cleanup/pipeline.py "# better" "# best"
 
 $ reconciler apply dataset_cleanup --env TEST --bump minor --yes --json run.json
-my-test-org@test/dataset_cleanup  http://test
+my-test-org@TEST/dataset_cleanup  http://test
 ~ image/registry/examples/dataset_cleanup  update  source-changed: pipeline.py changed
     source_key  v2:… -> v2:…  pending: the files changed
     version     1.0.1 -> 1.1.0                              pending: the files changed

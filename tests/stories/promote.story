@@ -2,7 +2,7 @@
 $ example dataset_cleanup
 
 $ reconciler apply dataset_cleanup --env LIVE --yes --parallel 1
-my-org@live/dataset_cleanup  http://live
+my-org@LIVE/dataset_cleanup  http://live
 + image/registry/examples/dataset_cleanup  create  never-published
     channel     live
     platform    linux/amd64
@@ -67,7 +67,7 @@ Done: 7 created.
 $ edit dataset_cleanup/pipeline.py "import argparse" "import argparse  # better"
 
 $ reconciler apply dataset_cleanup --env TEST --bump rc --yes --parallel 1
-my-test-org@test/dataset_cleanup  http://test
+my-test-org@TEST/dataset_cleanup  http://test
 > image/registry/examples/dataset_cleanup  adopt  source-changed: the state does not say which of its 10 files differ
     channel     null -> test                                unrecorded: not in the state yet
     source_key  v2:… -> v2:…  unrecorded: not in the state yet
@@ -172,7 +172,7 @@ POST /api/processing/…/inputs 201
 $ platform edit-processing dataset_cleanup default_cpu=9
 
 $ reconciler promote dataset_cleanup --from TEST --to LIVE --final --yes
-my-org@live/dataset_cleanup  http://live
+my-org@LIVE/dataset_cleanup  http://live
   from     TEST  1.0.1-rc  sha256:…  since … by somebody
   to       LIVE  1.0.0     sha256:…  since … by somebody
   becomes        1.0.1
@@ -189,7 +189,7 @@ $ writes
 none
 
 $ reconciler apply dataset_cleanup --env TEST --yes
-my-test-org@test/dataset_cleanup  http://test
+my-test-org@TEST/dataset_cleanup  http://test
 ~ processing/dataset_cleanup  update  changed outside
     default_cpu  9 -> 4  drift: changed outside
 Plan: 1 to update, 6 unchanged. 1 field changed outside.
@@ -201,7 +201,7 @@ PATCH /api/processing/… 200
 
 # No blob is sent: the image gets two tags, and the platform the values of the files.
 $ reconciler promote dataset_cleanup --from TEST --to LIVE --final --yes --parallel 1
-my-org@live/dataset_cleanup  http://live
+my-org@LIVE/dataset_cleanup  http://live
   from     TEST  1.0.1-rc  sha256:…  since … by somebody
   to       LIVE  1.0.0     sha256:…  since … by somebody
   becomes        1.0.1
@@ -238,7 +238,7 @@ dataset_cleanup  my-org@live       1.0.1     1.0.1     1.0.1  sha256:…  in syn
                  my-test-org@test  1.0.1-rc  1.0.1-rc  1.0.1  sha256:…  as in the files, but not in the state  just now by somebody
 
 $ reconciler promote dataset_cleanup --from TEST --to LIVE --final --yes
-my-org@live/dataset_cleanup  http://live
+my-org@LIVE/dataset_cleanup  http://live
   from     TEST  1.0.1-rc  sha256:…  since … by somebody
   to       LIVE  1.0.1     sha256:…  since … by somebody
   becomes        1.0.1
@@ -249,7 +249,7 @@ none
 
 # A rollback of LIVE leaves TEST alone.
 $ reconciler rollback dataset_cleanup --env LIVE --yes --parallel 1
-my-org@live/dataset_cleanup  http://live
+my-org@LIVE/dataset_cleanup  http://live
 ~ image/registry/examples/dataset_cleanup  update  tag-moved: live points at sha256:…; re-tagged, no build
     channel  live  pending: the tag live is at 1.0.1, not yet at this image
 Plan: 1 to update, 6 unchanged.
@@ -274,7 +274,7 @@ $ edit reconciler.toml 'channel = "live"' 'channel = "live"\npromote_from = "TES
 $ edit dataset_cleanup/pipeline.py "import argparse" "import argparse  # untried"
 
 $ reconciler apply dataset_cleanup --env LIVE --bump patch --yes
-my-org@live/dataset_cleanup  http://live
+my-org@LIVE/dataset_cleanup  http://live
 ~ image/registry/examples/dataset_cleanup  update  source-changed: pipeline.py changed  refused
     source_key  v2:… -> v2:…  pending: the files changed
     version     1.0.0 -> 1.0.2                              pending: the files changed
@@ -288,7 +288,7 @@ Plan: 1 to update, 6 unchanged.
 $ edit dataset_cleanup/pipeline.py "  # untried" ""
 
 $ reconciler promote dataset_cleanup --to LIVE --final --yes
-my-org@live/dataset_cleanup  http://live
+my-org@LIVE/dataset_cleanup  http://live
   from     TEST  1.0.1-rc  sha256:…  since … by somebody
   to       LIVE  1.0.0     sha256:…  since … by somebody
   becomes        1.0.1
@@ -301,7 +301,7 @@ Plan: 1 to update, 6 unchanged.
 [12]
 
 $ reconciler apply dataset_cleanup --env LIVE --yes --override "the camera driver crashes" --parallel 1
-my-org@live/dataset_cleanup  http://live
+my-org@LIVE/dataset_cleanup  http://live
 ~ image/registry/examples/dataset_cleanup  update  tag-moved: live points at sha256:…; re-tagged, no build
     channel  live  pending: the tag live is at 1.0.0, not yet at this image
 Plan: 1 to update, 6 unchanged.

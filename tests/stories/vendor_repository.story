@@ -223,7 +223,7 @@ ok training (pipelines/clip/training)  TRAINING
    targets     clip/v1
 
 $ reconciler apply pipelines/clip/training --env TEST --yes --parallel 1
-my-test-org@test/registry/picsellia/training-clip (pipelines/clip/training)  http://test
+my-test-org@TEST/registry/picsellia/training-clip (pipelines/clip/training)  http://test
 + image/registry/picsellia/training-clip  create  never-published
     channel     test
     platform    linux/amd64
@@ -305,7 +305,7 @@ POST /api/model/…/versions 201
 
 $ reconciler deploy pipelines/clip/training --env TEST --bump rc --yes --parallel 1
 training  TRAINING  1.0.0
-my-test-org@test/registry/picsellia/training-clip (pipelines/clip/training)  http://test
+my-test-org@TEST/registry/picsellia/training-clip (pipelines/clip/training)  http://test
 ~ image/registry/picsellia/training-clip  update  source-changed: pipeline.py changed
     source_key  v2:… -> v2:…  pending: the files changed
     version     1.0.0 -> 1.0.1-rc                           pending: the files changed
@@ -342,7 +342,7 @@ PUT /v2/picsellia/training-clip/manifests/test 201
 
 $ reconciler deploy pipelines/clip/training --env LIVE --bump final --yes --parallel 1
 training  TRAINING  1.0.1-rc
-my-org@live/registry/picsellia/training-clip (pipelines/clip/training)  http://live
+my-org@LIVE/registry/picsellia/training-clip (pipelines/clip/training)  http://live
 ~ image/registry/picsellia/training-clip  update  same-source: re-tagged, no build
     channel  live               pending: the tag live is at 1.0.0, not yet at this image
     version  1.0.1-rc -> 1.0.1  pending: the files changed
@@ -368,7 +368,7 @@ PUT /v2/picsellia/training-clip/manifests/live 201
 
 # One training of five that are called `training` was applied, and the plan of another does not touch it.
 $ reconciler plan pipelines/dinov2/training --env LIVE --prune
-my-org@live/registry/picsellia/training-dinov2 (pipelines/dinov2/training)  http://live
+my-org@LIVE/registry/picsellia/training-dinov2 (pipelines/dinov2/training)  http://live
 + image/registry/picsellia/training-dinov2  create  never-published
     channel     live
     platform    linux/amd64

@@ -94,7 +94,7 @@ def run(
         write_document(place, json_text(overview_document(rows)))
         if place == STDOUT:
             return code
-    for line in overview_lines(rows, now):
+    for line in overview_lines(rows, now, options.workspace().shared().names):
         out.print(line)
     print_diagnostics(missing_state_notes(rows, [target for target, _ in logins]), err)
     if found.orphans:

@@ -34,7 +34,7 @@ def print_fleet_plan(
         problems: folder -> the errors of each other pipeline.
     """
     changing = [plan for plan in plans if plan.can_apply and not plan.is_empty]
-    for scope, host in dict.fromkeys((plan.stack.scope, plan.stack.host) for plan in plans):
+    for scope, host in dict.fromkeys((plan.stack.scope_label, plan.stack.host) for plan in plans):
         out.print(Text.assemble((scope, "bold"), (f"  {host}", "dim")))
     for line in promotions_table(plans):
         out.print(line)

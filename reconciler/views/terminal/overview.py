@@ -1,12 +1,14 @@
 """The table of `status`: pipelines and their environments."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 from rich.text import Text
 
 from providers.json_value import JSON
 from reconciler.core.plan import with_folder
+from reconciler.core.platforms import scope_label
 from reconciler.drift.findings import DriftState
 from reconciler.drift.status import Row
 from reconciler.views.counting import ago
@@ -17,8 +19,14 @@ from reconciler.views.terminal.console import WIDEST, columns
 _HEADER = ("pipeline", "environment", "runs", "applied", "files", "image", "drift", "last apply")
 
 
-def overview_lines(rows: Iterable[Row], now: datetime) -> list[Text]:
-    """The table, sorted by stack. A stack and its folder appear once for all environments."""
+def overview_lines(
+    rows: Iterable[Row], now: datetime, names: Mapping[str, str] = MappingProxyType({})
+) -> list[Text]:
+    """The table, sorted by stack. A stack and its folder appear once for all environments.
+
+    Args:
+        names: scope -> the name that reconciler.toml has for its environment.
+    """
     rows = sorted(rows, key=_order)
     if not rows:
         return []
@@ -29,7 +37,7 @@ def overview_lines(rows: Iterable[Row], now: datetime) -> list[Text]:
         lines.append(
             [
                 Text(label if label != above else "", "bold"),
-                Text(row.where),
+                Text(scope_label(row.where, names.get(row.where, ""))),
                 Text(row.running_version or ("unknown" if row.running_digest else "-")),
                 Text(row.version or "-"),
                 Text(row.files_version or "-"),
