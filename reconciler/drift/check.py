@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from reconciler.core.diagnostics import Diagnostic
+from reconciler.core.plan import command_for
 from reconciler.core.values import Address
 from reconciler.drift.findings import LastApply, StackReport, findings, outline
-from reconciler.engine.missing_state import no_state_note
+from reconciler.engine.missing_state import emptied_note, is_emptied, no_state_note
 from reconciler.engine.plan import PlanResult, make_plan
 from reconciler.engine.recorded import image_in
 from reconciler.engine.requests import PlanRequest
@@ -54,6 +55,7 @@ def report_of(
         planned.unread,
         last_apply(session.store, str(stack), planned.stored),
         planned.plan.unverified,
+        is_emptied(planned.stored),
     )
 
 
@@ -84,6 +86,13 @@ def last_apply(store: Store, stack: str, state: Snapshot | None) -> LastApply | 
 
 
 def no_state_remarks(reports: Sequence[StackReport]) -> tuple[Diagnostic, ...]:
-    """A remark about the stacks that have no state, or an empty one."""
-    missing = [report.stack for report in reports if report.last_apply is None]
-    return (no_state_note(missing, missing[0].command("apply")),) if missing else ()
+    """A remark about the stacks that have no state, or an empty one, although something of them exists."""
+    missing = [report for report in reports if report.last_apply is None and not report.is_new]
+    without, emptied = (
+        [report.stack for report in missing if report.is_emptied is is_emptied]
+        for is_emptied in (False, True)
+    )
+    return (
+        *([no_state_note(without, command_for(without, "apply"))] if without else []),
+        *([emptied_note(emptied, command_for(emptied, "apply"))] if emptied else []),
+    )

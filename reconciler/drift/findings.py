@@ -26,7 +26,7 @@ from reconciler.core.exit_codes import CONFLICT, DONE, DRIFT, PENDING, UNCHECKED
 from reconciler.core.plan import Action, Plan, Stack, Step
 from reconciler.core.reasons import UNSTATED, ReasonCode, RefusalCode
 from reconciler.core.remote import RemoteState, parent_of
-from reconciler.core.values import ABSENT, MISSING, Address, NoValue
+from reconciler.core.values import ABSENT, IMAGE, MISSING, Address, NoValue
 from reconciler.workspace.shards import Shard
 from state.snapshot import Snapshot
 
@@ -59,6 +59,7 @@ class DriftState(StrEnum):
     DAMAGED_STATE = "damaged-state"
     NEWER_STATE = "newer-state"  # a newer reconciler wrote it
     ORPHANED = "orphaned"
+    NOT_APPLIED = "not-applied"  # nothing of it exists; `destroyed` or never applied
 
 
 class LastApply(Struct, frozen=True):
@@ -183,6 +184,7 @@ class StackReport(Struct, frozen=True):
         unchecked: errors of the resources that could not be read.
         last_apply: the last apply; None if there is no state.
         unverified: number of fields that the platform does not return.
+        is_emptied: whether the state has had resources and has none now.
     """
 
     stack: Stack
@@ -191,16 +193,36 @@ class StackReport(Struct, frozen=True):
     unchecked: tuple[Diagnostic, ...] = ()
     last_apply: LastApply | None = None
     unverified: int = 0
+    is_emptied: bool = False
 
     @property
     def is_new(self) -> bool:
-        """Whether it was never applied: there is no state, and each finding is an object to create."""
+        """Whether it was never applied, or is destroyed: each finding is an object to create.
+
+        An image stays in the registry, and may be that of another environment. It only needs this one's tag,
+        unless its source is another one: that needs another version.
+        """
+
+        def is_missing(finding: Finding) -> bool:
+            return finding.change.cls is ChangeClass.PENDING and not finding.change.path
+
+        def needs_tag(finding: Finding) -> bool:
+            change = finding.change
+            return (
+                finding.address.kind == IMAGE
+                and change.cls is ChangeClass.UNRECORDED
+                and change.path != "source_key"
+            )
+
+        def exists(step: Step) -> bool:
+            kind = step.address.kind
+            return kind in EXCLUSIVE and kind != IMAGE and step.action is not Action.CREATE
+
         return (
-            bool(self.findings)
-            and not (self.last_apply or self.unchecked)
+            not (self.last_apply or self.unchecked or any(map(exists, self.plan.steps)))
+            and any(is_missing(finding) for finding in self.findings)
             and all(
-                finding.change.cls is ChangeClass.PENDING
-                and not (finding.change.path or finding.acknowledged)
+                (is_missing(finding) or needs_tag(finding)) and not finding.acknowledged
                 for finding in self.findings
             )
         )
@@ -265,7 +287,7 @@ class Report(Struct, frozen=True):
 
     @property
     def new(self) -> tuple[StackReport, ...]:
-        """The stacks that were never applied: reports show each as one row."""
+        """The stacks of which nothing exists: reports show each as one row."""
         return tuple(stack for stack in self.stacks if stack.is_new)
 
     @property

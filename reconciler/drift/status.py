@@ -23,7 +23,13 @@ from reconciler.drift.findings import DriftState, LastApply, Report, StackReport
 from reconciler.drift.orphans import Orphan
 from reconciler.engine.chunks import Problem, SignIn
 from reconciler.engine.inspection import read_each
-from reconciler.engine.missing_state import emptied_note, is_empty, no_state_note
+from reconciler.engine.missing_state import (
+    emptied_note,
+    is_emptied,
+    is_empty,
+    no_state_note,
+    not_applied_note,
+)
 from reconciler.engine.plan import make_plan
 from reconciler.engine.recorded import image_in, pipeline_at
 from reconciler.engine.requests import PlanRequest, ReadOptions
@@ -47,6 +53,7 @@ _READ = (
     DriftState.DIFFERENT,
     DriftState.FOLLOWS,
     DriftState.NOT_RECORDED,
+    DriftState.NOT_APPLIED,
     DriftState.ORPHANED,  # the state is all there is to read
 )
 _STATE_UNREAD = (DriftState.DAMAGED_STATE, DriftState.NEWER_STATE)
@@ -174,14 +181,18 @@ def missing_state_notes(rows: Sequence[Row], targets: Sequence[Target]) -> list[
     """A note for each environment with pipelines that have no state, or an empty one."""
     notes = []
     for target in targets:
-        for is_emptied, note in ((False, no_state_note), (True, emptied_note)):
-            here = [
-                Stack(target.organization, target.environment.name, target.host, row.stack)
-                for row in rows
-                if row.is_missing and row.is_emptied is is_emptied and row.where == target.scope
-            ]
-            if here:
-                notes.append(note(here, command_for(here, "apply")))
+        missing: dict[tuple[bool, bool], list[Stack]] = {}
+        for row in rows:
+            if row.is_missing and row.where == target.scope:
+                stack = Stack(target.organization, target.environment.name, target.host, row.stack)
+                exists = row.drift.code is not DriftState.NOT_APPLIED
+                missing.setdefault((exists, row.is_emptied), []).append(stack)
+        for (exists, emptied), stacks in missing.items():
+            command = command_for(stacks, "apply")
+            if not exists:
+                notes.append(not_applied_note(stacks, command, destroyed=emptied))
+            else:
+                notes.append((emptied_note if emptied else no_state_note)(stacks, command))
     return notes
 
 
@@ -410,6 +421,8 @@ def drift_found(report: StackReport, now: datetime) -> Reason | None:
 
 
 def _drift(report: StackReport, row: Row, now: datetime) -> Reason:
+    if report.is_new:
+        return Reason(DriftState.NOT_APPLIED, {"destroyed": report.is_emptied})
     if (found := drift_found(report, now)) is not None:
         return found
     if row.agrees:
@@ -431,7 +444,7 @@ def with_unread_state(row: Row, problem: UnreadableStateError) -> Row:
 
 def with_state(row: Row, state: Snapshot | None, applied: LastApply | None) -> Row:
     """The row with what the last apply left."""
-    row = replace(row, is_emptied=state is not None and state.serial > 0 and is_empty(state))
+    row = replace(row, is_emptied=is_emptied(state))
     image = image_in(state) if state else None
     if image is None:
         return replace(row, applied=applied)

@@ -1,5 +1,6 @@
 """Notes about stacks whose state does not show what was applied: there is none, or it is empty."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 from providers.protocol import ResourceKind, is_published
@@ -35,7 +36,19 @@ def is_empty(stored: Snapshot) -> bool:
     return not (stored.resources or stored.intents)
 
 
-def emptied_note(stacks: Sequence[Stack | str], apply_command: str) -> Diagnostic:
+def is_emptied(stored: Snapshot | None) -> bool:
+    """Whether a state has had resources and has none now."""
+    return stored is not None and stored.serial > 0 and is_empty(stored)
+
+
+def not_applied_note(stacks: Sequence[Stack], apply_command: str, *, destroyed: bool) -> Diagnostic:
+    """The note about stacks of which nothing exists."""
+    was, is_, it = ("were", "are", "them") if stacks[1:] else ("was", "is", "it")
+    words = f"{is_} destroyed" if destroyed else f"{was} never applied"
+    return info(f"{_listed(stacks)} {words}", f"Apply {it}: {apply_command}")
+
+
+def emptied_note(stacks: Sequence[Stack], apply_command: str) -> Diagnostic:
     """The note about stacks whose state has had resources and has none now."""
     return info(
         f"the state of {_listed(stacks)} is empty",
@@ -43,12 +56,12 @@ def emptied_note(stacks: Sequence[Stack | str], apply_command: str) -> Diagnosti
     )
 
 
-def _listed(stacks: Sequence[Stack | str]) -> str:
+def _listed(stacks: Sequence[Stack]) -> str:
     more = f" and {len(stacks) - _LISTED:,} more" if len(stacks) > _LISTED else ""
-    return ", ".join(map(str, stacks[:_LISTED])) + more
+    return ", ".join(stack.label for stack in stacks[:_LISTED]) + more
 
 
-def no_state_note(stacks: Sequence[Stack | str], apply_command: str) -> Diagnostic:
+def no_state_note(stacks: Sequence[Stack], apply_command: str) -> Diagnostic:
     """The note about stacks without state."""
     return info(
         f"there is no state of {_listed(stacks)}",
@@ -60,7 +73,7 @@ def no_state_note(stacks: Sequence[Stack | str], apply_command: str) -> Diagnost
 def _empty(stack: Stack, stored: Snapshot) -> Diagnostic:
     since = f" since {stored.written_at[:16].replace('T', ' ')}" if stored.written_at else ""
     return info(
-        f"the state of {stack} is empty{since}",
-        f"{_REMOVED} Apply the files to create or add them again: {stack.command('apply')}\n"
-        f"The earlier versions are still there: reconciler state history '{stack}'",
+        f"the state of {stack.label} is empty{since}",
+        f"{_REMOVED} The earlier versions are still there: "
+        f"reconciler state history {shlex.quote(str(stack))}",
     )

@@ -174,17 +174,21 @@ def ways(finding: Finding) -> list[tuple[str, str]]:
 
 
 def never_applied(stack: StackReport) -> str:
-    """What the first apply of a stack creates."""
-    kinds = Counter(finding.address.kind for finding in stack.findings)
+    """What the next apply of a stack creates, of which nothing exists."""
+    kinds = Counter(finding.address.kind for finding in stack.findings if not finding.change.path)
     missing = listed([plural(count, kind) for kind, count in kinds.items()])
-    return f"never applied: {missing} to create"
+    return f"{_why_new(stack)}: {missing} to create"
+
+
+def _why_new(stack: StackReport) -> str:
+    return "destroyed" if stack.is_emptied else "never applied"
 
 
 def last_applied(stack: StackReport) -> str:
     """The time, user, host and commit of the last apply."""
     last = stack.last_apply
     if last is None:
-        return "not in the state, so the origin of a change is unknown"
+        return _why_new(stack) if stack.is_new else "not in the state, so the origin of a change is unknown"
     who = f" by {last.by}@{last.host}" if last.by else ""
     commit = f" from {short_commit(last.git_commit)}" if last.git_commit else ""
     return f"last applied {last.at[:16].replace('T', ' ')}{who}{commit}"
@@ -573,6 +577,7 @@ _DRIFT_STATES: Mapping[StrEnum, _Words] = {
     DriftState.NO_LOGIN: "no login",
     DriftState.DAMAGED_STATE: "damaged state",
     DriftState.NEWER_STATE: "state of a newer version",
+    DriftState.NOT_APPLIED: lambda it: "destroyed" if it["destroyed"] else "never applied",
     DriftState.ORPHANED: lambda it: f"orphaned: its folder {_instead(it)}",
 }
 

@@ -90,6 +90,9 @@ def test_where_it_was_never_applied_nothing_runs(cli: Cli, folder: Path) -> None
 
     assert cells(shown(cli))["LIVE"]["version"] is None
     assert " -" in cli("status", "--all", "--matrix").out
+    assert cli("status", "--all", "--matrix", "--html", "matrix.html").code == 0
+    page = (cli.folder / "matrix.html").read_text()
+    assert "1 not applied" in page and "All environments are in sync" not in page
 
 
 def test_an_environment_that_refuses_the_token_says_so_and_hides_no_other(

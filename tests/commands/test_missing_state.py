@@ -1,11 +1,12 @@
 """Without state, as for a colleague or after destroy, commands say why they know little, and what to run."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from providers.sandbox import Sandbox
-from tests.conftest import EXAMPLES, Cli, copy_example, stack_of
+from tests.conftest import EXAMPLES, Cli, Ended, copy_example, stack_of
 
 NAME = "dataset_cleanup"
 COMMANDS = {
@@ -71,13 +72,11 @@ def test_after_destroy_each_command_says_so_or_shows_it(cli: Cli, applied: Sandb
     match command:
         case "plan":
             assert f"the state of {stack_of(NAME)} is empty since" in ended.err
-            assert "reconciler apply" in ended.err and "reconciler state history" in ended.err
+            assert ended.err.count("reconciler ") == ended.err.count("reconciler state history ") == 1
         case "status":
-            assert f"the state of {stack_of(NAME)} is empty" in text
-            assert "there is no state" not in text
+            assert f"{stack_of(NAME)} is destroyed" in text
         case "drift":
-            assert f"there is no state of {stack_of(NAME)}" in text
-            assert "last applied" not in text
+            assert "pending destroyed: 5 inputs and 1 processing to create" in text
         case "history":
             assert "reconciler destroy" in text
         case "image":
@@ -85,6 +84,57 @@ def test_after_destroy_each_command_says_so_or_shows_it(cli: Cli, applied: Sandb
         case "rollback":
             assert ended.code == 0, "it brings the destroyed resources back"
             assert "create" in text
+
+
+@pytest.mark.parametrize("is_destroyed", [False, True], ids=["never applied", "destroyed"])
+@pytest.mark.parametrize("command", ["drift", "status"])
+def test_a_pipeline_of_which_nothing_exists_is_one_row_with_one_command(
+    cli: Cli, sandbox: Sandbox, command: str, is_destroyed: bool
+) -> None:
+    copy_example(NAME, cli.folder, sandbox.registry)
+    if is_destroyed:
+        assert cli("apply", NAME, "--yes").code == 0
+        assert cli("destroy", NAME, "--yes").code == 0
+
+    one_row_with_one_command(cli(command, NAME), is_destroyed)
+
+
+@pytest.mark.parametrize("is_destroyed", [False, True], ids=["never applied", "destroyed"])
+@pytest.mark.parametrize("command", ["drift", "status"])
+def test_the_image_that_another_environment_published_is_no_row_of_its_own(
+    cli: Cli, environments: Sandbox, monkeypatch: pytest.MonkeyPatch, command: str, is_destroyed: bool
+) -> None:
+    """The state of TEST is elsewhere, so the rows are those of LIVE."""
+    copy_example(NAME, cli.folder, environments.registry)
+    assert cli("apply", NAME, "--env", "TEST", "--yes").code == 0
+    monkeypatch.delenv("TEST_TOKEN")
+    monkeypatch.setenv("RECONCILER_STATE", str(cli.folder.parent / "of-LIVE.db"))
+    if is_destroyed:
+        assert cli("apply", NAME, "--env", "LIVE", "--yes").code == 0
+        assert cli("destroy", NAME, "--env", "LIVE", "--yes").code == 0
+
+    one_row_with_one_command(cli(command, NAME, "--env", "LIVE"), is_destroyed)
+
+
+def one_row_with_one_command(ended: Ended, is_destroyed: bool) -> None:
+    text = ended.out + ended.err
+
+    assert "destroyed" in ended.out if is_destroyed else "never applied" in ended.out
+    assert re.findall(r"\breconciler (\w+)", text) == ["apply"]
+    assert "state" not in text, "its state explains nothing that the row does not say"
+    assert len(ended.out.splitlines()) <= 5
+
+
+@pytest.mark.parametrize("command", ["drift", "status"])
+def test_what_was_only_forgotten_still_exists_and_its_empty_state_is_explained(
+    cli: Cli, applied: Sandbox, command: str
+) -> None:
+    assert cli("state", "forget", "--stack", NAME, "--yes").code == 0
+
+    ended = cli(command, NAME)
+
+    assert f"the state of {stack_of(NAME)} is empty" in ended.err
+    assert "destroyed" not in ended.out and "never applied" not in ended.out
 
 
 def test_the_first_plan_of_a_pipeline_needs_no_explanation(cli: Cli, sandbox: Sandbox) -> None:
@@ -123,6 +173,19 @@ def test_a_pipeline_of_which_something_exists_has_a_row_for_each_difference(
     assert ended.out.count("--target") > 1
 
 
+def test_without_state_what_exists_was_not_called_never_applied(cli: Cli, sandbox: Sandbox) -> None:
+    """The objects are as the files have them, so the only difference is an input that was deleted outside."""
+    copy_example(NAME, cli.folder, sandbox.registry)
+    assert cli("apply", NAME, "--yes").code == 0
+    assert cli("state", "forget", "--stack", NAME, "--yes").code == 0
+    (lost, *_) = sandbox.platform.inputs(NAME)
+    sandbox.platform.delete_input(NAME, str(lost["name"]))
+
+    for ended in (cli("drift", NAME), cli("status", NAME)):
+        assert ended.code in (0, 10), ended.err
+        assert "never applied" not in ended.out and "destroyed" not in ended.out, ended.out
+
+
 @pytest.mark.parametrize("command", [("show",), ("history",), ("verify",)])
 def test_an_emptied_stack_elsewhere_is_not_in_the_way(
     cli: Cli, applied: Sandbox, command: tuple[str, ...]
@@ -141,15 +204,6 @@ def test_an_emptied_stack_elsewhere_is_not_in_the_way(
     assert "no login" not in status.out
 
 
-def test_destroy_of_a_pipeline_that_was_never_applied_has_nothing_to_do(cli: Cli, sandbox: Sandbox) -> None:
-    copy_example(NAME, cli.folder, sandbox.registry)
-    ended = cli("destroy", NAME, "--yes")
-    assert ended.code == 1
-    assert "If it was never applied, there is nothing to do." in ended.err
-    assert "If its state was lost, this adds what exists to the state again" in ended.err
-    assert sandbox.writes() == []
-
-
 def test_status_of_nothing_has_no_header(cli: Cli, sandbox: Sandbox) -> None:
     folder = copy_example(NAME, cli.folder, sandbox.registry)
     (folder / "config.toml").write_text("[metadata\n")
@@ -157,3 +211,16 @@ def test_status_of_nothing_has_no_header(cli: Cli, sandbox: Sandbox) -> None:
     assert ended.code == 1
     assert "error" in ended.err
     assert ended.out == ""
+
+
+def test_a_field_of_what_does_not_exist_yet_cannot_be_adopted(cli: Cli, sandbox: Sandbox) -> None:
+    """The files set it, so that is not the reason."""
+    copy_example("dataset_cleanup", cli.folder, sandbox.registry)
+
+    ended = cli("adopt", "dataset_cleanup", "processing/dataset_cleanup#description")
+
+    said = " ".join(ended.err.split())
+    assert ended.code == 1
+    assert "processing/dataset_cleanup#description does not exist" in said
+    assert "There is no live value to adopt. Create it with: reconciler apply dataset_cleanup" in said
+    assert "do not set" not in said

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.core.diff import ChangeClass
+from reconciler.core.plan import Action
 from reconciler.core.values import MISSING, Address
 from reconciler.drift.findings import Finding, Report, StackReport
 from reconciler.views.reports.html import drift_html
@@ -52,7 +53,9 @@ def never_applied(pipeline: str, inputs: int = 5) -> StackReport:
         missing(pipeline, "processing", pipeline),
         *(missing(pipeline, "input", pipeline, f"input_{number}") for number in range(inputs)),
     ]
-    return replace(stack_report(*found, pipeline=pipeline), last_apply=None)
+    known = stack_report(*found, pipeline=pipeline)
+    created = tuple(replace(step, action=Action.CREATE) for step in known.plan.steps)
+    return replace(known, plan=replace(known.plan, steps=created), last_apply=None)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -126,6 +126,15 @@ DELETE /api/processing/…/inputs/report_title 204
 DELETE /api/processing/…/inputs/sample_size 204
 DELETE /api/processing/… 204
 
+$ reconciler destroy dataset_cleanup
+sandbox@sandbox/dataset_cleanup  http://sandbox
+Nothing to do: 0 resources unchanged.
+| info: it is already destroyed, so there is nothing to do
+|   `reconciler state history STACK` shows when, and what it had.
+
+$ writes
+none
+
 $ example single_training
 
 $ reconciler apply single_training --parallel 1
@@ -204,9 +213,8 @@ Plan: 3 to adopt.
 Done: 3 adopted.
   model/DefectClassifier  http://sandbox/model/…
   model-version/DefectClassifier/v1  http://sandbox/model/version/…
-| info: the state of sandbox@sandbox/registry/examples/single_training is empty since …
-|   The resources were destroyed or removed from the state. Apply the files to create or add them again: reconciler apply registry/examples/single_training --organization sandbox --env CUSTOM
-|   The earlier versions are still there: reconciler state history 'sandbox@sandbox/registry/examples/single_training'
+| info: the state of sandbox@sandbox/registry/examples/single_training (single_training) is empty since …
+|   The resources were destroyed or removed from the state. The earlier versions are still there: reconciler state history sandbox@sandbox/registry/examples/single_training
 | > adopted image/registry/examples/single_training
 | > adopted model/DefectClassifier
 | > adopted model-version/DefectClassifier/v1

@@ -4,10 +4,10 @@ $ example dataset_cleanup
 $ edit dataset_cleanup/config.toml '# The sandbox' '[reconciler.env.CUSTOM.docker]\ncpu = 8\n\n[reconciler.env.PROD.docker]\ncpu = 64\n\n# The sandbox'
 
 $ reconciler status dataset_cleanup
-pipeline         environment              runs  applied  files  image  drift      last apply
-dataset_cleanup  sandbox@sandbox  -     -        1.0.0  -      7 pending  not in the state
-| info: there is no state of sandbox@sandbox/dataset_cleanup
-|   So nothing shows which values were applied, and which were changed since. If it was applied from another machine, use the state from there: `reconciler whoami --explain` shows where this state is. Otherwise apply the files, which adds them to the state: reconciler apply dataset_cleanup --organization sandbox --env CUSTOM
+pipeline         environment              runs  applied  files  image  drift          last apply
+dataset_cleanup  sandbox@sandbox  -     -        1.0.0  -      never applied  -
+| info: sandbox@sandbox/dataset_cleanup was never applied
+|   Apply it: reconciler apply dataset_cleanup --organization sandbox --env CUSTOM
 
 $ reconciler apply dataset_cleanup --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox

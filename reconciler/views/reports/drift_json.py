@@ -174,6 +174,7 @@ def _stack_to_document(stack: StackReport) -> dict[str, JSON]:
         "last_apply": _last_apply(stack.last_apply),
         "resources": [_step_to_document(step) for step in stack.plan.steps],
         "unverified": stack.unverified,
+        "emptied": stack.is_emptied,
         "findings": [_finding_to_document(finding) for finding in stack.findings],
         "unchecked": [diagnostic_to_document(problem) for problem in stack.unchecked],
     }
@@ -236,6 +237,7 @@ def _stack_from_document(document: Document) -> StackReport:
         tuple(diagnostic_from_document(problem) for problem in document["unchecked"]),
         LastApply(**last) if last else None,
         document["unverified"],
+        document.get("emptied", False),
     )
 
 

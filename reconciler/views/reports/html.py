@@ -36,7 +36,6 @@ from reconciler.views.terminal.plans import summary
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
 
-
 LONGEST_VALUE = 20_000  # characters
 
 
@@ -125,9 +124,12 @@ def matrix_html(found: Matrix, now: datetime, *, fragment: bool = False) -> str:
         fragment: as for `drift_html`.
     """
     cells = [cell for line in found.lines for cell in line.cells.values()]
-    differing = sum(cell.row.drift.code is DriftState.DIFFERENT for cell in cells)
-    lagging = sum(bool(cell.behind) for cell in cells)
-    counts = {"with changes": differing, "behind": lagging}
+    codes = [cell.row.drift.code for cell in cells]
+    counts = {
+        "with changes": codes.count(DriftState.DIFFERENT),
+        "not applied": codes.count(DriftState.NOT_APPLIED),
+        "behind": sum(bool(cell.behind) for cell in cells),
+    }
     words = [f"{count:,} {word}" for word, count in counts.items() if count]
     if not found.is_complete:
         words.append("not everything was read")

@@ -30,7 +30,7 @@ _STYLE_OF_WORD = {cls.value: style for cls, style in _STYLES.items()} | {"acknow
 def print_report(report: Report, out: Console) -> None:
     """Print findings that several pipelines share, the other findings of each stack, and a summary."""
     for stack in report.new:
-        out.print(Text.assemble((stack.stack.label, "bold"), f"  {last_applied(stack)}"))
+        out.print(Text(stack.stack.label, "bold"))
         _print_indented(_never_applied(stack), out)
         out.print()
     shared = [cause for cause in causes(report.of_applied) if len(cause.findings) > 1]

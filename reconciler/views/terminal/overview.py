@@ -85,6 +85,8 @@ def _order(row: Row) -> tuple[str, str, str]:
 
 
 def _no_apply(row: Row) -> str:
+    if row.drift.code is DriftState.NOT_APPLIED:
+        return "-"
     return "not in the state" if row.state_is_readable else "unknown"
 
 
