@@ -400,8 +400,10 @@ def _class_of(planned: PlanResult, value: AdoptedValue) -> ClassReference:
 def _content(file: Path) -> str:
     try:
         return read_regular(file).decode()
-    except (OSError, UnicodeDecodeError) as problem:
-        raise ManualEditError(f"the file cannot be read ({problem})") from None
+    except UnicodeDecodeError:
+        raise ManualEditError("the file is not in UTF-8, as a patch is") from None
+    except OSError as problem:
+        raise ManualEditError(f"the file cannot be read ({problem.strerror})") from None
 
 
 def _edited_source(planned: PlanResult, reference: ClassReference, source: str, value: AdoptedValue) -> str:

@@ -196,7 +196,7 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
         UserError: the file does not exist, is not valid TOML, or has invalid rules. Carries all problems.
     """
     try:
-        text = read_regular(path).decode()
+        text = read_regular(path).decode("utf-8-sig")  # editors on Windows write a mark
         document = tomllib.loads(text)
         lines = lines_of(text)
     except FileNotFoundError:

@@ -23,7 +23,7 @@ from reconciler.pipeline.settings import read_settings
 from reconciler.pipeline.shared import SharedSettings
 from reconciler.pipeline.targets import read_targets, target_keys
 from reconciler.pipeline.toml.overlays import check_overlays, overlaid, overlays, with_defaults
-from reconciler.pipeline.toml.toml_edits import Edits, apply_edits
+from reconciler.pipeline.toml.toml_edits import EditError, Edits, apply_edits
 from reconciler.pipeline.toml.toml_file import parse, read_text, unreadable
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath
 from reconciler.pipeline.toml.toml_positions import TomlPositions
@@ -114,9 +114,21 @@ def load(
 
 
 def edited_config(loaded: LoadedConfig, edits: Edits) -> LoadedConfig:
-    """`loaded` with these values in its text; values from its environment's overlay change in the overlay."""
+    """`loaded` with these values in its text; values from its environment's overlay change in the overlay.
+
+    Raises:
+        UserError: the text has a form in which a value cannot be changed alone.
+    """
     placed = {loaded.lines.place(path): value for path, value in edits.items()}
-    changed = read(apply_edits(loaded.text, placed), loaded.path, loaded.environment, loaded.shared)
+    try:
+        text = apply_edits(loaded.text, placed)
+    except EditError as problem:
+        detail = f"{problem}. Nothing was written. Change it by hand first."
+        line = loaded.lines.line_of(*problem.path)
+        raise UserError(
+            error("config.toml needs an edit by hand", detail, file=loaded.path, line=line)
+        ) from None
+    changed = read(text, loaded.path, loaded.environment, loaded.shared)
     return replace(changed, on_disk=loaded.on_disk, edits={**loaded.edits, **placed})
 
 

@@ -100,6 +100,44 @@ def test_an_outside_change_is_found_and_adopted(cli: Cli, sandbox: Sandbox, fold
     assert live(sandbox) == changed
 
 
+DOTTED = """\
+description = "Finds scratches."
+labels.0 = "scratch"  # the first
+labels.1 = 'dent'
+env.WORKERS="4"
+"""
+
+
+def test_what_is_emptied_outside_is_emptied_in_dotted_keys(cli: Cli, sandbox: Sandbox, folder: Path) -> None:
+    config = say(folder, DOTTED)
+    assert cli("apply", APP).code == 0
+    emptied = {"description": "", "labels": {}, "docker_env_variables": {}}
+    sandbox.platform.edit_version("DefectClassifier", "v1", **emptied)
+
+    adopted = cli("adopt", APP)
+    assert (adopted.code, adopted.out) == (0, ""), adopted.err
+    assert findings(cli) == {}
+    assert 'description = ""\nlabels = {}\nenv={}\n' in config.read_text()
+
+
+def test_a_form_that_cannot_be_edited_is_named_with_its_line(
+    cli: Cli, sandbox: Sandbox, folder: Path
+) -> None:
+    own = 'model_version = { labels.0 = "scratch", labels.1 = "dent" }\n'
+    config = say(folder, f"\n[reconciler.env.CUSTOM]\n{own}", 'entrypoint = ["python", "pipeline.py"]\n')
+    assert cli("apply", APP).code == 0
+    sandbox.platform.edit_version("DefectClassifier", "v1", labels={"0": "scratch"})
+
+    before = config.read_text()
+    line = before.splitlines().index(own.rstrip()) + 1
+    adopted = cli("adopt", APP)
+    assert adopted.code == 1
+    assert adopted.err.startswith("error: config.toml needs an edit by hand\n"), adopted.err
+    assert f"{APP}/config.toml:{line}  {VERSION}\n" in adopted.err
+    assert "model_version.labels.1" in adopted.err and "Nothing was written." in adopted.err
+    assert config.read_text() == before
+
+
 def test_one_environment_has_values_of_its_own(cli: Cli, sandbox: Sandbox, folder: Path) -> None:
     say(folder, TABLES)
     say(
@@ -199,7 +237,7 @@ def test_a_secret_that_the_platform_has_is_neither_shown_nor_deleted_nor_written
     assert "a secret in the environment variable HF_TOKEN, which would be deleted" in refused.err
     assert adopted.code == 0, adopted.err
     assert asked.code == 1
-    assert "Secrets do not belong in config.toml" in asked.err
+    assert "Secrets do not belong in files" in asked.err
     assert live(sandbox)["docker_env_variables"]["HF_TOKEN"] == TOKEN
     assert 'WORKERS = "8"\n' in config.read_text() and "HF_TOKEN" not in config.read_text()
 

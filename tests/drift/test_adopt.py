@@ -27,14 +27,15 @@ def patched(folder: Path, text: str, how: list[str]) -> None:
 
 
 @pytest.mark.parametrize("how", PATCH, ids=["git", "patch"])
-@pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["unix", "windows"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"], ids=["unix", "windows", "old mac"])
 def test_every_value_in_a_file_can_be_adopted(
     how: list[str], newline: str, cli: Cli, sandbox: Sandbox, check: Check
 ) -> None:
     folder = copy_example(PROCESSING, cli.folder, sandbox.registry)
     for file in (folder / "utils").glob("*.py"):
         # … and without an end of the last line, which a patch has to say.
-        file.write_text(file.read_text().rstrip("\n"), newline=newline)
+        mark = "\ufeff" if newline == "\r\n" else ""  # as some editors for Windows begin a file
+        file.write_text(mark + file.read_text().rstrip("\n"), encoding="utf-8", newline=newline)
     (folder / ".dockerignore").write_text("config.toml\nutils/\n")
     assert cli("apply", PROCESSING).code == 0
     platform = sandbox.platform

@@ -336,3 +336,11 @@ def test_a_broken_neighbour_is_still_reported(
     assert report.code == 13
     assert (cli.folder / "drift-baseline.toml").exists()
     assert TRAINING in report.err or "SiteDetector" in report.err
+
+
+def test_a_file_with_a_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "drift-baseline.toml"
+    file.write_text(RULE)
+    expected = read_rules(file)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert read_rules(file) == expected

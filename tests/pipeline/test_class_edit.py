@@ -1,6 +1,7 @@
 """An edit of a class changes one value and no other character, or gives the reason why it cannot."""
 
 import ast
+import re
 from collections.abc import Callable
 
 import pytest
@@ -104,7 +105,7 @@ def test_a_parameter_is_removed_with_its_lines() -> None:
         (lambda: with_parameter(PARAMETERS, "P", "new", None), "cannot be written as a parameter", 4),
         (lambda: with_parameter(PARAMETERS, "Q", "a", 1), "Q is not defined", None),
         (lambda: with_parameter("class P:\n    pass\n", "P", "a", 1), "no __init__ of its own", 1),
-        (lambda: with_parameter("class P(:", "P", "a", 1), "cannot parse it", None),
+        (lambda: with_parameter("class P(:", "P", "a", 1), "cannot parse it", 1),
         (lambda: without_parameter(PARAMETERS, "P", "z"), "comes from the base class", 4),
         (lambda: with_parameter(OWN, "P", "b", 1), "to_dict of P decides which parameters exist", 5),
         (lambda: without_parameter(OWN, "P", "a"), "to_dict of P decides which parameters exist", 5),
@@ -121,6 +122,13 @@ def test_unsupported_forms_need_a_manual_edit(edit: Callable[[], str], words: st
         edit()
     assert words in refused.value.reason
     assert refused.value.line == line
+
+
+def test_a_byte_order_mark_is_kept() -> None:
+    for source in (PARAMETERS, "class P(Parameters):\n    def __init__(self):\n        self.a = 2\n"):
+        assert (
+            with_parameter(f"\ufeff{source}", "P", "a", 7) == f"\ufeff{with_parameter(source, 'P', 'a', 7)}"
+        )
 
 
 def test_an_argument_of_an_input_is_changed() -> None:
@@ -167,10 +175,10 @@ def test_a_missing_import_is_added() -> None:
         assert changed.startswith(above + needed + bare)
 
 
-@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 def test_line_endings_and_unusual_characters_are_kept(newline: str) -> None:
     source = PARAMETERS.replace("# one", "# ü\x0c\x1c one").replace("\n", newline)
     changed = with_parameter(with_parameter(source, "P", "b", 2), "P", "new", 1)
     assert changed.startswith(source.replace("default=SIDE,", "default=2.0,"))
-    assert changed.count("\n") == source.count("\n") + 1
-    assert changed.count(newline) == changed.count("\n")
+    ends = re.findall(r"\r\n|\r|\n", changed)
+    assert ends == [newline] * (source.count(newline) + 1)

@@ -1,9 +1,11 @@
 """An edit of config.toml changes the bytes of its value and no other byte."""
 
+import copy
 import hashlib
 import json
 import re
 import tomllib
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from reconciler.pipeline.toml.toml_edits import (
     REMOVED,
+    EditError,
     apply_edits,
     keyed_document,
     keyed_tables,
@@ -93,6 +96,12 @@ def test_a_missing_table_is_added_at_the_end() -> None:
         ("a = { x = 1, y = 2 }\n", ("a", "y"), REMOVED, "a = { x = 1  }\n"),
         ("a = { x = 1 }\n", ("a", "x"), REMOVED, "a = {  }\n"),
         ("a.x = 1\na.y = 2\n", ("a", "x"), REMOVED, "a.y = 2\n"),
+        ("a.x = 1  # c\n", ("a", "x"), REMOVED, "a = {}  # c\n"),
+        ("[t]\n  a.b.x=1\r\ny = 2\r\n", ("t", "a", "b", "x"), REMOVED, "[t]\n  a.b={}\r\ny = 2\r\n"),
+        ('"a b".x = 1', ("a b", "x"), REMOVED, '"a b" = {}'),
+        ("t = { a.x = 1 }\n", ("t", "a", "x"), REMOVED, "t = { a = {} }\n"),
+        ("[a.b]\nx = 1\n", ("a", "b", "x"), REMOVED, "[a.b]\n"),
+        ("[a]\nb.x = 1\n[a.b.c]\n", ("a", "b", "x"), REMOVED, "[a]\n[a.b.c]\n"),
         ("[a]\nx=1\n", ("a", "y"), 2, "[a]\nx=1\ny=2\n"),
         ("[a]\nx = 'l'\n", ("a", "y"), "m", "[a]\nx = 'l'\ny = 'm'\n"),
         ("[a]\nx = '''\nl'''\n", ("a", "y"), "m", "[a]\nx = '''\nl'''\ny = 'm'\n"),
@@ -196,6 +205,109 @@ def test_adding_a_key_only_inserts(text: str, data: st.DataObject) -> None:
     assert cut is not None
     assert at(tomllib.loads(after), path) == 7
     assert set(paths(tomllib.loads(after))) == {*paths(tomllib.loads(text)), path}
+
+
+Edit = tuple[tuple[str | int, ...], Any]
+
+
+@st.composite
+def edits(draw: st.DrawFn, document: dict[str, Any]) -> list[Edit]:
+    """Up to four edits of a document, one after the other: set, add, remove, or empty a whole table."""
+    found: list[Edit] = []
+    left = copy.deepcopy(document)
+    for _ in range(draw(st.integers(1, 4))):
+        tables = [(), *(path for path in paths(left) if isinstance(at(left, path), dict))]
+        table = draw(st.sampled_from(tables))
+        held = at(left, table)
+        values = [name for name, value in held.items() if not isinstance(value, dict | list)]
+        how = draw(st.sampled_from(["set", "add", "remove", "empty"]))
+        if how == "add" or not values:
+            found.append(((*table, draw(st.sampled_from(["new", "a", "p", "key 2"]))), draw(VALUES)))
+            if isinstance(held.get(found[-1][0][-1]), dict | list):
+                return found[:-1]
+        elif how == "set":
+            found.append(((*table, draw(st.sampled_from(values))), draw(VALUES)))
+        else:
+            gone = values if how == "empty" else [draw(st.sampled_from(values))]
+            found += [((*table, name), REMOVED) for name in gone]
+        left = edited(document, found)
+    return found
+
+
+def edited(document: dict[str, Any], changes: list[Edit]) -> dict[str, Any]:
+    after = copy.deepcopy(document)
+    for (*table, name), value in changes:
+        holder = at(after, tuple(table))
+        if value is REMOVED:
+            holder.pop(name)
+        else:
+            holder[name] = value
+    return after
+
+
+@given(documents(), st.data())
+def test_edits_of_every_form_are_right_or_refused(text: str, data: st.DataObject) -> None:
+    document = tomllib.loads(text)
+    for path, value in (changes := data.draw(edits(document))):
+        try:
+            text = apply_edits(text, {path: value})
+        except EditError as problem:
+            assert problem.path == path
+            return
+    assert canonical(tomllib.loads(text)) == canonical(edited(document, changes))
+
+
+def canonical(document: dict[str, Any]) -> str:
+    """With types, and without the order of keys, which an edit may change."""
+    return json.dumps(document, sort_keys=True, default=repr)
+
+
+FORMS = {
+    "tables": "[t]\nk = 1\n[t.labels]\n0 = 'a'\n1 = \"b\" # b\n[u]\nx = 1\n",
+    "inline": "[t]\nk = 1\nlabels = { 0 = 'a', 1 = \"b\" } # b\n[u]\nx = 1\n",
+    "dotted": "[t]\nlabels.0 = 'a'\nk = 1\nlabels.1 = \"b\" # b\n[u]\nx = 1\n",
+    "dotted from above": "t.labels.0 = 'a'\nt.labels.1 = \"b\" # b\nt.k = 1\n[u]\nx = 1\n",
+    "quoted": "['t']\nk = 1\n[\"t\".'labels']\n\"0\" = 'a'\n'1' = \"b\" # b\n[u]\nx = 1\n",
+    "quoted and dotted": "['t']\n'labels'.\"0\" = 'a'\n\"labels\".1 = \"b\" # b\nk = 1\n[u]\nx = 1\n",
+    "split over the file": "[t.labels]\n0 = 'a'\n1 = \"b\" # b\n[u]\nx = 1\n[t]\nk = 1\n",
+}
+CHANGES: dict[str, list[Edit]] = {
+    "set": [(("t", "labels", "0"), "z")],
+    "add": [(("t", "labels", "2"), "c")],
+    "remove the first": [(("t", "labels", "0"), REMOVED)],
+    "remove the last": [(("t", "labels", "1"), REMOVED)],
+    "empty": [(("t", "labels", "0"), REMOVED), (("t", "labels", "1"), REMOVED)],
+    "empty from the end": [(("t", "labels", "1"), REMOVED), (("t", "labels", "0"), REMOVED)],
+    "replace all": [
+        (("t", "labels", "0"), REMOVED),
+        (("t", "labels", "1"), REMOVED),
+        (("t", "labels", "2"), "c"),
+    ],
+    "set, remove and add": [
+        (("t", "labels", "0"), "z"),
+        (("t", "labels", "1"), REMOVED),
+        (("t", "labels", "2"), "c"),
+    ],
+}
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("row", [False, True])
+@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_a_table_of_every_usual_form_can_be_edited(
+    form: str, changes: list[Edit], row: bool, newline: str
+) -> None:
+    if row:  # in the second of two rows
+        if "u]" in form.split("[t]", maxsplit=1)[0] or form.startswith("t."):
+            return
+        form = re.sub(r"\[(['\"]?t)", r"[rows.\1", form)
+        form = f"[[rows]]\n[[rows]]\n{form}"
+        changes = [(("rows", 1, *path), value) for path, value in changes]
+    text = form.replace("\n", newline)
+    after = apply_edits(text, dict(changes))
+    assert tomllib.loads(after) == edited(tomllib.loads(text), changes)
+    assert after.count("\n") == after.count(newline)
 
 
 ANSWERS = {

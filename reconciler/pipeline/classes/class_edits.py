@@ -115,17 +115,28 @@ def without_input(source: str, cls: str, name: str) -> str:
     return module.remove_statement(next(one for one in module.body if getattr(one, "value", None) is call))
 
 
+_MARK: Final = "\ufeff"  # some editors begin a file in UTF-8 with it
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")
+_LINE: Final = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+"""The lines of a source as Python counts them: a carriage return alone ends one, too."""
+
+
 class _Source:
     """A source text, the class in it, and the collected edits, which `text` applies together."""
 
     def __init__(self, source: str, cls: str) -> None:
-        self._lines = re.findall(r"[^\n]*\n|[^\n]+", source)
+        self._mark = _MARK if source.startswith(_MARK) else ""
+        source = source.removeprefix(_MARK)
+        self._lines = _LINE.findall(source)
         self._edits: list[tuple[int, int, str]] = []
         self._source = source
         try:
             with parsing():
                 self._tree = ast.parse(source)
-        except (SyntaxError, ValueError) as problem:
+        except SyntaxError as problem:
+            place = ast.Constant(None, lineno=problem.lineno or 1)
+            raise ManualEditError(f"this Python cannot parse it ({problem.msg})", place) from None
+        except ValueError as problem:
             raise ManualEditError(f"this Python cannot parse it ({problem})") from None
         found = [node for node in self._tree.body if isinstance(node, ast.ClassDef) and node.name == cls]
         if len(found) != 1:
@@ -137,7 +148,8 @@ class _Source:
         if len(inits) != 1:
             raise ManualEditError(f"{cls} has no __init__ of its own", self.node)
         self.body: Sequence[ast.stmt] = inits[0].body
-        self._newline = "\r\n" if "\r\n" in source else "\n"
+        found_end = _LINE_END.search(source)
+        self._newline = found_end[0] if found_end else "\n"
 
     @property
     def indent(self) -> int:
@@ -227,7 +239,7 @@ class _Source:
         result = self._source
         for start, end, text in sorted(self._edits, reverse=True):
             result = result[:start] + text + result[end:]
-        return result
+        return self._mark + result
 
     def _last_import(self) -> ast.stmt | None:
         """The last top-level import, else the docstring, else None."""
@@ -241,7 +253,7 @@ class _Source:
 
     def _insert_below(self, node: ast.stmt | None, text: str) -> None:
         at = self._offset((node.end_lineno or 0) + 1, 0) if node is not None else 0
-        closed = at == 0 or self._source[at - 1] == "\n"
+        closed = at == 0 or self._source[at - 1] in "\r\n"
         self._edits.append((at, at, text if closed else self._newline + text.removesuffix(self._newline)))
 
     def _start(self, node: ast.expr | ast.stmt) -> int:

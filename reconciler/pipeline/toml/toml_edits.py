@@ -18,7 +18,7 @@ from typing import Any, Final
 import tomlkit
 from msgspec import Struct
 from tomlkit.container import Container
-from tomlkit.exceptions import InvalidStringError
+from tomlkit.exceptions import InvalidStringError, TOMLKitError
 from tomlkit.items import AoT, Array, InlineTable, Item, Key, Null, SingleKey, String, Table, Whitespace
 
 from reconciler.pipeline.toml.overlays import overlays
@@ -37,6 +37,18 @@ Edits = Mapping[Path, Value]
 """New values by path, for example `{("metadata", "version"): "1.0.2"}`."""
 
 _RELEASED = frozenset([("metadata", "version"), ("docker", "image_tag")])
+
+
+class EditError(ValueError):
+    """A value cannot be changed in a text.
+
+    Attributes:
+        path: of the value.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(reason)
+        self.path = path
 
 
 class Section(Struct, frozen=True):
@@ -60,7 +72,8 @@ class Section(Struct, frozen=True):
 def apply_edits(text: str, edits: Edits) -> str:
     """`text` with these values; a missing key is added to the end of its table, a missing table to the file.
 
-    A key that is taken out takes its line with it, and leaves its table, if that is empty then.
+    A key that is taken out takes its line with it, and leaves its table, if that is empty then: `a.x = 1`
+    becomes `a = {}`.
 
     Args:
         text: a config.toml with the line endings of the file.
@@ -68,16 +81,27 @@ def apply_edits(text: str, edits: Edits) -> str:
 
     Raises:
         tomllib.TOMLDecodeError: `text` is not TOML.
-        ValueError: a path leads through a value that is not a table or a row that does not exist, or ends at
-            a table.
+        EditError: a path leads through a value that is not a table or a row that does not exist, or ends at
+            a table; or the text has a form in which this value cannot be changed alone.
     """
     expected = tomllib.loads(text.removeprefix(BOM))
     for path, value in edits.items():
         expected = _with_value(expected, path, value)
-        text = _with_edit(text, path, value)
-    if not _equivalent(tomllib.loads(text.removeprefix(BOM)), expected):
-        raise AssertionError("the edit changed more than the given values; please report this config.toml")
+        text = _with_checked_edit(text, path, value, expected)
     return text
+
+
+def _with_checked_edit(text: str, path: Path, value: Value, expected: dict[str, Any]) -> str:
+    """The text with one edit. Raises EditError if its meaning is not the expected one."""
+    try:
+        after = _with_edit(text, path, value)
+        if isinstance(value, Removal) and not _has_table(after, path[:-1]):
+            after = _with_empty_table(text, path)
+        if _equivalent(tomllib.loads(after.removeprefix(BOM)), expected):
+            return after
+    except (TOMLKitError, tomllib.TOMLDecodeError):
+        pass  # tomlkit does not support every form
+    raise EditError(path, f"{_dotted(path)} cannot be changed in the form that it has here")
 
 
 _LATER = frozenset(["config", "accepted_secrets", "provenance", "sbom", "sbom_generator"])
@@ -182,7 +206,7 @@ def _with_edit(text: str, path: Path, value: Value) -> str:
     if isinstance(value, Removal):
         removed = next((section for section in sections if _remove_key(section, path)), None)
         if removed is None:
-            raise ValueError(f"{'.'.join(map(str, path))} is no value of this config.toml")
+            raise EditError(path, f"{_dotted(path)} is no value of this config.toml")
         end = removed.start + len(removed.text)
         after = closed[: removed.start] + removed.document.as_string() + closed[end:]
         return after if closed == text else after.removesuffix(newline)
@@ -222,6 +246,48 @@ def _remove_key(section: Section, path: Path) -> bool:
     return False
 
 
+def _has_table(text: str, path: Path) -> bool:
+    """Whether a table, which a text had, is left in it."""
+    found: Any = tomllib.loads(text.removeprefix(BOM))
+    for step in path:
+        if isinstance(found, dict) and step not in found:
+            return False
+        found = found[step]
+    return True
+
+
+def _with_empty_table(text: str, path: Path) -> str:
+    """The text with `a = {}` in the place of `a.x = 1`, the last of the dotted keys that make up the table.
+
+    Args:
+        path: of the value.
+    """
+    for section in sections_of(text):
+        *above, name, _ = path
+        for holder in _tables(section, tuple(above)):
+            if isinstance(holder, Array):
+                continue
+            for at, (key, item) in enumerate(_body(holder)):
+                if key is not None and key.key == name and isinstance(item, Table):
+                    last, value = _pair(key, item)
+                    empty = InlineTable(Container(), value.trivia)
+                    _body(holder)[at] = (_key_beside(str(name), [last] if last else []), empty)
+                    end = section.start + len(section.text)
+                    return text[: section.start] + section.document.as_string() + text[end:]
+    raise EditError(path, f"{_dotted(path)} is the last value of a table that cannot be left empty here")
+
+
+def _pair(key: Key | None, item: Item) -> tuple[Key | None, Item]:
+    """The last name of a dotted key, and its value; tomlkit nests them in one table for each name."""
+    while isinstance(item, Table):
+        key, item = item.value.body[-1]
+    return key, item
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(map(str, path))
+
+
 def _add_key(section: Section, path: Path, value: Value, newline: str) -> bool:
     """Add the key after the last one of its table; False if this section does not have the table.
 
@@ -233,7 +299,7 @@ def _add_key(section: Section, path: Path, value: Value, newline: str) -> bool:
         return False
     body = _body(holder)
     if any(key is not None and key.key == name for key, _ in body):
-        raise ValueError(f"{name} is a table in this config.toml and cannot become a value")
+        raise EditError(path, f"{name} is a table in this config.toml and cannot become a value")
     beside = [(key, item) for key, item in body if key is not None and not isinstance(item, Table)]
     item = _toml_item(value, beside[-1][1] if beside else None)
     item.trivia.trail = newline if isinstance(holder, Container) else ""
@@ -241,7 +307,7 @@ def _add_key(section: Section, path: Path, value: Value, newline: str) -> bool:
     below = body[last + 1 :]
     del body[last + 1 :]
     if body:
-        neighbour = _value_of_pair(body[last][1])
+        neighbour = _pair(*body[last])[1]
         item.trivia.indent, item.trivia.trail = neighbour.trivia.indent, neighbour.trivia.trail
     holder.append(_key_beside(name, [key for key, _ in beside]), item)
     body.extend(below)
@@ -287,13 +353,6 @@ def _inside(item: Item | Container, path: Path) -> Iterator[Container | InlineTa
 
 def _body(table: Container | InlineTable) -> list[tuple[Key | None, Item]]:
     return table.value.body if isinstance(table, InlineTable) else table.body
-
-
-def _value_of_pair(item: Item) -> Item:
-    """The value of a pair; tomlkit nests the value of a dotted key in one table for each name."""
-    while isinstance(item, Table):
-        item = item.value.body[-1][1]
-    return item
 
 
 def _with_table(text: str, sections: list[Section], path: Path, value: Value, newline: str) -> str:
@@ -367,7 +426,7 @@ def _with_value(document: dict[str, Any], path: Path, value: Value) -> dict[str,
             return {**node, step: put(node.get(step, {}), tuple(others))}
         if isinstance(node, list) and isinstance(step, int) and 0 <= step < len(node):
             return [put(item, tuple(others)) if index == step else item for index, item in enumerate(node)]
-        raise ValueError(f"{'.'.join(map(str, path))} is not a path through the tables of this config.toml")
+        raise EditError(path, f"{_dotted(path)} is not a path through the tables of this config.toml")
 
     return put(document, path)  # type: ignore[no-any-return]
 
