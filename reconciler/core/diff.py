@@ -113,7 +113,7 @@ def compare(
         recorded: the fields as last applied; None if the resource is not recorded.
         live: the fields that the provider returned; a field that it cannot read is missing.
         rules: the kind's rule for each field.
-        places: field -> where the files set it.
+        places: field -> where the files set it; also `FIELD.KEY` for a key that has a place of its own.
 
     Raises:
         KeyError: a managed field has no rule (a bug in reconciler).
@@ -138,7 +138,7 @@ def compare(
                 continue
         else:
             live_value = normalised_live(raw_live, rule, recorded_value, value)
-        changes += _compare_field(name, value, recorded_value, live_value, rule, places.get(name, ""))
+        changes += _compare_field(name, value, recorded_value, live_value, rule, places)
     return changes
 
 
@@ -218,8 +218,14 @@ def effective_fields(
 
 
 def _compare_field(
-    name: str, desired: JSON, recorded: JSON | NoValue, live: JSON | NoValue, rule: FieldRule, place: str
+    name: str,
+    desired: JSON,
+    recorded: JSON | NoValue,
+    live: JSON | NoValue,
+    rule: FieldRule,
+    places: Mapping[str, str],
 ) -> list[Change]:
+    place = places.get(name, "")
     if not (rule.keyed and isinstance(desired, dict) and isinstance(live, dict)) or not (desired or live):
         change = _change(name, desired, recorded, live, place)
         if rule.immutable and change.cls is ChangeClass.UNVERIFIED and recorded is MISSING:
@@ -232,7 +238,7 @@ def _compare_field(
             desired.get(key, ABSENT),
             MISSING if recorded_keys is None else recorded_keys.get(key, ABSENT),
             live.get(key, ABSENT),
-            place,
+            places.get(f"{name}.{key}", place),
         )
         for key in sorted({*desired, *live, *(recorded_keys or ())})
     ]

@@ -18,12 +18,14 @@ class Origin(Struct, frozen=True):
         line: counted from 1; None if code computes the value.
         key: key path of the value in config.toml; () if config.toml does not contain it unchanged.
         by_class: whether a literal argument in a class sets it.
+        keys: key of a table -> the file and line that set it, if they are known.
     """
 
     file: Path
     line: int | None = None
     key: tuple[str | int, ...] = ()
     by_class: bool = False
+    keys: Mapping[str, tuple[Path, int]] = {}
 
     @property
     def adoptable(self) -> bool:

@@ -202,7 +202,7 @@ def _kept_fields(
     }
     desired = {name: resource.fields[name] for name in old}
     kept = []
-    for change in compare(desired, None, old, kind.rules, {name: _place_of(resource, name) for name in old}):
+    for change in compare(desired, None, old, kind.rules, _places_of(resource)):
         if change.cls is not ChangeClass.UNRECORDED:
             continue
         if change.field in ignored or change.path in ignored:
@@ -248,7 +248,7 @@ def _live_changes(
         )
         changes.append(recreated)
     recorded_fields = _recorded_fields(live, recorded, resource, kind)
-    places = {name: _place_of(resource, name) for name in resource.origins}
+    places = _places_of(resource)
     compared = compare(resource.fields, recorded_fields, live.fields, kind.rules, places)
     if (
         kind.assess is not None
@@ -334,6 +334,16 @@ def _place_of(resource: Resource, name: str) -> str:
     if origin is None:
         return ""
     return f"{origin.file}:{origin.line}" if origin.line is not None else str(origin.file)
+
+
+def _places_of(resource: Resource) -> dict[str, str]:
+    """Where the files set each field, and each key of a table whose line is known."""
+    keys = {
+        f"{name}.{key}": f"{file}:{line}"
+        for name, origin in resource.origins.items()
+        for key, (file, line) in origin.keys.items()
+    }
+    return {**{name: _place_of(resource, name) for name in resource.origins}, **keys}
 
 
 def _ignore(change: Change) -> Change:

@@ -15,6 +15,7 @@ from providers.json_value import JSON
 from providers.table import FACTS
 from reconciler.core.graph import Graph, Origin, Resource
 from reconciler.core.values import Address, image_address
+from reconciler.pipeline.classes.declarations import ClassReference
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.schema import ModelTarget
 
@@ -89,7 +90,7 @@ def _processing(pipeline: Pipeline, image: Resource) -> Iterator[Resource]:
         origins["docker_flags"] = _origin(pipeline, "docker", "gpu")
     if pipeline.parameters is not None:
         fields["default_parameters"] = dict(pipeline.parameters)
-        origins["default_parameters"] = _by_class(pipeline, "parameters_class")
+        origins["default_parameters"] = _parameters(pipeline)
     processing = Resource(
         Address.of("processing", metadata.name),
         fields,
@@ -129,7 +130,7 @@ def _model_version(pipeline: Pipeline, target: ModelTarget) -> Resource:
     _add(pipeline, target, "model-version", fields, origins)
     if pipeline.parameters is not None:
         fields["parameters"] = dict(pipeline.parameters)
-        origins["parameters"] = _by_class(pipeline, "parameters_class")
+        origins["parameters"] = _parameters(pipeline)
     model = Address.of("model", target.origin_name)
     return Resource(
         Address.of("model-version", target.origin_name, target.name),
@@ -189,6 +190,9 @@ def _value(pipeline: Pipeline, *key: str | int) -> Origin:
     return replace(_origin(pipeline, *key), key=key)
 
 
-def _by_class(pipeline: Pipeline, key: str) -> Origin:
-    """The origin of a value that comes from the class in this key of `[execution]`."""
-    return replace(_origin(pipeline, "execution", key), by_class=True)
+def _parameters(pipeline: Pipeline) -> Origin:
+    """The origin of the parameters: their class, which may take some from a class of another file."""
+    reference = pipeline.config.execution.parameters_class
+    assert reference is not None  # the parameters come from it
+    file = ClassReference.parse(pipeline.folder, reference).file
+    return Origin(file, by_class=True, keys=pipeline.places)

@@ -1,5 +1,6 @@
 """Load a pipeline folder as one value, config.toml with the values of its classes; `compile` takes it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec import Struct
@@ -9,7 +10,7 @@ from semver import Version
 from providers.table import FACTS
 from reconciler.core.contract import Contract, contract_of
 from reconciler.core.diagnostics import Diagnostic, error, has_errors, in_order
-from reconciler.pipeline.classes.declarations import Inputs, Parameters
+from reconciler.pipeline.classes.declarations import Inputs, Parameters, Place
 from reconciler.pipeline.classes.evaluate import TIMEOUT, evaluate
 from reconciler.pipeline.config import LoadedConfig, edited_config, load
 from reconciler.pipeline.schema import Config
@@ -28,6 +29,7 @@ class Pipeline(Struct, frozen=True):
         loaded: the same with its text and line numbers, to point at a key.
         inputs: the declared inputs; None if inputs are not managed.
         parameters: default parameters; None if parameters are not managed.
+        places: parameter -> the file and line of its class that set it; without those that are unknown.
     """
 
     folder: Path
@@ -36,6 +38,7 @@ class Pipeline(Struct, frozen=True):
     loaded: LoadedConfig
     inputs: Inputs | None
     parameters: Parameters | None
+    places: Mapping[str, Place] = {}
 
     @property
     def is_training(self) -> bool:
@@ -110,7 +113,8 @@ def load_pipeline(
     if has_errors(diagnostics):
         return None, diagnostics
     name = loaded.config.metadata.name
-    return Pipeline(folder, name, loaded.config, loaded, classes.inputs, classes.parameters), diagnostics
+    found = Pipeline(folder, name, loaded.config, loaded, classes.inputs, classes.parameters, classes.places)
+    return found, diagnostics
 
 
 def unnamed_image(loaded: LoadedConfig) -> Diagnostic:

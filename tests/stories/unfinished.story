@@ -63,16 +63,16 @@ Plan: 1 to adopt, 1 of them with changes, 2 unchanged. 7 conflicts.
 |   framework  single_training/config.toml:19
 |     in the files  PYTORCH
 |     live          ONNX
-|   parameters.batch_size  single_training/config.toml:10
+|   parameters.batch_size  single_training/utils/parameters.py:9
 |     in the files  8
 |     live          (none)
-|   parameters.epochs  single_training/config.toml:10
+|   parameters.epochs  single_training/utils/parameters.py:8
 |     in the files  3
 |     live          (none)
-|   parameters.image_size  single_training/config.toml:10
+|   parameters.image_size  single_training/utils/parameters.py:10
 |     in the files  224
 |     live          (none)
-|   parameters.learning_rate  single_training/config.toml:10
+|   parameters.learning_rate  single_training/utils/parameters.py:11
 |     in the files  0.001
 |     live          (none)
 |   Choose which value to keep:

@@ -3,7 +3,7 @@
 Plain data, and the rules for both. Nothing here reads a file or runs code.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 LONGEST_NAME: Final = 1_000  # characters of a parameter's name
 Parameters = dict[str, Any]  # plain JSON values by name, in the order of to_dict
+Place = tuple[Path, int]  # a file, and a line of it
 
 
 class InputDeclaration(Struct, frozen=True):
@@ -72,11 +73,13 @@ class ClassValue(Struct, Generic[T], frozen=True):
         value: the declarations of the class; None if it fails (then there are errors).
         reader: "static" or "subprocess".
         diagnostics: the problems of the class.
+        places: parameter -> the file and line that set it; without those whose line is unknown.
     """
 
     value: T | None
     reader: str
     diagnostics: tuple[Diagnostic, ...] = ()
+    places: Mapping[str, Place] = {}
 
 
 Inputs = tuple[InputDeclaration, ...]

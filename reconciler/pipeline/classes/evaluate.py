@@ -12,7 +12,7 @@ from msgspec import Struct
 from providers.regular_files import check_regular
 from reconciler.core.diagnostics import Diagnostic, error, info
 from reconciler.pipeline.classes import runner, static
-from reconciler.pipeline.classes.declarations import ClassReference, ClassValue, Inputs, Parameters
+from reconciler.pipeline.classes.declarations import ClassReference, ClassValue, Inputs, Parameters, Place
 from reconciler.pipeline.classes.installed import installed_in
 from reconciler.pipeline.classes.static_module import NotStatic
 from reconciler.pipeline.config import LoadedConfig
@@ -31,6 +31,7 @@ class EvaluatedClasses(Struct, frozen=True):
         diagnostics: problems of the classes, and remarks on how they were read.
         readers: "static" or "subprocess" for each of "inputs" and "parameters" that was read.
         stand_ins: official packages that the interpreter lacks, replaced by our stand-ins.
+        places: as `ClassValue.places` of the parameters class.
     """
 
     inputs: Inputs | None
@@ -38,6 +39,7 @@ class EvaluatedClasses(Struct, frozen=True):
     diagnostics: tuple[Diagnostic, ...]
     readers: Mapping[str, str]
     stand_ins: tuple[str, ...] = ()
+    places: Mapping[str, Place] = {}
 
 
 def evaluate(
@@ -94,6 +96,7 @@ def evaluate(
         ),
         readers={kind: result.reader for kind, result in results.items() if result is not None},
         stand_ins=stand_ins,
+        places=parameter_result.places if parameter_result is not None else {},
     )
 
 

@@ -17,6 +17,7 @@ from reconciler.pipeline.classes.declarations import (
     missing_class,
     problems_of,
 )
+from reconciler.pipeline.classes.failures import null_defaults
 from reconciler.pipeline.classes.installed import NOTHING, Installed, UnknownError
 from reconciler.pipeline.classes.official import CLASSES, INPUTS_BASE, check_known
 from reconciler.pipeline.classes.static_definitions import own_names, read_module
@@ -59,8 +60,10 @@ def read_parameters(
         return reason.answer
     except RecursionError:
         return NotStatic("it is nested too deeply", 1)
-    problems = tuple(instance.problems)
-    return ClassValue(None if problems else dict(sorted(values.items())), READER, problems)
+    if problems := tuple(instance.problems):
+        return ClassValue(None, READER, problems, instance.places)
+    warnings = tuple(null_defaults(instance.nulls, values))
+    return ClassValue(dict(sorted(values.items())), READER, warnings, instance.places)
 
 
 def _find(

@@ -12,7 +12,7 @@ from msgspec import Struct
 from reconciler.core.diagnostics import Diagnostic, error
 from reconciler.pipeline.classes.class_child import plain
 from reconciler.pipeline.classes.constants import NotConstant, Scope, shortened
-from reconciler.pipeline.classes.declarations import ClassReference, InputDeclaration
+from reconciler.pipeline.classes.declarations import ClassReference, InputDeclaration, Place
 from reconciler.pipeline.classes.failures import RANGE_ADVICE
 from reconciler.pipeline.classes.installed import UnknownError
 from reconciler.pipeline.classes.official import CLASSES, official_enum
@@ -54,6 +54,7 @@ class Instance:
         self._argument: str | None = None
         self._setting = ""
         self.problems: list[Diagnostic] = []
+        self.places: dict[str, Place] = {}
         self.nulls: list[tuple[Sequence[str], str, Path, int]] = []
 
     def inputs(self) -> list[InputDeclaration]:
@@ -127,6 +128,7 @@ class Instance:
     def _assign(self, found: PipelineClass, name: str, value: ast.expr, node: ast.stmt, scope: Scope) -> None:
         _check_name(name, node)
         self._setting = name
+        self.places[name] = (found.module.reference.file, value.lineno)
         try:
             self._values[name] = constant_value(value, scope)
             if self._argument:
