@@ -116,12 +116,14 @@ class Snapshot(Struct, frozen=True):
     def with_resource(self, resource: RecordedResource) -> "Snapshot":
         return replace(self, resources=_as_map(self.resources).put(resource.address, resource))
 
-    def without_resource(self, address: str) -> "Snapshot":
-        """Drops the resource and every dependency on it."""
-        resources = _as_map(self.resources).drop(address)
-        for dependant in self.resources.values():
-            if address in dependant.depends_on and dependant.address != address:
-                kept = tuple(other for other in dependant.depends_on if other != address)
+    def without_resource(self, *addresses: str) -> "Snapshot":
+        """Drops the resources and every dependency on them."""
+        resources, dropped = _as_map(self.resources), frozenset(addresses)
+        for address in addresses:
+            resources = resources.drop(address)
+        for dependant in resources.values():
+            if not dropped.isdisjoint(dependant.depends_on):
+                kept = tuple(other for other in dependant.depends_on if other not in dropped)
                 resources = resources.put(dependant.address, replace(dependant, depends_on=kept))
         return replace(self, resources=resources)
 

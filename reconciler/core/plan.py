@@ -21,7 +21,7 @@ from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.exit_codes import CONFLICT, DONE, DRIFT, PENDING
 from reconciler.core.platforms import scope, scope_label
 from reconciler.core.promotion import Promotion
-from reconciler.core.reasons import RefusalCode
+from reconciler.core.reasons import ReasonCode, RefusalCode
 from reconciler.core.values import Address
 
 
@@ -223,6 +223,19 @@ class Plan(Struct, frozen=True, dict=True):
     def step(self, address: Address) -> Step | None:
         return self._by_address.get(address)
 
+    @cached_property
+    def lost_with_parent(self) -> Mapping[Address, Address]:
+        """Objects that went with their parent, which was deleted outside or created anew -> that parent."""
+        deleted = {s.address for s in self.steps if _is_deleted_outside(s)}
+        gone = deleted | {s.address for s in self.steps if _is_another_object(s)}
+        return {
+            step.address: parent
+            for step in self.steps
+            if step.address in deleted
+            for parent in step.depends_on
+            if parent in gone and parent.name == step.address.name[:-1]
+        }
+
     @property
     def conflicts(self) -> tuple[Step, ...]:
         """Steps with a conflict that the user has not decided."""
@@ -282,7 +295,7 @@ class Plan(Struct, frozen=True, dict=True):
         return PENDING if any(s.writes or s.action is Action.FORGET for s in self.steps) else DONE
 
     def only(self, targets: Iterable[Address]) -> Self:
-        """The plan reduced to `targets` and the steps that they depend on."""
+        """The plan reduced to `targets`, the steps that they depend on, and objects that went with them."""
         selected: set[Address] = set()
         todo = [address for address in targets if address in self._by_address]
         while todo:
@@ -292,6 +305,7 @@ class Plan(Struct, frozen=True, dict=True):
                 todo.extend(self._by_address[address].depends_on)
                 if self._by_address[address].action is Action.REPLACE:  # also replaces its children
                     todo.extend(s.address for s in self.steps if address in s.depends_on)
+                todo.extend(child for child, parent in self.lost_with_parent.items() if parent == address)
         return replace(self, steps=tuple(step for step in self.steps if step.address in selected))
 
     @property
@@ -321,3 +335,12 @@ class Plan(Struct, frozen=True, dict=True):
             if excluded.intersection(step.depends_on):
                 excluded.add(step.address)
         return replace(self, steps=tuple(step for step in self.steps if step.address not in excluded))
+
+
+def _is_another_object(step: Step) -> bool:
+    """Whether the live object is not the one that was applied last, so has none of its children."""
+    return any(change.reason.code is ReasonCode.RECREATED_OUTSIDE for change in step.changes)
+
+
+def _is_deleted_outside(step: Step) -> bool:
+    return step.action is Action.CREATE and step.reason.code is ReasonCode.DELETED_OUTSIDE

@@ -13,7 +13,7 @@ from providers.protocol import KindFacts, LiveObject
 from providers.rules import FieldRule
 from reconciler.core.diff import ChangeClass, compare, normalised, normalised_live, same
 from reconciler.core.graph import Graph
-from reconciler.core.remote import RemoteState
+from reconciler.core.remote import RemoteState, parent_of
 from reconciler.core.values import MISSING, Address, NoValue
 from state.snapshot import Intent, RecordedResource, Snapshot
 
@@ -28,9 +28,10 @@ def settle(
 
     An intent does not have the dependencies of a resource, so those of `desired` are recorded.
 
-    - create: If the object exists and equals the intent, the create was carried out and is recorded. If the
-      object does not exist, it was not carried out. If the object exists and differs, its origin is unknown:
-      the intent stays open, the planner reports a conflict, and applying the user's decision closes it.
+    - create: If the object exists and equals the intent, the create was carried out and is recorded. Recorded
+      children that do not exist went with the object before it. If the object does not exist, it was not
+      carried out. If the object exists and differs, its origin is unknown: the intent stays open, the planner
+      reports a conflict, and applying the user's decision closes it.
     - update: Fields whose live value equals the intent were written and are recorded. Other fields keep their
       recorded values.
     - delete: If the object does not exist, the delete was carried out.
@@ -58,8 +59,23 @@ def settle(
         else:
             snapshot = snapshot.without_intent(text)
         snapshot = snapshot.without_resource(text) if after is None else snapshot.with_resource(after)
+        if before is not None and after is not None and before.id != after.id:
+            lost = _missing_children(address, snapshot, remote_state, facts)
+            snapshot = snapshot.without_resource(*lost)
         settled.append(address)
     return _with_dependencies(snapshot, settled, facts, desired or Graph())
+
+
+def _missing_children(
+    parent: Address, snapshot: Snapshot, remote_state: RemoteState, facts: Mapping[str, KindFacts]
+) -> list[str]:
+    """The recorded children that do not exist."""
+    missing = set(remote_state.requested) - remote_state.found.keys() - remote_state.unreadable.keys()
+    return [
+        text
+        for text in snapshot.resources
+        if (child := Address.parse(text)) in missing and parent_of(child, facts[child.kind]) == parent
+    ]
 
 
 def _with_dependencies(

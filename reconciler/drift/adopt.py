@@ -28,9 +28,10 @@ from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.core.diff import Change, ChangeClass, normalised, normalised_live, same
 from reconciler.core.events import Emit
 from reconciler.core.plan import Step
+from reconciler.core.remote import parent_of
 from reconciler.core.values import ABSENT, MISSING, Address, NoValue
 from reconciler.drift.adopt_target import AdoptTarget
-from reconciler.drift.check import adoptable_fields
+from reconciler.drift.check import adoptable_fields, is_missing
 from reconciler.engine.plan import PlanResult
 from reconciler.pipeline.classes.class_edits import (
     ManualEditError,
@@ -66,6 +67,11 @@ class AdoptedValue(Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.address}#{self.change.path}" if self.change.path else str(self.address)
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether it is a whole object that does not exist any more."""
+        return not self.change.path and self.change.live is ABSENT
 
 
 class Adoption(Struct, frozen=True):
@@ -171,7 +177,7 @@ def _remaining_differences(planned: PlanResult, adopted: Sequence[AdoptedValue])
         for change in step.changes:
             value = AdoptedValue(step.address, change)
             differs = change.cls in (*_CHANGED_OUTSIDE, ChangeClass.UNRECORDED) and not change.resolution
-            if differs and value not in adopted:
+            if differs and value not in adopted and step.address not in planned.plan.lost_with_parent:
                 yield value
 
 
@@ -242,7 +248,7 @@ def _refusal(target: AdoptTarget, step: Step, changes: Sequence[Change], planned
             "An image is built from the folder. Apply the files, or publish a new version with apply --bump."
         )
         return error(f"{name} cannot be written to the files", detail, address=address)
-    if not changes:
+    if not changes and not is_missing(planned, target.address):
         managed = [change.path for change in step.changes if change.path]
         detail = (
             "The platform keeps its values of fields that the files do not set. "
@@ -256,10 +262,12 @@ def _refusal(target: AdoptTarget, step: Step, changes: Sequence[Change], planned
             f"ignore_changes = {{ {key} = {fields} }}"
         )
         return error(f"{name} is a secret on the platform", detail, address=address)
-    if all(change.live is MISSING for change in changes):
+    if changes and all(change.live is MISSING for change in changes):
         return error(f"{name} cannot be read", "The platform does not return it.", address=address)
     if all(change.live is ABSENT for change in changes):
-        detail = f"There is no live value to adopt. Create it with: {apply_command}"
+        parent = parent_of(target.address, facts)
+        no_parent = f"{parent} does not exist either. " if is_missing(planned, parent) else ""
+        detail = f"{no_parent}There is no live value to adopt. Create it with: {apply_command}"
         return error(f"{name} does not exist", detail, address=address)
     rule = facts.rules.get(changes[0].field)
     detail = (rule and rule.follows) or f"Apply the files with: {apply_command}"

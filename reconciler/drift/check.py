@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from reconciler.core.diagnostics import Diagnostic
-from reconciler.core.plan import command_for
+from reconciler.core.plan import Action, command_for
+from reconciler.core.remote import parent_of
 from reconciler.core.values import Address
 from reconciler.drift.findings import LastApply, StackReport, findings, outline
 from reconciler.engine.missing_state import emptied_note, is_emptied, no_state_note
@@ -62,16 +63,25 @@ def report_of(
 def adoptable_fields(planned: PlanResult) -> dict[Address, list[str]]:
     """Address -> the fields whose live values `adopt` can write to a file; "" for the object's existence.
 
-    A class lists the objects of some kinds, so it can also adopt an object that was added or deleted.
+    A class lists the objects of some kinds, so it can also adopt an object that was added or deleted. It
+    cannot if the parent does not exist, or went with its former parent: it was not removed from a list.
     """
     fields = {
         resource.address: [name for name, origin in resource.origins.items() if origin.adoptable]
         for resource in planned.desired
     }
     for step in planned.plan.steps:
-        if planned.kinds[step.address.kind].facts.listed_by:
+        facts = planned.kinds[step.address.kind].facts
+        is_lost = step.address in planned.plan.lost_with_parent
+        if facts.listed_by and not is_lost and not is_missing(planned, parent_of(step.address, facts)):
             fields.setdefault(step.address, []).append("")
     return fields
+
+
+def is_missing(planned: PlanResult, address: Address | None) -> bool:
+    """Whether the files have the resource and no live object exists."""
+    step = planned.plan.step(address) if address else None
+    return step is not None and step.action is Action.CREATE and step.id is None
 
 
 def last_apply(store: Store, stack: str, state: Snapshot | None) -> LastApply | None:

@@ -355,6 +355,8 @@ def findings(
     for step in plan.steps:
         if parent_of(step.address, facts[step.address.kind]) in claimed:
             continue  # it belongs to another stack with its parent
+        if step.address in plan.lost_with_parent:
+            continue  # the finding is its parent, with which it comes back
         if (
             step.action is Action.FORGET
             and step.address in remote_state.requested

@@ -33,7 +33,6 @@ from state.state_writer import StateWriter
 if TYPE_CHECKING:
     from tenacity import RetryCallState
 
-
 T = TypeVar("T")
 
 _STILL_THERE = "the deletion was answered with success, but the object is still there"
@@ -386,9 +385,12 @@ class Steps:
         )
 
         intent_stays = self._create_intent_stays(step)
+        lost = [str(child) for child, parent in self._plan.lost_with_parent.items() if parent == step.address]
 
         def change(snapshot: Snapshot) -> Snapshot:
             snapshot = snapshot if intent_stays else snapshot.without_intent(address)
+            # Under the new id, they would be recorded as children that were deleted from it.
+            snapshot = snapshot.without_resource(*lost) if lost else snapshot
             return snapshot.with_resource(recorded)
 
         return Save(change)

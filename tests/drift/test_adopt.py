@@ -1,12 +1,17 @@
 """adopt writes exactly the live values: its patch applies, the next plan is empty, a second run is a noop."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from providers.sandbox import Sandbox
+from reconciler.pipeline.config import load
+from reconciler.pipeline.schema import Config
+from reconciler.workspace.reader import find_workspace
 from tests.commands.terminal import terminal
 from tests.commands.untouched import snapshot
 from tests.conftest import Cli, Ended, copy_example
@@ -222,3 +227,210 @@ def test_what_is_not_adopted_is_said_before_the_question(cli: Cli, sandbox: Sand
         screen.type("n")
         assert screen.end() == 1
     assert screen.shown.count("not adopted") == 1
+
+
+@pytest.mark.parametrize("is_applied", [True, False], ids=["deleted outside", "never applied"])
+def test_inputs_are_not_adopted_away_with_their_processing(
+    is_applied: bool, cli: Cli, sandbox: Sandbox
+) -> None:
+    config = copy_example(PROCESSING, cli.folder, sandbox.registry) / "config.toml"
+    if is_applied:
+        assert cli("apply", PROCESSING).code == 0
+        sandbox.platform.delete_processing(PROCESSING)
+    before = snapshot(cli.folder)
+    ended = adopt(cli, PROCESSING)
+    assert (ended.out, "--bump" in ended.err) == ("", False)
+    assert "nothing to adopt" in ended.err
+    assert "input/" not in ended.err
+    if is_applied:
+        assert f"processing/{PROCESSING} was deleted outside" in ended.err
+        assert "reconciler apply" in ended.err
+        assert "reconciler destroy" in ended.err
+    named = cli("adopt", PROCESSING, f"input/{PROCESSING}/archive")
+    assert (named.code, named.out) == (1, "")
+    assert f"input/{PROCESSING}/archive does not exist" in named.err
+    assert f"processing/{PROCESSING} does not exist either" in named.err
+    assert snapshot(cli.folder) == before
+    # An input that was deleted alone can be adopted again.
+    assert cli("apply", PROCESSING).code == 0, config
+    sandbox.platform.delete_input(PROCESSING, "archive")
+    assert '-        self.define_input(name="archive"' in adopt(cli, PROCESSING).out
+
+
+def test_inputs_that_a_failed_apply_did_not_create_again_are_not_adopted_away(
+    cli: Cli, sandbox: Sandbox, applied: None, check: Check
+) -> None:
+    sandbox.platform.delete_processing(PROCESSING)
+    sandbox.fail("POST", "/inputs$", 403)
+    assert cli("apply", PROCESSING, "--parallel", "1").code == 1
+    report = check(PROCESSING)
+    assert report.code == 10  # left to apply, and not changed outside
+    findings = [one for stack in report.document["stacks"] for one in stack["findings"]]
+    assert {one["reason"] for one in findings if one["address"].startswith("input/")} == {
+        "does not exist yet"
+    }
+    assert adopt(cli, PROCESSING).out == ""
+    named = cli("adopt", PROCESSING, f"input/{PROCESSING}/archive")
+    assert named.code == 1
+    assert f"Create it with: reconciler apply {PROCESSING}" in named.err
+    assert cli("apply", PROCESSING).code == 0
+    assert check(PROCESSING).code == 0
+
+
+CONFIG, CLASS, BY_HAND = {"default_cpu": 64}, {"data_tag": "raw"}, {"smallest_side": "no number"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "parameters"),
+    [
+        (CONFIG, {}),
+        ({}, CLASS),
+        ({}, BY_HAND),
+        (CONFIG, CLASS),
+        (CONFIG, BY_HAND),
+        (CONFIG, CLASS | BY_HAND),
+        ({}, {}),
+    ],
+)
+def test_a_dry_run_shows_what_the_run_does(
+    fields: dict[str, Any], parameters: dict[str, Any], cli: Cli, sandbox: Sandbox
+) -> None:
+    copy_example(PROCESSING, cli.folder, sandbox.registry)
+    assert cli("apply", PROCESSING).code == 0
+    app = sandbox.platform.processing(PROCESSING)
+    assert app is not None
+    live = {**app["default_parameters"], **parameters}
+    sandbox.platform.edit_processing(PROCESSING, **fields, default_parameters=live)
+    before = snapshot(cli.folder)
+    tried = cli("adopt", PROCESSING, "--dry-run")
+    assert snapshot(cli.folder) == before
+    done = cli("adopt", PROCESSING, "--yes")
+    assert (tried.code, tried.out) == (done.code, done.out)
+    mark = f"{PROCESSING}/config.toml: 1 value"
+    assert (f"{mark} written" in done.err) == bool(fields)
+    as_done = tried.err.replace(f"{mark} to write", f"{mark} written").removesuffix("Nothing was written.\n")
+    assert as_done == done.err
+    assert (as_done != tried.err) == bool(fields or "data_tag" in parameters)
+
+
+ENVIRONMENTS = """
+[environments.LIVE]
+host = "https://live.example.com"
+organization = "live"
+
+[environments.TEST]
+host = "https://test.example.com"
+organization = "test"
+"""
+OTHERS = """
+[reconciler.env.TEST.metadata]
+description = "For tests."
+
+[reconciler.env.STAGING.docker]
+cpu = 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("fields", "overlay", "reached"),
+    [
+        ({"default_cpu": 64}, "", ["docker.cpu of LIVE, TEST"]),
+        ({"description": "New."}, "", ["metadata.description of LIVE, STAGING"]),
+        (
+            {"default_cpu": 64, "description": "New."},
+            "",
+            ["docker.cpu of LIVE, TEST", "metadata.description of LIVE, STAGING"],
+        ),
+        ({"default_cpu": 64}, "[reconciler.env.CUSTOM.docker]\ncpu = 4\n", []),
+        ({"docker_tag": "0.9.0"}, "", []),
+    ],
+)
+def test_an_edit_names_the_other_environments_that_it_changes(
+    fields: dict[str, Any],
+    overlay: str,
+    reached: list[str],
+    cli: Cli,
+    sandbox: Sandbox,
+    check: Check,
+) -> None:
+    config = copy_example(PROCESSING, cli.folder, sandbox.registry) / "config.toml"
+    (cli.folder / "reconciler.toml").write_text(ENVIRONMENTS)
+    config.write_text(config.read_text() + OTHERS + overlay)
+    others = ("LIVE", "TEST", "STAGING")
+
+    def views() -> list[Config | None]:
+        shared = find_workspace(cli.folder).shared()
+        return [load(config.parent, environment=name, shared=shared).config for name in others]
+
+    assert cli("apply", PROCESSING).code == 0
+    sandbox.platform.edit_processing(PROCESSING, **fields)
+    before, views_before = config.read_text(), views()
+    tried = cli("adopt", PROCESSING, "--dry-run")
+    adopted = adopt(cli, PROCESSING)
+    for text in (tried.err, adopted.err):
+        named = re.findall(r"warning: this also changes (.*)", text)
+        assert sorted("; ".join(named).split("; ")) == (reached or [""])
+    changed = {name for name, old, new in zip(others, views_before, views(), strict=True) if old != new}
+    assert changed == {name for line in reached for name in re.findall("LIVE|TEST|STAGING", line)}
+    if not reached:
+        return
+    # The overlay that it shows gives only this environment the value.
+    lines = [
+        line.strip() for line in adopted.err[adopted.err.index("[reconciler.env.CUSTOM.") :].splitlines()
+    ]
+    own = [line for line in lines if re.fullmatch(r"\[reconciler\.env\.CUSTOM\..*\]|[a-z]+ = .*", line)]
+    config.write_text("\n".join([before, *own]))
+    assert views() == views_before
+    assert check(PROCESSING).found == {}
+
+
+def test_a_patch_names_the_other_environments_that_use_the_class(cli: Cli, sandbox: Sandbox) -> None:
+    config = copy_example(PROCESSING, cli.folder, sandbox.registry) / "config.toml"
+    (cli.folder / "reconciler.toml").write_text(ENVIRONMENTS)
+    other = '[reconciler.env.STAGING.execution]\nparameters_class = "utils/parameters.py:Other"\n'
+    config.write_text(config.read_text() + OTHERS + other)
+    assert cli("apply", PROCESSING).code == 0
+    app = sandbox.platform.processing(PROCESSING)
+    assert app is not None
+    live = {**app["default_parameters"], "data_tag": "raw"}
+    sandbox.platform.edit_processing(PROCESSING, default_parameters=live)
+    adopted = cli("adopt", PROCESSING)
+    assert "the patch of utils/parameters.py:ProcessingParameters also changes LIVE, TEST\n" in adopted.err
+    assert "[reconciler.env.CUSTOM.execution]" in adopted.err
+
+
+def test_a_row_that_environments_share_is_copied_as_a_whole(
+    cli: Cli, sandbox: Sandbox, applied: None
+) -> None:
+    config = cli.folder / TRAINING / "config.toml"
+    config.write_text(config.read_text() + "\n[reconciler.env.STAGING.docker]\ncpu = 2\n")
+    sandbox.platform.edit_version("SiteDetector", "lyon", framework="TENSORFLOW")
+    adopted = adopt(cli, TRAINING)
+    assert "this also changes model_versions.framework of STAGING" in adopted.err
+    assert "reconciler.env.CUSTOM.model_versions, with a copy of all rows and keys" in adopted.err
+
+
+@pytest.mark.parametrize("has_to_run", [False, True], ids=["read", "run"])
+def test_drift_names_the_line_of_a_parameter_that_adopt_edits(
+    has_to_run: bool, cli: Cli, sandbox: Sandbox, check: Check
+) -> None:
+    file = copy_example(PROCESSING, cli.folder, sandbox.registry) / "utils" / "parameters.py"
+    if has_to_run:  # which statement sets a parameter is only known without control flow
+        file.write_text(f"{file.read_text()}        if True:\n            self.more = 1\n")
+    assert cli("apply", PROCESSING).code == 0
+    app = sandbox.platform.processing(PROCESSING)
+    assert app is not None
+    names = [name for name in app["default_parameters"] if name != "more"]
+    live = {**app["default_parameters"], **dict.fromkeys(names), "added": 1}
+    sandbox.platform.edit_processing(PROCESSING, default_parameters=live)
+    (stack,) = check(PROCESSING).document["stacks"]
+    places = {one["field"].partition(".")[2]: one["place"] for one in stack["findings"]}
+    lines = file.read_text().splitlines()
+    relative = f"{PROCESSING}/utils/parameters.py"
+    expected = {
+        name: f"{relative}:{1 + next(at for at, line in enumerate(lines) if f'self.{name} =' in line)}"
+        for name in names
+    }
+    if has_to_run:
+        expected = dict.fromkeys(names, relative)
+    assert places == {**expected, "added": relative}

@@ -5,6 +5,7 @@ field is covered automatically.
 """
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from providers.picsellia.kinds.model import RULES as MODEL
 from providers.picsellia.kinds.model_version import RULES as VERSION
 from providers.picsellia.kinds.processing import RULES as PROCESSING_RULES
 from providers.sandbox import Sandbox
+from providers.table import FACTS
 from reconciler.core.values import Address
 from tests.conftest import Cli
 from tests.drift.conftest import PROCESSING, TRAINING, Check, record_as, recorded
@@ -236,33 +238,35 @@ def test_objects_deleted_added_or_recreated_outside(check: Check, sandbox: Sandb
     assert report.code == 11
 
 
-def test_a_whole_processing_and_a_whole_model(check: Check, sandbox: Sandbox, applied: None) -> None:
+def test_a_whole_processing_and_a_whole_model(
+    check: Check, cli: Cli, sandbox: Sandbox, applied: None
+) -> None:
     platform = sandbox.platform
     app = platform.processing(PROCESSING)
     inputs = platform.inputs(PROCESSING)
     assert app is not None
     platform.delete_processing(PROCESSING)
     platform.delete_model("SiteDetector")
-    names = ["archive", "dataset", "embedding_model", "report_title", "sample_size"]
-    gone = {
-        str(APP),
-        *(f"input/{PROCESSING}/{name}" for name in names),
-        str(DETECTOR),
-        str(LYON),
-        "model-version/SiteDetector/lille",
-    }
-    assert check("--all").found == dict.fromkeys(gone, ("drift", "deleted outside"))
+    report = check("--all")
+    # Its inputs, or versions, went with it: one event is one finding, which no file can take over.
+    assert {DETECTOR.kind, APP.kind} == {facts.parent for facts in FACTS.values() if facts.parent}
+    assert report.found == dict.fromkeys((str(APP), str(DETECTOR)), ("drift", "deleted outside"))
+    findings = [one for stack in report.document["stacks"] for one in stack["findings"]]
+    assert [one["take_over"] for one in findings] == ["", ""]
+    put_back = [one["put_back"] for one in findings]
     platform.create_processing(PROCESSING, **{name: app[name] for name in PROCESSING_RULES})
     for one in inputs:
         platform.add_input(PROCESSING, **{name: one[name] for name in ("name", *INPUT)})
     platform.create_model("SiteDetector", description="Detects what a site is.")
     report = check("--all")
-    versions = (LYON, "model-version/SiteDetector/lille")
-    assert report.found == {
-        str(APP): ("drift", "recreated outside"),
-        str(DETECTOR): ("drift", "recreated outside"),
-        **{str(one): ("drift", "deleted outside") for one in versions},
-    }
+    # The versions went with the former model, and are no findings of their own either.
+    assert report.found == dict.fromkeys((str(APP), str(DETECTOR)), ("drift", "recreated outside"))
+    platform.delete_processing(PROCESSING)
+    platform.delete_model("SiteDetector")
+    for command in put_back:  # brings back what went with it, too
+        done = cli(*shlex.split(command)[1:])
+        assert done.code == 0, done.err
+    assert check("--all").found == {}
 
 
 # The image

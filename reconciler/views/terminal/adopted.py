@@ -29,8 +29,14 @@ def diff_lines(file: Path, before: str, after: str) -> list[str]:
 
 def print_remaining(adopted: Adoption, stack: Stack, err: Console) -> None:
     """Print the values that are not adopted."""
-    if adopted.remaining:
-        names = ", ".join(map(str, adopted.remaining))
+    deleted = [value for value in adopted.remaining if value.is_deleted]
+    for value in deleted:
+        put_back = stack.command("apply", "--target", str(value.address))
+        err.print(f"{value} was deleted outside. Put it back:  {put_back}")
+    if deleted:
+        err.print(f"To delete the rest of the pipeline, too:  {stack.command('destroy')}")
+    if others := [value for value in adopted.remaining if not value.is_deleted]:
+        names = ", ".join(map(str, others))
         err.print(f"not adopted: {names}; see {stack.command('drift')}, or name one to see the reason")
 
 
