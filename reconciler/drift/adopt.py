@@ -30,8 +30,10 @@ from reconciler.core.events import Emit
 from reconciler.core.plan import Step
 from reconciler.core.remote import parent_of
 from reconciler.core.values import ABSENT, MISSING, Address, NoValue
+from reconciler.drift import adopt_reach
 from reconciler.drift.adopt_target import AdoptTarget
 from reconciler.drift.check import adoptable_fields, is_missing
+from reconciler.engine.missing_state import emptied_note, is_emptied, is_empty, not_applied_note, state_note
 from reconciler.engine.plan import PlanResult
 from reconciler.pipeline.classes.class_edits import (
     ManualEditError,
@@ -82,9 +84,12 @@ class Adoption(Struct, frozen=True):
         written: the values in config.toml.
         patched: file of a class -> its content before and after.
         in_patch: the values in these files.
-        by_hand: values that need an edit by hand, with their places.
-        remaining: other values that differ from the files. They can only be adopted by name, if at all.
+        by_hand: values that need an edit by hand, or that config.toml cannot contain, with their places.
+        remaining: other values that differ from the files. They can only be adopted by name, if at all, and
+            secrets cannot.
         new_source: whether these changes change the image's source.
+        has_state: whether the state has something of the pipeline. Otherwise nothing shows what was changed.
+        remarks: warnings about other environments that these changes reach, and the note on missing state.
     """
 
     config: LoadedConfig
@@ -94,6 +99,8 @@ class Adoption(Struct, frozen=True):
     by_hand: tuple[Diagnostic, ...] = ()
     remaining: tuple[AdoptedValue, ...] = ()
     new_source: bool = False
+    has_state: bool = True
+    remarks: tuple[Diagnostic, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -108,15 +115,37 @@ def adoption(planned: PlanResult, targets: Sequence[AdoptTarget], emit: Emit) ->
         emit: called with the progress of hashing a large build context.
 
     Raises:
-        UserError: a target does not exist, or no file contains its value unchanged.
+        UserError: a target does not exist, no file contains its value unchanged, or config.toml can contain
+            each value, but not all of them.
     """
     values = _selected_values(planned, targets) if targets else list(_changed_outside(planned))
-    adopted = _with_config_edits(planned, [value for value in values if _key_of(planned, value)])
+    adopted, not_held = _with_possible_edits(planned, [value for value in values if _key_of(planned, value)])
     in_classes = [value for value in values if not _key_of(planned, value)]
     patched, in_patch, by_hand = _class_edits(planned, in_classes)
-    remaining = () if targets else tuple(_remaining_differences(planned, values))
-    adopted = replace(adopted, patched=patched, in_patch=in_patch, by_hand=by_hand, remaining=remaining)
+    remaining = _secrets_of(planned, targets) if targets else _remaining_differences(planned, values)
+    reached = adopt_reach.of_classes(planned.pipeline, [_class_key(planned, value) for value in in_patch])
+    adopted = replace(
+        adopted,
+        patched=patched,
+        in_patch=in_patch,
+        by_hand=(*not_held, *by_hand),
+        remaining=tuple(remaining),
+        has_state=not is_empty(planned.stored),
+        remarks=(*adopted.remarks, *reached, *_missing_state(planned)),
+    )
     return replace(adopted, new_source=_is_new_source(planned.pipeline, adopted, emit))
+
+
+def _missing_state(planned: PlanResult) -> list[Diagnostic]:
+    """The note on a state that has nothing of the pipeline."""
+    plan, stored = planned.plan, planned.stored
+    if not is_empty(stored):
+        return []
+    command = plan.stack.command("apply")
+    if is_emptied(stored):
+        return [emptied_note([plan.stack], command)]
+    note = state_note(plan.stack, stored, planned.remote_state, planned.kinds)
+    return [note or not_applied_note([plan.stack], command, destroyed=False)]
 
 
 def write(adopted: Adoption) -> None:
@@ -287,13 +316,45 @@ def _key_of(planned: PlanResult, value: AdoptedValue) -> KeyPath:
     return (*origin.key, key) if keyed else origin.key
 
 
+def _with_possible_edits(
+    planned: PlanResult, values: Sequence[AdoptedValue]
+) -> tuple[Adoption, tuple[Diagnostic, ...]]:
+    """An adoption that writes to config.toml what it can contain of these values; errors for the others."""
+    try:
+        return _with_config_edits(planned, values), ()
+    except UserError:
+        tried = [(value, _refused_edit(planned, value)) for value in values]
+        refused = tuple(problem for _, problem in tried if problem is not None)
+        if not refused:
+            raise
+    return _with_config_edits(planned, [value for value, problem in tried if problem is None]), refused
+
+
+def _refused_edit(planned: PlanResult, value: AdoptedValue) -> Diagnostic | None:
+    """The error of a value that config.toml cannot contain; None if it can."""
+    try:
+        _with_config_edits(planned, [value])
+    except UserError as problem:
+        first, *of_config = problem.diagnostics
+        if not of_config:
+            return first if first.address else replace(first, address=str(value.address))
+        return error(
+            f"config.toml cannot contain the live value of {value}",
+            f"{'; '.join(one.summary for one in of_config)}. {_restore(planned, value)}",
+            address=str(value.address),
+            file=of_config[0].file,
+            line=of_config[0].line,
+        )
+    return None
+
+
 def _restore(planned: PlanResult, value: AdoptedValue) -> str:
     command = planned.plan.stack.command("apply", "--target", str(value.address))
     return f"Restore the file's value: {command}"
 
 
 def _with_config_edits(planned: PlanResult, values: Sequence[AdoptedValue]) -> Adoption:
-    """An adoption that writes these values to config.toml."""
+    """An adoption that writes these values to config.toml. Raises UserError if it cannot contain one."""
     loaded = planned.pipeline.loaded
     if not values:
         return Adoption(loaded)
@@ -308,7 +369,8 @@ def _with_config_edits(planned: PlanResult, values: Sequence[AdoptedValue]) -> A
         summary = "config.toml would have errors with the live values"
         raise UserError(error(summary, "Restore the files' values with apply."), *edited.diagnostics)
     _check_config(planned, edited, values)
-    return Adoption(edited, tuple(values))
+    reached = adopt_reach.of_config(planned.pipeline, edited, edits)
+    return Adoption(edited, tuple(values), remarks=tuple(reached))
 
 
 def _value_at(document: Any, path: KeyPath) -> Any:
@@ -398,9 +460,13 @@ def _is_listed(planned: PlanResult, value: AdoptedValue) -> bool:
     return bool(planned.kinds[value.address.kind].facts.listed_by)
 
 
+def _class_key(planned: PlanResult, value: AdoptedValue) -> str:
+    """The key of `[execution]` that names the class of a value."""
+    return planned.kinds[value.address.kind].facts.listed_by or "parameters_class"
+
+
 def _class_of(planned: PlanResult, value: AdoptedValue) -> ClassReference:
-    key = planned.kinds[value.address.kind].facts.listed_by or "parameters_class"
-    reference = getattr(planned.pipeline.config.execution, key)
+    reference = getattr(planned.pipeline.config.execution, _class_key(planned, value))
     assert reference is not None  # the class sets the field
     return ClassReference.parse(planned.pipeline.folder, reference)
 

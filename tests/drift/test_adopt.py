@@ -122,6 +122,17 @@ def test_computed_values_are_refused_and_nothing_is_written(
     assert snapshot(cli.folder) == before
 
 
+def test_a_field_that_the_platform_cleared_is_named_as_not_set(cli: Cli, sandbox: Sandbox) -> None:
+    folder = copy_example(PROCESSING, cli.folder, sandbox.registry)
+    assert cli("apply", PROCESSING).code == 0
+    sandbox.platform.edit_processing(PROCESSING, default_cpu=None)
+    before = snapshot(folder)
+    ended = cli("adopt", PROCESSING)
+    assert ended.code == 1
+    assert f"processing/{PROCESSING}#default_cpu is not set on the platform" in ended.err
+    assert snapshot(folder) == before
+
+
 def test_values_computed_by_code_are_reported_with_their_place(cli: Cli, sandbox: Sandbox) -> None:
     folder = copy_example(PROCESSING, cli.folder, sandbox.registry)
     parameters = folder / "utils" / "parameters.py"
@@ -161,6 +172,31 @@ def test_values_that_the_file_cannot_contain_are_not_written(
     assert (ended.code, ended.out) == (1, "")
     assert words in ended.err
     assert snapshot(cli.folder) == before
+
+
+@pytest.mark.parametrize("odd", [-1, 10**400], ids=["negative", "huge"])
+@pytest.mark.parametrize("named", [False, True], ids=["all", "named"])
+def test_a_value_that_the_file_cannot_contain_stops_no_other(
+    odd: int, named: bool, cli: Cli, sandbox: Sandbox, applied: None
+) -> None:
+    app = sandbox.platform.processing(PROCESSING)
+    assert app is not None
+    live = {**app["default_parameters"], "data_tag": "raw"}
+    sandbox.platform.edit_processing(
+        PROCESSING, default_cpu=odd, default_gpu=3, description="Found.", default_parameters=live
+    )
+    config = cli.folder / PROCESSING / "config.toml"
+    cpu = next(line for line in config.read_text().splitlines() if line.startswith("cpu"))
+    targets = [f"processing/{PROCESSING}#{name}" for name in ("default_cpu", "default_gpu")] if named else []
+    ended = cli("adopt", PROCESSING, *targets)
+    assert ended.code == 1
+    (error,) = (line for line in ended.err.splitlines() if line.startswith("error: "))
+    assert f"processing/{PROCESSING}#default_cpu" in error
+    assert f"--target processing/{PROCESSING}" in ended.err
+    written = config.read_text()
+    assert 'gpu = "3"' in written
+    assert cpu in written.splitlines()
+    assert ("Found." in written, '"raw"' in ended.out) == (not named, not named)
 
 
 def test_remaining_differences_are_reported(

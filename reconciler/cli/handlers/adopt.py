@@ -30,6 +30,8 @@ from reconciler.views.terminal.plans import print_refusals
 from reconciler.views.terminal.progress import ProgressView
 from reconciler.workspace.discovery import stacks_below
 
+_NOTHING_WRITTEN = "Nothing was written."
+
 
 def run(
     name: str | None,
@@ -63,17 +65,16 @@ def run(
     if adopted.written:
         print_config(adopted, err)
     print_remaining(adopted, planned.plan.stack, err)  # before the question
-    print_diagnostics(adopted.by_hand, err)
-    if adopted.written:
-        if dry_run:
-            err.print("Nothing was written.")
-            return DONE
+    print_diagnostics([*adopted.remarks, *adopted.by_hand], err)
+    if adopted.written and not dry_run:
         if not yes and prompts.is_interactive() and not confirm(Question.WRITE):
-            err.print("Nothing was written.")
+            err.print(_NOTHING_WRITTEN)
             return FAILED
         write(adopted)
     printed = _print_patch(adopted, folder, out, err)
-    print_adopted(adopted, planned.plan.stack, err)
+    print_adopted(adopted, planned.plan.stack, err, is_written=not dry_run)
+    if dry_run and (adopted.written or adopted.patched):
+        err.print(_NOTHING_WRITTEN)
     return FAILED if adopted.by_hand or not printed else DONE
 
 

@@ -40,14 +40,26 @@ def print_remaining(adopted: Adoption, stack: Stack, err: Console) -> None:
         err.print(f"not adopted: {names}; see {stack.command('drift')}, or name one to see the reason")
 
 
-def print_adopted(adopted: Adoption, stack: Stack, err: Console) -> None:
-    """Print the adopted values and the next commands."""
+def print_adopted(adopted: Adoption, stack: Stack, err: Console, *, is_written: bool) -> None:
+    """Print the adopted values and the next commands.
+
+    Args:
+        is_written: whether config.toml has its values already.
+    """
     if adopted.is_empty:
-        reason = "no file sets a changed value" if adopted.remaining else "nothing was changed outside"
+        if not adopted.has_state:
+            reason = "the state does not show what was changed outside"
+        elif not adopted.remaining:
+            reason = "nothing was changed outside"
+        elif all(value.is_deleted for value in adopted.remaining):
+            reason = "a deleted object has no values"
+        else:
+            reason = "no file sets a changed value"
         err.print(f"nothing to adopt: {reason}")
     if adopted.written:
         names = ", ".join(map(str, adopted.written))
-        err.print(f"{adopted.config.path}: {plural(len(adopted.written), 'value')} written ({names})")
+        count = plural(len(adopted.written), "value")
+        err.print(f"{adopted.config.path}: {count} {'written' if is_written else 'to write'} ({names})")
     if adopted.in_patch:
         err.print(f"in the patch, not yet in a file: {', '.join(map(str, adopted.in_patch))}")
     if adopted.new_source:
