@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from providers.reasons import Reason
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.plan import Plan, Step
 from reconciler.core.reasons import ReasonCode
@@ -27,9 +28,28 @@ def rows(step: Step, audience: Audience = Audience.PLAN) -> list[Row]:
     """The rows of a step. A large value gets one row for each part that differs."""
     return [
         Row(path, old, new, _remark(change, audience), change.cls)
-        for change in step.changes
+        for change in _changes_of(step)
         if _is_row(change)
         for path, old, new in old_and_new(change)
+    ]
+
+
+def _changes_of(step: Step) -> list[Change]:
+    """The changes of a step, with the version that the environment runs as the live one.
+
+    A tag that has to move names the version that runs. The image that it moves to has its version already.
+    """
+    runs = next(
+        (c.reason.details["version"] for c in step.changes if c.reason.code is ReasonCode.CHANNEL_NOT_MOVED),
+        "",
+    )
+    if not runs:
+        return [*step.changes]
+    return [
+        change._replace(live=runs, cls=ChangeClass.PENDING, reason=Reason(ReasonCode.FILES_CHANGED))
+        if change.path == "version" and change.desired != runs
+        else change
+        for change in step.changes
     ]
 
 
@@ -49,7 +69,7 @@ def _is_row(change: Change) -> bool:
 def image_versions(plan: Plan) -> tuple[str, str]:
     """The version that runs, and the one that the plan gives; "" for unknown ones."""
     for step in plan.steps:
-        for change in step.changes:
+        for change in _changes_of(step):
             if step.address.kind == "image" and change.path == "version":
                 before, after = change.live, change.desired
                 return "" if isinstance(before, NoValue) else str(before), str(after)

@@ -85,7 +85,7 @@ def test_the_history_shows_user_time_place_command_and_changes(
     text = cli("state", "history", "my_pipeline").out
     for said in ("ada@build-1", "reconciler apply", "commit c0ffeec0ffee", "https://ci.example.com/7"):
         assert said in text
-    assert "~ processing/app  1 field" in text
+    assert "~ processing/app  default_cpu" in text
     assert [save["serial"] for save in document("history", STACK, "--limit", "1")["saves"]] == [2]
 
 
@@ -129,10 +129,10 @@ def test_a_run_is_one_block_with_the_changes_of_its_saves(runs: Path, cli: Cli) 
 3-5  {AT}  ada@build-1     reconciler apply
     applied
     + model/M
-    ~ processing/app  1 field
+    ~ processing/app  default_cpu
 2    {AT}  without a lock
     applied
-    ~ processing/app  1 field
+    ~ processing/app  default_cpu
 1    {AT}  without a lock
     applied
     + processing/app
@@ -155,8 +155,8 @@ def test_saves_are_listed_with_an_option_and_in_documents(runs: Path, cli: Cli, 
     opened model/M
     commit c0ffeec0ffee  7
 5  {AT}  ada@build-1  reconciler apply
-    ~ model/M  1 field
-    ~ processing/app  1 field
+    ~ model/M  a
+    ~ processing/app  default_cpu
 """
     )
     for options in ((), ("--saves",)):

@@ -98,7 +98,8 @@ registry/team/training-clip (clip/training)  my-org@live       1.0.0  1.0.0    1
 $ reconciler apply clip/training --env LIVE --yes --parallel 1
 my-org@LIVE/registry/team/training-clip (clip/training)  http://live
 ~ image/registry/team/training-clip  update  tag-moved: live points at sha256:…; re-tagged, no build
-    channel  live  pending: the tag live is at 1.0.0, not yet at this image
+    channel  live            pending: the tag live is at 1.0.0, not yet at this image
+    version  1.0.0 -> 1.0.1  pending: the files changed
 Plan: 1 to update, 2 unchanged.
 Done: 1 updated.
 | updating image/registry/team/training-clip
@@ -108,7 +109,8 @@ Done: 1 updated.
 $ reconciler rollback clip/training --env TEST --parallel 1
 my-test-org@TEST/registry/team/training-clip (clip/training)  http://test
 ~ image/registry/team/training-clip  update  tag-moved: test points at sha256:…; re-tagged, no build
-    channel  test  pending: the tag test is at 1.0.1, not yet at this image
+    channel  test            pending: the tag test is at 1.0.1, not yet at this image
+    version  1.0.1 -> 1.0.0  pending: differs from that state version
 Plan: 1 to update, 2 unchanged.
 Done: 1 updated.
 | rolling back to version 1.0.0, applied … by somebody (serial …)

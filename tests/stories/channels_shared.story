@@ -117,7 +117,8 @@ Found: 1 drift. 0 pipelines in sync.
 $ reconciler rollback clip/training --env TEST --parallel 1
 my-test-org@TEST/registry/team/training-clip (clip/training)  http://test
 ~ image/registry/team/training-clip  update  tag-moved: latest points at sha256:…; re-tagged, no build
-    channel  latest  pending: the tag latest is at 1.0.1, not yet at this image
+    channel  latest          pending: the tag latest is at 1.0.1, not yet at this image
+    version  1.0.1 -> 1.0.0  pending: differs from that state version
 Plan: 1 to update, 2 unchanged.
 | rolling back to version 1.0.0, applied … by somebody (serial …)
 | warning: this also changes what LIVE runs

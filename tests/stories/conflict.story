@@ -44,7 +44,7 @@ $ reconciler plan single_training --exit-code
 sandbox@sandbox/registry/examples/single_training (single_training)  http://sandbox
 ~ model-version/DefectClassifier/v1  update  changed in the files and outside
     framework  TENSORFLOW -> ONNX  conflict: changed in the files and outside
-Plan: 1 to update, 2 unchanged. 1 conflict.
+Plan: 1 to update, 2 unchanged. 1 field in conflict.
 | conflict: model-version/DefectClassifier/v1  1 field changed in the files and outside
 |   framework  single_training/config.toml:19
 |     in the files  ONNX
@@ -60,7 +60,7 @@ $ reconciler apply single_training --parallel 1
 sandbox@sandbox/registry/examples/single_training (single_training)  http://sandbox
 ~ model-version/DefectClassifier/v1  update  changed in the files and outside
     framework  TENSORFLOW -> ONNX  conflict: changed in the files and outside
-Plan: 1 to update, 2 unchanged. 1 conflict.
+Plan: 1 to update, 2 unchanged. 1 field in conflict.
 | conflict: model-version/DefectClassifier/v1  1 field changed in the files and outside
 |   framework  single_training/config.toml:19
 |     in the files  ONNX

@@ -149,7 +149,8 @@ Done: 2 updated.
 $ reconciler rollback dataset_cleanup --to 1.0.0 --yes --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  tag-moved: latest points at sha256:…; re-tagged, no build
-    channel  latest  pending: the tag latest is at 2.0.1, not yet at this image
+    channel  latest          pending: the tag latest is at 2.0.1, not yet at this image
+    version  2.0.1 -> 1.0.0  pending: differs from that state version
 - input/dataset_cleanup/mask  delete  not in that state version
 Contract: 1 breaking change of its inputs.
   breaking  mask  removed, so a job that gives it is refused

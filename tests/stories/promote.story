@@ -177,8 +177,8 @@ my-org@LIVE/dataset_cleanup  http://live
   to       LIVE  1.0.0     sha256:…  since … by somebody
   becomes        1.0.1
 ~ image/registry/examples/dataset_cleanup  update  promoted: the image of TEST, tagged without a build  refused
-    channel  live               pending: the tag live is at 1.0.0, not yet at this image
-    version  1.0.1-rc -> 1.0.1  pending: the files changed
+    channel  live            pending: the tag live is at 1.0.0, not yet at this image
+    version  1.0.0 -> 1.0.1  pending: the files changed
 Plan: 1 to update, 6 unchanged.
 | refused: image/registry/examples/dataset_cleanup
 |   TEST is not as its last apply left it: processing/dataset_cleanup#default_cpu 4 -> 9
@@ -206,8 +206,8 @@ my-org@LIVE/dataset_cleanup  http://live
   to       LIVE  1.0.0     sha256:…  since … by somebody
   becomes        1.0.1
 ~ image/registry/examples/dataset_cleanup  update  promoted: the image of TEST, tagged without a build
-    channel  live               pending: the tag live is at 1.0.0, not yet at this image
-    version  1.0.1-rc -> 1.0.1  pending: the files changed
+    channel  live            pending: the tag live is at 1.0.0, not yet at this image
+    version  1.0.0 -> 1.0.1  pending: the files changed
 Plan: 1 to update, 6 unchanged.
 Done: 1 updated.
   dataset_cleanup/config.toml now has version 1.0.1 and image_tag latest  commit it
@@ -251,7 +251,8 @@ none
 $ reconciler rollback dataset_cleanup --env LIVE --yes --parallel 1
 my-org@LIVE/dataset_cleanup  http://live
 ~ image/registry/examples/dataset_cleanup  update  tag-moved: live points at sha256:…; re-tagged, no build
-    channel  live  pending: the tag live is at 1.0.1, not yet at this image
+    channel  live            pending: the tag live is at 1.0.1, not yet at this image
+    version  1.0.1 -> 1.0.0  pending: differs from that state version
 Plan: 1 to update, 6 unchanged.
 Done: 1 updated.
 | rolling back to version 1.0.0, applied … by somebody (serial …)
@@ -293,7 +294,8 @@ my-org@LIVE/dataset_cleanup  http://live
   to       LIVE  1.0.0     sha256:…  since … by somebody
   becomes        1.0.1
 ~ image/registry/examples/dataset_cleanup  update  promoted: the image of TEST, tagged without a build
-    channel  live  pending: the tag live is at 1.0.0, not yet at this image
+    channel  live            pending: the tag live is at 1.0.0, not yet at this image
+    version  1.0.0 -> 1.0.1  pending: the files changed
 Plan: 1 to update, 6 unchanged.
 | error: LIVE requires a review of a plan
 |   at reconciler.toml:12
@@ -303,7 +305,8 @@ Plan: 1 to update, 6 unchanged.
 $ reconciler apply dataset_cleanup --env LIVE --yes --override "the camera driver crashes" --parallel 1
 my-org@LIVE/dataset_cleanup  http://live
 ~ image/registry/examples/dataset_cleanup  update  tag-moved: live points at sha256:…; re-tagged, no build
-    channel  live  pending: the tag live is at 1.0.0, not yet at this image
+    channel  live            pending: the tag live is at 1.0.0, not yet at this image
+    version  1.0.0 -> 1.0.1  pending: the files changed
 Plan: 1 to update, 6 unchanged.
 Done: 1 updated.
 | warning: promote_from and review of reconciler.toml are overridden
@@ -315,14 +318,14 @@ Done: 1 updated.
 $ reconciler state history my-org@live/dataset_cleanup
 14-16  …  somebody  reconciler apply dataset_cleanup --env LIVE --yes --override the camera driver crashes --parallel 1
     1.0.1  applied
-    ~ image/registry/examples/dataset_cleanup  9 fields
+    ~ image/registry/examples/dataset_cleanup  source_key, version
     override: the camera driver crashes
 11-13  …  somebody  reconciler rollback dataset_cleanup --env LIVE --yes --parallel 1 --to 7
     1.0.0  applied, back to serial 7
-    ~ image/registry/examples/dataset_cleanup  9 fields
+    ~ image/registry/examples/dataset_cleanup  source_key, version
 8-10   …  somebody  reconciler promote dataset_cleanup --from TEST --to LIVE --final --yes --parallel 1
     1.0.1  rolled back
-    ~ image/registry/examples/dataset_cleanup  9 fields
+    ~ image/registry/examples/dataset_cleanup  source_key, version
     promoted from TEST
 1-7    …  somebody  reconciler apply dataset_cleanup --env LIVE --yes --parallel 1
     1.0.0  applied

@@ -140,7 +140,8 @@ POST /api/processing/…/inputs 201
 $ reconciler rollback dataset_cleanup --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  tag-moved: latest points at sha256:…; re-tagged, no build
-    channel  latest  pending: the tag latest is at 1.1.0, not yet at this image
+    channel  latest          pending: the tag latest is at 1.1.0, not yet at this image
+    version  1.1.0 -> 1.0.0  pending: differs from that state version
 ~ processing/dataset_cleanup  update  differs from that state version
     default_cpu                       32 -> 4   pending: differs from that state version
     default_parameters.smallest_side  16 -> 64  pending: differs from that state version
@@ -160,7 +161,8 @@ Plan: 1 to create, 2 to update, 1 to delete, 4 unchanged.
 $ reconciler rollback dataset_cleanup --parallel 1 --yes
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  tag-moved: latest points at sha256:…; re-tagged, no build
-    channel  latest  pending: the tag latest is at 1.1.0, not yet at this image
+    channel  latest          pending: the tag latest is at 1.1.0, not yet at this image
+    version  1.1.0 -> 1.0.0  pending: differs from that state version
 ~ processing/dataset_cleanup  update  differs from that state version
     default_cpu                       32 -> 4   pending: differs from that state version
     default_parameters.smallest_side  16 -> 64  pending: differs from that state version
@@ -206,7 +208,8 @@ Nothing to do: 7 resources unchanged.
 $ reconciler rollback dataset_cleanup --to 1.1.0 --write --yes --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  tag-moved: latest points at sha256:…; re-tagged, no build
-    channel  latest  pending: the tag latest is at 1.0.0, not yet at this image
+    channel  latest          pending: the tag latest is at 1.0.0, not yet at this image
+    version  1.0.0 -> 1.1.0  pending: differs from that state version
 ~ processing/dataset_cleanup  update  differs from that state version
     default_cpu                       4 -> 32   pending: differs from that state version
     default_parameters.smallest_side  64 -> 16  pending: differs from that state version

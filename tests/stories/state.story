@@ -174,8 +174,8 @@ Done: 2 updated.
 $ reconciler state history dataset_cleanup
 8-12  …  somebody  reconciler apply dataset_cleanup --yes --bump patch --parallel 1
     1.0.1  applied
-    ~ image/registry/examples/dataset_cleanup  9 fields
-    ~ processing/dataset_cleanup  2 fields
+    ~ image/registry/examples/dataset_cleanup  source_key, version
+    ~ processing/dataset_cleanup  default_cpu
 1-7   …  somebody  reconciler apply dataset_cleanup --yes --parallel 1
     1.0.0  applied
     + image/registry/examples/dataset_cleanup
@@ -190,11 +190,11 @@ $ reconciler state history dataset_cleanup --saves --limit 4
 12  …  somebody  reconciler apply dataset_cleanup --yes --bump patch --parallel 1
     no changes
 11  …  somebody  reconciler apply dataset_cleanup --yes --bump patch --parallel 1
-    ~ processing/dataset_cleanup  2 fields
+    ~ processing/dataset_cleanup  default_cpu
 10  …  somebody  reconciler apply dataset_cleanup --yes --bump patch --parallel 1
     opened processing/dataset_cleanup
 9   …  somebody  reconciler apply dataset_cleanup --yes --bump patch --parallel 1
-    ~ image/registry/examples/dataset_cleanup  9 fields
+    ~ image/registry/examples/dataset_cleanup  source_key, version
 
 $ reconciler state diff dataset_cleanup 10 11
 ~ processing/dataset_cleanup

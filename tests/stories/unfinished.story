@@ -52,7 +52,7 @@ sandbox@sandbox/registry/examples/single_training (single_training)  http://sand
     parameters.epochs         (none) -> 3      conflict: not as sent by an interrupted run
     parameters.image_size     (none) -> 224    conflict: not as sent by an interrupted run
     parameters.learning_rate  (none) -> 0.001  conflict: not as sent by an interrupted run
-Plan: 1 to adopt, 1 of them with changes, 2 unchanged. 7 conflicts.
+Plan: 1 to adopt, 1 of them with changes, 2 unchanged. 7 fields in conflict.
 | conflict: model-version/DefectClassifier/v1  7 fields not as sent by an interrupted run
 |   docker_flags  
 |     in the files  ["--gpus all", "--ipc host", "--name training"]

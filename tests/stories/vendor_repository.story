@@ -344,8 +344,8 @@ $ reconciler deploy pipelines/clip/training --env LIVE --bump final --yes --para
 training  TRAINING  1.0.1-rc
 my-org@LIVE/registry/picsellia/training-clip (pipelines/clip/training)  http://live
 ~ image/registry/picsellia/training-clip  update  same-source: re-tagged, no build
-    channel  live               pending: the tag live is at 1.0.0, not yet at this image
-    version  1.0.1-rc -> 1.0.1  pending: the files changed
+    channel  live            pending: the tag live is at 1.0.0, not yet at this image
+    version  1.0.0 -> 1.0.1  pending: the files changed
 Plan: 1 to update, 2 unchanged.
 Done: 1 updated.
   pipelines/clip/training/config.toml now has version 1.0.1 and image_tag latest  commit it

@@ -16,6 +16,7 @@ from state.snapshot import Snapshot
 from state.stores.base import HistoryEntry
 
 _SYMBOLS = {"added": ("+", "green"), "changed": ("~", "yellow"), "removed": ("-", "red")}
+_NAMED = 3  # changed fields that the history names; the others are counted
 
 
 def state_lines(snapshot: Snapshot) -> list[Text]:
@@ -203,7 +204,7 @@ def _details(entry: HistoryEntry, changed: Changes | None, open_label: str) -> l
     if changed is None:
         lines.append(Text("content no longer kept, or damaged", "dim"))
     else:
-        change_lines = [_headline_with_count(resource) for resource in changed.resources]
+        change_lines = [_headline_with_fields(resource) for resource in changed.resources]
         change_lines += [Text.assemble((f"{open_label} ", "yellow"), address) for address in changed.opened]
         lines += change_lines or [Text("settled the open writes" if changed.closed else "no changes", "dim")]
     why = [f"promoted from {entry.promoted_from}"] if entry.promoted_from else []
@@ -214,13 +215,15 @@ def _details(entry: HistoryEntry, changed: Changes | None, open_label: str) -> l
     return [*lines, Text("  ".join(place), "dim")] if place else lines
 
 
-def _headline_with_count(resource: ResourceChange) -> Text:
-    line = _headline(resource)
-    return (
-        line.append(f"  {plural(len(resource.fields), 'field')}", "dim")
-        if resource.verb == "changed"
-        else line
-    )
+def _headline_with_fields(resource: ResourceChange) -> Text:
+    """The resource with its changed fields: those that the files set, as in a plan, or else others."""
+    line, paths = _headline(resource), [field.path for field in resource.fields]
+    if resource.verb != "changed":
+        return line
+    managed = [path for path in paths if not path.startswith("outputs.") and path not in ("id", "depends_on")]
+    shown = managed or paths
+    more = f" and {plural(len(shown) - _NAMED, 'more field')}" if len(shown) > _NAMED else ""
+    return line.append(f"  {', '.join(shown[:_NAMED])}{more}", "dim")
 
 
 def _headline(resource: ResourceChange) -> Text:

@@ -107,7 +107,7 @@ def summary(plan: Plan) -> Text:
     if counts["drift"]:
         text.append(f" {plural(counts['drift'], 'field')} changed outside.", "red")
     if counts["conflict"]:
-        text.append(f" {plural(counts['conflict'], 'conflict')}.", "bold red")
+        text.append(f" {plural(counts['conflict'], 'field')} in conflict.", "bold red")
     if plan.unverified:
         text.append(
             f" {plural(plan.unverified, 'field')} not returned by the platform, so not verified.", "dim"
