@@ -254,11 +254,12 @@ def carry_out_stack(
         planned = replace(planned, plan=planned.claims.claim(planned.plan, planned.settled))
         if not planned.plan.can_apply:  # another stack was faster
             return ApplyResult(planned, ApplyStatus.REFUSED, stale_steps=stale)
-        result, state_after = _execute(session, planned, lock, run, request.options.parallel)
-        writes_edits = result.succeeded and bool(planned.edits) and not stale
-        if writes_edits:
-            _write_config(planned.pipeline)
+        edited = planned.pipeline if planned.edits and not stale else None
+        result, state_after, problem = _execute(session, planned, lock, run, edited, request.options.parallel)
         planned.claims.settle(state_after)
+        if problem is not None:
+            raise problem
+        writes_edits = result.succeeded and edited is not None
     return ApplyResult(planned, ApplyStatus.CARRIED_OUT, result, writes_edits, stale)
 
 
@@ -291,9 +292,15 @@ def _overridden(planned: PlanResult) -> list[str]:
 
 
 def _execute(
-    session: Session, planned: PlanResult, lock: Lock, run: LockInfo, parallel: int
-) -> tuple[ExecutionResult, Snapshot]:
-    """The outcomes, and the state after them."""
+    session: Session, planned: PlanResult, lock: Lock, run: LockInfo, edited: Pipeline | None, parallel: int
+) -> tuple[ExecutionResult, Snapshot, UserError | None]:
+    """The outcomes, the state after them, and why config.toml does not have its new values; None if it does.
+
+    Without them the run has failed, so that the same command finishes it: a rollback goes no further back.
+
+    Args:
+        edited: the pipeline whose config.toml gets values if all steps succeed; None for none.
+    """
     for kind in planned.kinds.values():
         if is_a(kind, AttestedKind):
             kind.carry_out(digest([planned.plan]))
@@ -314,10 +321,12 @@ def _execute(
         run=run.id,
     )
     result = execute()
-    outcome = APPLIED if result.succeeded else INTERRUPTED if session.stop.is_set() else FAILED
+    problem = _config_problem(edited) if result.succeeded and edited is not None else None
+    is_done = result.succeeded and problem is None
+    outcome = APPLIED if is_done else INTERRUPTED if session.stop.is_set() else FAILED
     is_whole = not planned.plan.request.get("targets")
-    writer.finish(outcome, confirms=result.succeeded and planned.plan.is_empty and is_whole)
-    return result, writer.snapshot
+    writer.finish(outcome, confirms=is_done and planned.plan.is_empty and is_whole)
+    return result, writer.snapshot, problem
 
 
 def _refuse_changed_files(pipeline: Pipeline, key: SourceKey | None, emit: Emit) -> None:
@@ -340,15 +349,20 @@ def _refuse_changed_files(pipeline: Pipeline, key: SourceKey | None, emit: Emit)
         raise UserError(error(summary, detail, file=path, may_pass=True))
 
 
-def _write_config(pipeline: Pipeline) -> None:
+def _config_problem(pipeline: Pipeline) -> UserError | None:
+    """Write the new values to config.toml. Why it could not be written; None if it was."""
     path, version = pipeline.loaded.path, pipeline.config.metadata.version
     try:
         # Read the file again: it may have been edited since.
         replace_file(path, apply_edits(read_regular(path).decode(), pipeline.loaded.edits).encode())
     except (OSError, ValueError) as problem:
-        why = getattr(problem, "strerror", problem)
-        detail = f"{why}. {version} is published and registered; write the version there by hand."
-        raise UserError(error("config.toml could not be written", detail, file=path)) from None
+        why = why_not_written(path, problem) if isinstance(problem, OSError) else f"{problem}."
+        rest = (
+            "Everything else is done. Run the same command again when that is solved, "
+            f"to write {version} there."
+        )
+        return UserError(error("config.toml could not be written", f"{why} {rest}", file=path))
+    return None
 
 
 def _check_config_is_writable(pipeline: Pipeline) -> None:

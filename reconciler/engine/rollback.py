@@ -6,13 +6,14 @@ error before the first write. The files only identify the pipeline; the desired 
 
 import re
 import shlex
+from functools import partial
 from itertools import islice
 
 from msgspec.structs import replace
 
 from providers.docker.verdicts import ImageWay
 from providers.reasons import WayOut
-from reconciler.core.diagnostics import UserError, error
+from reconciler.core.diagnostics import UserError, error, info
 from reconciler.core.diff import same
 from reconciler.core.events import Notice
 from reconciler.core.plan import Basis, Stack
@@ -20,7 +21,13 @@ from reconciler.core.plan_options import PlanOptions
 from reconciler.core.recorded_runs import RecordedRun, RunOutcome
 from reconciler.core.values import Address
 from reconciler.engine.apply import ApplyRequest, ApplyResult, carry_out
-from reconciler.engine.earlier_states import EarlierState, finished_states, recorded_runs, state_at, that_ran
+from reconciler.engine.earlier_states import (
+    EarlierState,
+    finished_states,
+    recorded_runs,
+    state_at,
+    that_ran,
+)
 from reconciler.engine.kinds import digest_of, kinds_of, recorded_image_kind
 from reconciler.engine.missing_state import OTHER_STORE
 from reconciler.engine.plan import PlanResult, plan_for
@@ -35,7 +42,12 @@ from state.stores.base import Store, saves_by_run
 
 
 def find_earlier(
-    store: Store, stack: Stack, to: str | None, *, abandoned: LockInfo | None = None
+    store: Store,
+    stack: Stack,
+    to: str | None,
+    *,
+    abandoned: LockInfo | None = None,
+    is_of_many: bool = False,
 ) -> EarlierState:
     """The state version to roll back to.
 
@@ -45,6 +57,9 @@ def find_earlier(
             see `that_ran`. If the last run failed, that is what it started from.
         abandoned: a run that did not release its lock, or None. If it was a rollback and `to` is None, its
             target is selected even if it was reached: the run was killed, so its user may not know.
+        is_of_many: whether the command rolls back several pipelines. If the last run of this one was a
+            rollback and `to` is None, its target is selected again: the same command, run again after a
+            failure, goes no further back with those that are done.
 
     Raises:
         UserError: there is no such state version.
@@ -63,7 +78,9 @@ def find_earlier(
         target = _unfinished_target(store, stack, now)
         # An unfinished rollback left a state of its own. The latest one that differs from it would be the
         # state that the user wants to leave.
-        if target is not None and not _is_at(now, target):
+        if target is not None and (is_of_many or now.outcome or not _is_at(now, target)):
+            return target
+        if is_of_many and (target := _restored_state(store, stack, now)) is not None:
             return target
         is_incomplete = now.outcome in (FAILED, INTERRUPTED)
         for earlier in that_ran(candidates):
@@ -140,6 +157,12 @@ def _unfinished_target(store: Store, stack: Stack, now: Snapshot) -> EarlierStat
     return _target(store, stack, last[0].command) if last else None
 
 
+def _restored_state(store: Store, stack: Stack, now: Snapshot) -> EarlierState | None:
+    """The target of the last run if it was a rollback that succeeded; None otherwise."""
+    is_restored = now.outcome == APPLIED and now.restores
+    return state_at(store, str(stack), now.restores) if is_restored else None
+
+
 def _time(run: RecordedRun) -> str:
     return run.saves[0].written_at[:16].replace("T", " ")
 
@@ -163,41 +186,53 @@ def roll_back(
     request: ApplyRequest,
     *,
     write: bool,
+    is_of_many: bool = False,
 ) -> ApplyResult:
     """Plan back to an earlier state version, and apply the plan.
 
     Args:
-        to: see `find_earlier`.
+        to, is_of_many: see `find_earlier`.
         write: also write the earlier version to config.toml.
 
     Raises: as `carry_out` and `find_earlier`.
     """
     stack = session.stack(pipeline)
+    find = partial(find_earlier, session.store, stack, to, is_of_many=is_of_many)
     # Before waiting for the lock, so that an error comes at once.
-    first = find_earlier(session.store, stack, to, abandoned=session.store.dead_holder(str(stack)))
+    first = find(abandoned=session.store.dead_holder(str(stack)))
     if to is None:  # the history keeps the target, for a run after one that was cut short
         command = (*request.options.command, "--to", str(first.snapshot.serial))
         request = replace(request, options=replace(request.options, command=command))
 
     def make(abandoned: LockInfo | None) -> PlanResult:
         # Search again under the lock: another run may have saved meanwhile.
-        earlier = find_earlier(session.store, stack, to, abandoned=abandoned)
+        earlier = find(abandoned=abandoned)
         if earlier.snapshot.serial != first.snapshot.serial:
             detail = "Nothing was changed. Run the same command again."
             raise UserError(error("another run changed the state to roll back to", detail, may_pass=True))
-        return _plan_back(session, pipeline, earlier, write=write)
+        return _plan_back(session, pipeline, earlier, write=write, stays=is_of_many and to is None)
 
     return carry_out(session, pipeline, make, request, key=None, writes_config=write)
 
 
-def plan_back(session: Session, pipeline: Pipeline, to: str | None, *, write: bool) -> PlanResult:
+def plan_back(
+    session: Session, pipeline: Pipeline, to: str | None, *, write: bool, is_of_many: bool = False
+) -> PlanResult:
     """Plan back to an earlier state version, as `roll_back` does. Reads only. Raises as `find_earlier`."""
     stack = session.stack(pipeline)
-    earlier = find_earlier(session.store, stack, to, abandoned=session.store.dead_holder(str(stack)))
-    return _plan_back(session, pipeline, earlier, write=write)
+    abandoned = session.store.dead_holder(str(stack))
+    earlier = find_earlier(session.store, stack, to, abandoned=abandoned, is_of_many=is_of_many)
+    return _plan_back(session, pipeline, earlier, write=write, stays=is_of_many and to is None)
 
 
-def _plan_back(session: Session, pipeline: Pipeline, earlier: EarlierState, *, write: bool) -> PlanResult:
+def _plan_back(
+    session: Session, pipeline: Pipeline, earlier: EarlierState, *, write: bool, stays: bool
+) -> PlanResult:
+    """The plan back to a state version.
+
+    Args:
+        stays: say so if the last run restored this state version already.
+    """
     stack = str(session.stack(pipeline))
     stored = session.store.load(stack) or Snapshot.new(stack, lineage=earlier.snapshot.lineage)
     pipeline = pipeline.at(parse(earlier.version)) if write and earlier.version else pipeline
@@ -226,9 +261,18 @@ def _plan_back(session: Session, pipeline: Pipeline, earlier: EarlierState, *, w
     target = f"{version}applied {entry.written_at[:16].replace('T', ' ')}{who}"
     session.emit(Notice(f"rolling back to {target} (serial {entry.serial})"))
     plan = replace(planned.plan, basis=Basis.STATE_VERSION)
+    if stays and stored.outcome == APPLIED and stored.restores == earlier.snapshot.serial:
+        plan = replace(plan, diagnostics=(*plan.diagnostics, _STAYS))
     return replace(
         planned, plan=plan, restores=earlier.snapshot.serial, restored_version=earlier.version or ""
     )
+
+
+_STAYS = info(
+    "the last run was a rollback, so its target stays the same",
+    "A rollback of several pipelines can be repeated. To go further back, name a version with --to, or roll "
+    "back this pipeline alone.",
+)
 
 
 def _refuse_missing_image(planned: PlanResult, earlier: EarlierState) -> None:

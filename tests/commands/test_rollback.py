@@ -1,5 +1,6 @@
 """Rollback after a bad deploy restores the earlier run by moving tags, or changes nothing."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -171,3 +172,42 @@ def test_similar_values_are_a_difference_to_restore(
     assert back.code == 0, back.err
     [found] = sandbox.platform.processings()
     assert json.dumps(found["default_parameters"]["size"]) in {first, first.removesuffix(".0")}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("rollback", APP, "--write"),
+        ("rollback", "--all", "--write", "--yes"),
+        ("apply", APP, "--bump", "patch", "--yes"),
+        ("deploy", APP, "--bump", "patch", "--yes"),
+    ],
+    ids=" ".join,
+)
+def test_the_same_command_writes_the_version_that_could_not_be_written(
+    command: tuple[str, ...], repository: str, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = cli.folder / APP / "config.toml"
+    if command[0] != "rollback":
+        _edit(config.with_name("pipeline.py"), "# oh no", "# fine")
+    before = config.read_text()
+    with monkeypatch.context() as full:
+        full.setattr("reconciler.engine.apply.replace_file", _full)
+        first = cli(*command)
+    assert first.code == 1
+    assert "config.toml could not be written" in first.err
+    assert "No space left on device. Free some space. Everything else is done." in first.err
+    assert config.read_text() == before
+    done = digests(repository)
+
+    again = cli(*command)
+
+    assert again.code == 0, again.err
+    version = "1.0.0" if command[0] == "rollback" else "1.1.1"
+    assert f'version = "{version}"' in config.read_text()
+    assert digests(repository) == done
+    assert command[0] == "rollback" or cli("plan", APP, "--exit-code").code == 0
+
+
+def _full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")

@@ -34,6 +34,9 @@ def command(**arguments: Any) -> int:
     rollback leaves your files unchanged, so the next apply would undo it. Restore the files, too: use --write
     for the version in config.toml, and version control for the rest.
 
+    rollback of one pipeline goes one version further back each time. Several pipelines go back once: those
+    whose last run was a rollback keep its target, so that the command can be repeated after a failure.
+
     \b
     Examples:
       reconciler rollback my_pipeline
