@@ -34,7 +34,15 @@ from providers.docker.source.source_index import forget
 from providers.docker.verdicts import ImageRefusal, ImageVerdict, ImageWay
 from providers.errors import ExistsError, PermanentError, TransientError
 from providers.json_value import JSON
-from providers.protocol import Assessment, LiveObject, Progress, Published, Reference, Report, RequiredAction
+from providers.protocol import (
+    Assessment,
+    LiveObject,
+    Progress,
+    Published,
+    Reference,
+    Report,
+    RequiredAction,
+)
 from providers.reasons import Reason, Refusal, WayOut
 
 MAX_RECORDED_FILES = 1000
@@ -509,7 +517,10 @@ class ImageKind:
             return Assessment(RequiredAction.UPDATE, Reason(ImageVerdict.TAG_MOVED, where))
         if shown.label == "":
             return Assessment(RequiredAction.NOTHING, Reason(ImageVerdict.FOREIGN, {"accepted": True}))
-        return Assessment(RequiredAction.NOTHING, Reason(ImageVerdict.PUBLISHED))
+        also = (recorded or {}).get("version", version)
+        is_renamed = also != version and ImageOutputs.of(outputs).digest == shown.digest
+        details: dict[str, JSON] = {"also": also} if is_renamed else {}
+        return Assessment(RequiredAction.NOTHING, Reason(ImageVerdict.PUBLISHED, details))
 
     def _assess_promoted(
         self, promoted: PromotedImage, desired: Mapping[str, JSON], live: LiveObject | None

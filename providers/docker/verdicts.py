@@ -6,7 +6,7 @@ from enum import StrEnum
 class ImageVerdict(StrEnum):
     """The comparison of the published image with the source; `verdict` of `image --json`."""
 
-    PUBLISHED = "published"
+    PUBLISHED = "published"  # `also`: the version that the state has for the same image
     NEVER_PUBLISHED = "never-published"
     SAME_SOURCE = "same-source"  # published, under another version
     SOURCE_CHANGED = "source-changed"  # `differing` lines and `more`; without a state `files`, `revision`

@@ -52,7 +52,7 @@ class DriftState(StrEnum):
     IN_SYNC = "in-sync"
     DIFFERENT = "different"  # `counts`: class of change -> number of findings
     FOLLOWS = "follows"  # `environment`, which moved the shared tag
-    NOT_RECORDED = "not-recorded"  # as in the files, but not what the state has
+    NOT_RECORDED = "not-recorded"  # as in the files, but not what the state has: `version`, of the same image
     PARTLY_READ = "partly-read"  # `counts`, of the part that could be read
     UNREADABLE = "unreadable"  # `problem`: the summary of the error
     NO_LOGIN = "no-login"

@@ -429,7 +429,8 @@ def _drift(report: StackReport, row: Row, now: datetime) -> Reason:
         return Reason(DriftState.IN_SYNC)
     if row.follows:
         return Reason(DriftState.FOLLOWS, {"environment": row.follows})
-    return Reason(DriftState.NOT_RECORDED)
+    is_same_image = row.digest != "" and row.running_digest == row.digest
+    return Reason(DriftState.NOT_RECORDED, {"version": row.files_version} if is_same_image else {})
 
 
 def _unreadable(problem: str) -> Reason:

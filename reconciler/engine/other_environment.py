@@ -9,13 +9,14 @@ from itertools import islice
 
 from msgspec import Struct
 from msgspec.structs import replace
+from semver import Version
 
 from providers.docker.verdicts import ImageWay
 from providers.json_value import JSON
 from providers.reasons import Reason, WayOut
 from reconciler.core.plan import Action, Plan, Stack
 from reconciler.core.plan_options import PlanOptions
-from reconciler.core.promotion import PromotionRefusal, PromotionWay, RunningVersion
+from reconciler.core.promotion import PromotionRefusal, RunningVersion
 from reconciler.core.values import Address, NoValue
 from reconciler.engine.kinds import digest_of, kinds_of, recorded_image_kind
 from reconciler.engine.plan import PlanResult, plan_for
@@ -38,19 +39,19 @@ class OtherEnvironment(Struct, frozen=True):
 
     Attributes:
         running: the version, and since when.
+        declared: metadata.version in the files, with the overlay of that environment.
         image: the recorded image; None if the environment runs none.
         planned: the comparison of its state with the live objects; None if it was never applied.
         apply_command: the command that applies the files there.
         refusal: why it cannot be relied on; None if it is in sync.
-        ways: the ways out.
     """
 
     running: RunningVersion
+    declared: Version
     apply_command: str
     image: RecordedResource | None = None
     planned: PlanResult | None = None
     refusal: Reason | None = None
-    ways: tuple[WayOut, ...] = ()
 
 
 def inspect_other(session: Session, pipeline: Pipeline, environment: str) -> OtherEnvironment:
@@ -70,14 +71,14 @@ def inspect_other(session: Session, pipeline: Pipeline, environment: str) -> Oth
     theirs = pipeline_at(pipeline.folder, other.target.environment.name, shared)
     stack = other.stack(theirs)
     details = {"source": environment}
+    declared = theirs.config.metadata.version
     apply_command = stack.command("apply")
-    apply_there = (WayOut(PromotionWay.APPLY_SOURCE, apply_command),)
     stored = other.store.load(str(stack))
     image = image_in(stored) if stored is not None else None
     if stored is None or image is None:
         nothing = RunningVersion(str(stack), environment)
         refusal = Reason(PromotionRefusal.NOT_APPLIED, details)
-        return OtherEnvironment(nothing, apply_command, refusal=refusal, ways=apply_there)
+        return OtherEnvironment(nothing, declared, apply_command, refusal=refusal)
     running = running_version(other.store, stack, shared, stored)
     planned = _compare(other, theirs, stored, image, pushed_to=pipeline.config.docker.image_name)
     problem: Reason | None = None
@@ -87,8 +88,7 @@ def inspect_other(session: Session, pipeline: Pipeline, environment: str) -> Oth
         shown: list[JSON] = [*differing[:_LISTED]]
         more = len(differing) - len(shown)
         problem = Reason(PromotionRefusal.DRIFTED, {**details, "differing": shown, "more": more})
-    ways = apply_there if problem is not None else ()
-    return OtherEnvironment(running, apply_command, image, planned, problem, ways)
+    return OtherEnvironment(running, declared, apply_command, image, planned, problem)
 
 
 def running_version(

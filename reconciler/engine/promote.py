@@ -6,31 +6,38 @@ as any other plan.
 
 import shlex
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from uuid import uuid4
 
 from msgspec.structs import replace
 from semver import Version
 
-from providers.docker.source.key import SourceKey
+from providers.docker.source.key import announce_nothing
 from providers.docker.verdicts import ImageWay
+from providers.errors import ProviderError
 from providers.json_value import JSON
-from providers.protocol import LiveObject, is_published
+from providers.protocol import LiveObject, Published, PublishedKind, is_published
 from providers.reasons import Reason, Refusal, WayOut
 from providers.table import FACTS
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.plan import Plan, Stack
 from reconciler.core.promotion import Promotion, PromotionRefusal, PromotionWay
-from reconciler.core.values import Address
+from reconciler.core.values import Address, image_address
 from reconciler.engine.kinds import digest_of, image_kind, kinds_of, recorded_source
 from reconciler.engine.other_environment import OtherEnvironment, inspect_other, running_version
 from reconciler.engine.plan import PlanResult, make_plan, plan_for, with_demands
 from reconciler.engine.requests import PlanRequest, PromoteRequest
 from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline
+from reconciler.pipeline.bumps import Bump
 from reconciler.pipeline.channels import leaves_channel
 from reconciler.pipeline.compile import desired_graph
+from reconciler.pipeline.config import load
+from reconciler.pipeline.image_source import git_revision
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.version import is_rc, parse
+from reconciler.system.files import display_path
+from state.errors import StateError
 from state.snapshot import RecordedResource, Snapshot
 
 _LISTED = 4  # differing files that a reason lists; the others are counted
@@ -50,7 +57,7 @@ def plan_pipeline(session: Session, validated: ValidatedPipeline, request: PlanR
     planned = make_plan(session, validated, request)
     if request.options.destroy:
         return planned
-    return _with_gates_of_others(session, _with_gate(session, planned), _leader(planned))
+    return _with_gates_of_others(session, _with_gate(session, validated, planned), _leader(planned))
 
 
 def _plan_promotion(
@@ -86,39 +93,70 @@ def _plan_promotion(
     )
     planned = with_demands(session, planned)
     if source.refusal is not None:
-        refusal = Refusal(source.refusal, source.ways)
+        refusal = Refusal(source.refusal, (_apply_source(source, validated, image),))
     elif source.image is not None and not key.is_same(recorded_source(source.image)):
-        refusal = _other_files(source, source.image, key, image.source_differences)
+        apply_source = _apply_source(source, validated, image)
+        refusal = _other_files(source, source.image, validated, image.source_differences, apply_source)
+    elif refusal is not None:
+        refusal = replace(refusal, ways=(*refusal.ways, _apply_source(source, validated, image)))
     target = running_version(session.store, stack, pipeline.loaded.shared, stored)
     plan = replace(planned.plan, promotion=Promotion(source.running, target, str(version)))
     return replace(planned, plan=_refused(plan, refusal) if refusal is not None else plan)
 
 
+def writes_version(pipeline: Pipeline, promote: PromoteRequest) -> bool:
+    """Whether a promotion may write a version to config.toml: a final one, or that of the other overlay."""
+    if promote.final:
+        return True
+    shared = pipeline.loaded.shared
+    theirs = load(pipeline.folder, environment=promote.source, shared=shared).config
+    return theirs is not None and theirs.metadata.version != pipeline.config.metadata.version
+
+
 def _version(
     pipeline: Pipeline, source: OtherEnvironment, promote: PromoteRequest, stack: Stack
 ) -> tuple[Version, Refusal | None]:
-    """The version that the image gets, and a refusal if config.toml has another one than that and its own."""
+    """The version that the image gets, and a refusal if config.toml has neither that nor its own one.
+
+    An environment may have a version of its own in its overlay, so either environment's may be it.
+    """
     files = pipeline.config.metadata.version
     if not source.running.version:
         return files, None
     runs = parse(source.running.version)
     version = runs.finalize_version() if promote.final and is_rc(runs) else runs
-    if files in (runs, version):
+    if not {files, source.declared}.isdisjoint((runs, version)):
         return version, None
     details = {"source": promote.source, "runs": str(runs), "version": str(files)}
-    ways = [WayOut(PromotionWay.APPLY_SOURCE, source.apply_command)]
+    ways: tuple[WayOut, ...] = ()
     if is_rc(runs) and files == runs.finalize_version():
-        ways.insert(0, WayOut(PromotionWay.FINAL, stack.command("promote", *promote.options, "--final")))
-    return version, Refusal(Reason(PromotionRefusal.OTHER_VERSION, details), tuple(ways))
+        ways = (WayOut(PromotionWay.FINAL, stack.command("promote", *promote.options, "--final")),)
+    return version, Refusal(Reason(PromotionRefusal.OTHER_VERSION, details), ways)
+
+
+def _apply_source(source: OtherEnvironment, validated: ValidatedPipeline, image: PublishedKind) -> WayOut:
+    """The command that lets the other environment run the files, with a new version if they need one."""
+    pipeline, _ = validated.require_valid()
+    version, bump = source.declared, ""
+    address = image_address(pipeline.config.docker.image_name)
+    if source.image is not None:
+        address = Address.parse(source.image.address)
+    outputs = source.image.outputs if source.image is not None else {}
+    with suppress(ProviderError):  # the command itself reports it
+        if image.published(address.name, str(version), outputs) is Published.OTHER_SOURCE:
+            bump = f" --bump {Bump.RC if is_rc(version) else Bump.PATCH}"
+    return WayOut(PromotionWay.APPLY_SOURCE, f"{source.apply_command}{bump}")
 
 
 def _other_files(
     source: OtherEnvironment,
     image: RecordedResource,
-    key: SourceKey,
+    validated: ValidatedPipeline,
     differences: Callable[[Mapping[str, JSON], LiveObject], list[str] | None],
+    apply_source: WayOut,
 ) -> Refusal:
-    """The refusal of files that are not the source of the image: what differs, and the commit that was it."""
+    """The refusal of files that are not the source of the image: what differs, and the commit of it."""
+    pipeline, key = validated.require_valid()
     live = source.planned.remote_state.found.get(Address.parse(image.address)) if source.planned else None
     lines = differences(image.outputs, live) if live is not None else None
     commit, dirty, _ = source.running.commit.partition(_DIRTY)
@@ -132,13 +170,24 @@ def _other_files(
         details["files"] = len(key.files)
     else:
         details |= {"differing": [*lines[:_LISTED]], "more": max(0, len(lines) - _LISTED)}
-    ways = [WayOut(PromotionWay.APPLY_SOURCE, source.apply_command)]
-    if commit and not dirty:
-        ways.insert(0, WayOut(PromotionWay.CHECK_OUT, f"git checkout {commit}"))
+    ways = [apply_source]
+    if commit and not dirty and (check_out := _check_out(pipeline, commit)):
+        ways.insert(0, WayOut(PromotionWay.CHECK_OUT, check_out))
     return Refusal(Reason(PromotionRefusal.OTHER_FILES, details), tuple(ways))
 
 
-def _with_gate(session: Session, planned: PlanResult) -> PlanResult:
+def _check_out(pipeline: Pipeline, commit: str) -> str:
+    """The command that brings the files back to a commit; "" if they are those of the commit.
+
+    Changes that are not committed are set aside first: git would keep them, or refuse.
+    """
+    here, is_dirty, _ = git_revision(pipeline, announce_nothing).partition(_DIRTY)
+    folder = display_path(pipeline.folder)
+    stash = [f"git stash push --include-untracked -- {shlex.quote(folder)}"] if is_dirty else []
+    return " && ".join([*stash, *([f"git checkout {commit}"] if here != commit else [])])
+
+
+def _with_gate(session: Session, validated: ValidatedPipeline, planned: PlanResult) -> PlanResult:
     """The plan, refused if it publishes an image that the environment of `promote_from` does not run in sync.
 
     An image that this environment runs already is not published again, so it passes, whatever the other one
@@ -152,7 +201,16 @@ def _with_gate(session: Session, planned: PlanResult) -> PlanResult:
         return planned
     for step in plan.steps:
         kind, resource = planned.kinds[step.address.kind], planned.desired.get(step.address)
-        if not is_published(kind) or resource is None or step.refusal is not None:
+        if not is_published(kind) or resource is None:
+            continue
+        if step.refusal is not None:
+            refusal = step.refusal
+            if any(way.label is ImageWay.NEW_VERSION for way in refusal.ways):
+                with suppress(UserError, StateError):  # no login there, for example
+                    source = inspect_other(session, pipeline, leader)
+                    into = _way_into(plan.stack, source, leader, validated, kind)
+                    ways = (into if way.label is ImageWay.NEW_VERSION else way for way in refusal.ways)
+                    plan = _refused(plan, replace(refusal, ways=tuple(ways)))
             continue
         live = planned.remote_state.found.get(step.address)
         is_published_now = live is not None and not kind.is_other_content(live, resource.fields)
@@ -168,11 +226,23 @@ def _with_gate(session: Session, planned: PlanResult) -> PlanResult:
         )
         details = {**why.details, "source": leader, "environment": environment, "why": why.code.value}
         reason = Reason(PromotionRefusal.GATED, details)
-        promote = plan.stack.command("promote", "--from", leader)
         override = plan.stack.command(session.verb, *plan.options, "--override", "REASON")
-        ways = (*source.ways, WayOut(PromotionWay.PROMOTE, promote), WayOut(PromotionWay.OVERRIDE, override))
-        plan = _refused(plan, Refusal(reason, ways))
+        into = _way_into(plan.stack, source, leader, validated, kind)
+        plan = _refused(plan, Refusal(reason, (into, WayOut(PromotionWay.OVERRIDE, override))))
     return replace(planned, plan=plan)
+
+
+def _way_into(
+    stack: Stack, source: OtherEnvironment, leader: str, validated: ValidatedPipeline, image: PublishedKind
+) -> WayOut:
+    """The next command on the way of the files through a gate: a promotion, or first an apply."""
+    pipeline, key = validated.require_valid()
+    if source.refusal is None and source.image is not None and key.is_same(recorded_source(source.image)):
+        for final in (False, True):
+            promote = PromoteRequest(leader, final=final)
+            if _version(pipeline, source, promote, stack)[1] is None:
+                return WayOut(PromotionWay.PROMOTE, stack.command("promote", *promote.options))
+    return _apply_source(source, validated, image)
 
 
 def _leader(planned: PlanResult) -> str | None:

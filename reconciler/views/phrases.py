@@ -199,9 +199,13 @@ def promotion(promoted: Promotion) -> str:
     both = []
     for running in (promoted.source, promoted.target):
         details = " ".join(filter(None, (running.digest[:SHORT_DIGEST], since(running))))
-        what = f"{running.version} ({details})" if running.version else "nothing"
-        both.append(f"{running.environment} runs {what}")
+        runs = f"runs {running.version} ({details})" if running.version else NOT_APPLIED
+        both.append(f"{running.environment} {runs}")
     return f"{'; '.join(both)}; it gets {promoted.version}"
+
+
+NOT_APPLIED = "not applied"
+"""What an environment of a promotion runs, if the state has no image of the pipeline there."""
 
 
 def since(running: RunningVersion, *, by: bool = True) -> str:
@@ -568,7 +572,11 @@ _DRIFT_STATES: Mapping[StrEnum, _Words] = {
     DriftState.NOT_REQUESTED: "",
     DriftState.IN_SYNC: "in sync",
     DriftState.FOLLOWS: lambda it: f"follows {it['environment']}",
-    DriftState.NOT_RECORDED: "as in the files, but not in the state",
+    DriftState.NOT_RECORDED: lambda it: (
+        f"in sync; the next apply records {it['version']}"
+        if "version" in it
+        else "as in the files, but not in the state"
+    ),
     DriftState.DIFFERENT: lambda it: ", ".join(f"{count} {cls}" for cls, count in it["counts"].items()),
     DriftState.PARTLY_READ: lambda it: ", ".join(
         [*(f"{count} {cls}" for cls, count in it["counts"].items()), "not all could be read"]
@@ -582,7 +590,7 @@ _DRIFT_STATES: Mapping[StrEnum, _Words] = {
 }
 
 _VERDICTS: Mapping[StrEnum, _Words] = {
-    ImageVerdict.PUBLISHED: "",
+    ImageVerdict.PUBLISHED: lambda it: f"it is the image of {it['also']}" if "also" in it else "",
     ImageVerdict.NEVER_PUBLISHED: "",
     ImageVerdict.SAME_SOURCE: "re-tagged, no build",
     ImageVerdict.PROMOTED: lambda it: (
@@ -632,8 +640,8 @@ _WAYS: Mapping[StrEnum, _Words] = {
     Way.MAJOR_VERSION: "publish it as a new major version",
     Way.KEEP_INPUTS: 'or keep the inputs compatible, or set contract = "warn" there',
     Way.SEE_ERRORS: "see the errors, which name each file and line and the fix",
-    PromotionWay.APPLY_SOURCE: "bring it in sync first",
-    PromotionWay.CHECK_OUT: "check out the files that it was made from",
+    PromotionWay.APPLY_SOURCE: "apply your files there first",
+    PromotionWay.CHECK_OUT: "go back to the files that it was made from",
     PromotionWay.FINAL: "give it the final version",
     PromotionWay.PROMOTE: "take over the image that it runs",
     PromotionWay.OVERRIDE: "in an emergency, state why, which the history keeps",

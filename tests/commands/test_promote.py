@@ -1,7 +1,9 @@
 """`promote` gives an environment the very image of another one, and the gate lets nothing else in."""
 
+import html
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -83,7 +85,7 @@ def test_a_candidate_becomes_a_version_of_the_same_digest_without_a_build(
     assert blobs_sent(environments) == []
     assert 'version = "1.0.1"' in (pipeline / "config.toml").read_text()
     assert re.search(r"from +TEST +1\.0\.1-rc +sha256:", ended.out)
-    assert re.search(r"to +LIVE +nothing", ended.out) and re.search(r"becomes +1\.0\.1\n", ended.out)
+    assert re.search(r"to +LIVE +not applied\n", ended.out) and re.search(r"becomes +1\.0\.1\n", ended.out)
     assert cli("plan", NAME, "--env", "LIVE", "--exit-code").code == 0
     assert cli("drift", NAME, "--env", "TEST").code == 0
     rows = [row for row in cli("status", NAME, "--env", "LIVE").out.splitlines() if "my-" in row]
@@ -91,6 +93,77 @@ def test_a_candidate_becomes_a_version_of_the_same_digest_without_a_build(
         ["1.0.1", "1.0.1", "1.0.1"],
         ["1.0.1-rc", "1.0.1-rc", "1.0.1"],
     ]
+
+
+@pytest.mark.parametrize("form", ["terminal", "markdown", "html"])
+def test_every_plan_that_moves_the_tag_shows_the_version_that_runs_and_the_new_one(
+    cli: Cli, environments: Sandbox, pipeline: Path, form: str
+) -> None:
+    """A release goes to LIVE, then the next one, and LIVE goes back."""
+    succeed(promote(cli, "--final", "--yes"))
+    edit(pipeline / "pipeline.py", "import", "# changed\nimport")
+    succeed(cli("apply", NAME, "--env", "TEST", "--bump", "patch", "--yes"))
+    output = () if form == "terminal" else ("-o", form)
+
+    def versions(*command: str) -> list[str]:
+        ended = cli(*command, "--env" if command[0] != "promote" else "--to", "LIVE", *output)
+        without_tags = html.unescape(re.sub("<[^<>]+>", " ", ended.out))
+        return re.findall(r"\bversion\W+(\d\.\d\.\d)\W+(\d\.\d\.\d)\W", without_tags)
+
+    assert versions("promote", NAME, "--from", "TEST", "--dry-run") == [("1.0.1", "1.0.2")]
+    assert versions("plan", NAME) == [("1.0.1", "1.0.2")]
+    succeed(promote(cli, "--yes"))
+    assert versions("rollback", NAME, "--dry-run") == [("1.0.2", "1.0.1")]
+    assert versions("plan", NAME) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("apply", NAME, "--env", "TEST", "--bump", "minor"),
+        ("deploy", NAME, "--env", "TEST", "--bump", "rc"),
+        ("deploy", NAME, "--env", "LIVE"),
+        ("rollback", NAME, "--env", "TEST", "--to", "1.0.0", "--write"),
+        ("promote", NAME, "--from", "TEST", "--to", "LIVE", "--final"),
+    ],
+    ids=" ".join,
+)
+def test_an_environment_with_a_channel_leaves_the_image_tag_in_the_files_alone(
+    cli: Cli, environments: Sandbox, command: tuple[str, ...]
+) -> None:
+    """`image_tag` is the tag of environments without a channel, as for the official deploy."""
+    folder = copy_example(NAME, cli.folder, environments.registry)
+    succeed(cli("apply", NAME, "--env", "TEST", "--yes"))
+    if command[0] != "deploy":
+        edit(folder / "pipeline.py", "import", "# changed\nimport")
+    if command[0] in ("promote", "rollback"):
+        succeed(cli("apply", NAME, "--env", "TEST", "--bump", "rc", "--yes"))
+
+    ended = succeed(cli(*command, *(() if command[0] == "deploy" else ("--yes",))))
+
+    assert 'image_tag = ""' in (folder / "config.toml").read_text()
+    assert "image_tag" not in ended.out
+
+
+def test_every_command_agrees_on_the_source_of_a_final_version(
+    cli: Cli, environments: Sandbox, pipeline: Path
+) -> None:
+    """TEST runs the image as a candidate until its next apply, which the promotion names."""
+    promoted = succeed(promote(cli, "--final", "--yes"))
+    [line] = re.findall(
+        "TEST has this image as 1.0.1-rc  to record 1.0.1 there:  (reconciler .*)", promoted.out
+    )
+
+    assert "No drift. 1 pipeline in sync." in cli("drift", NAME, "--env", "TEST").out
+    assert "in sync; the next apply records 1.0.1" in cli("status", NAME, "--env", "TEST").out
+    planned = cli("plan", NAME, "--env", "TEST", "--exit-code")
+    assert (planned.code, "adopt  published: it is the image of 1.0.1-rc" in planned.out) == (0, True)
+
+    environments.clear_requests()
+    succeed(cli(*shlex.split(line)[1:]))
+    assert environments.writes() == []
+    assert "next apply" not in cli("status", NAME, "--env", "TEST").out
+    assert "TEST has" not in succeed(promote(cli, "--final", "--yes")).out
 
 
 def test_a_second_promotion_does_nothing(cli: Cli, environments: Sandbox, pipeline: Path) -> None:
@@ -227,7 +300,11 @@ def test_other_files_are_refused_with_what_differs_and_the_commit(cli: Cli, envi
 
     assert ended.code == 12
     assert "not the source of 1.0.0, which TEST runs: pipeline.py changed" in ended.err
-    assert re.search(r"check out the files that it was made from:  git checkout [0-9a-f]{40}\n", ended.err)
+    stash = f"git stash push --include-untracked -- {NAME}"
+    assert f"go back to the files that it was made from:  {stash}\n" in ended.err
+    git("commit", "--quiet", "--all", "--message", "Edit")
+    checkout = r"go back to the files that it was made from:  git checkout [0-9a-f]{40}\n"
+    assert re.search(checkout, promote(cli, "--yes").err)
 
 
 def test_other_versions_in_the_files_are_refused(cli: Cli, environments: Sandbox, pipeline: Path) -> None:
@@ -325,17 +402,28 @@ def test_a_saved_promotion_is_applied_as_it_was_shown(
     assert "promoted from TEST" in cli("state", "history", stack_in_live(environments)).out
 
 
+@pytest.mark.parametrize("is_back", [False, True])
 def test_a_saved_promotion_of_an_image_that_the_source_left_is_refused(
-    cli: Cli, environments: Sandbox, pipeline: Path
+    cli: Cli, environments: Sandbox, pipeline: Path, is_back: bool
 ) -> None:
+    """With the image as the reason: after a rollback of the source, no file is another one."""
+    later = ("apply", NAME, "--env", "TEST", "--bump", "rc", "--yes")
+    if is_back:
+        edit(pipeline / "pipeline.py", "import argparse", "import argparse  # later")
+        succeed(cli(*later))
     succeed(promote(cli, "--out", "plan.json"))
-    edit(pipeline / "pipeline.py", "import argparse", "import argparse  # later")
-    succeed(cli("apply", NAME, "--env", "TEST", "--bump", "rc", "--yes"))
+    if is_back:
+        succeed(cli("rollback", NAME, "--env", "TEST", "--yes"))
+    else:
+        edit(pipeline / "pipeline.py", "import argparse", "import argparse  # later")
+        succeed(cli(*later))
     environments.clear_requests()
 
     ended = cli("apply", "--plan", "plan.json")
 
     assert ended.code == 12 and environments.writes() == []
+    assert "TEST ran 1.0." in " ".join(ended.err.split()), ended
+    assert "config.toml" not in ended.err
 
 
 def test_several_pipelines_are_promoted_in_one_run(cli: Cli, environments: Sandbox, pipeline: Path) -> None:
@@ -347,7 +435,7 @@ def test_several_pipelines_are_promoted_in_one_run(cli: Cli, environments: Sandb
     )
 
     assert re.search(r"pipeline +TEST +since +LIVE +becomes", ended.out)
-    assert re.search(r"dataset_cleanup +1\.0\.1-rc +since .* nothing +1\.0\.1 ", ended.out)
+    assert re.search(r"dataset_cleanup +1\.0\.1-rc +since .* not applied +1\.0\.1 ", ended.out)
     report = json.loads((cli.folder / "run.json").read_text())
     assert report["command"] == "promote" and report["totals"]["applied"] == 2
     assert [one["plan"]["asked"]["promote"] for one in report["pipelines"]] == [
@@ -446,7 +534,8 @@ def test_the_gate_lets_no_other_image_in(cli: Cli, environments: Sandbox, pipeli
         assert (
             "LIVE only gets images that TEST runs in sync (promote_from), and TEST runs 1.0.1-rc" in ended.err
         )
-        assert f"reconciler promote {NAME} --organization my-org --to LIVE --from TEST" in ended.err
+        apply = f"reconciler apply {NAME} --organization my-test-org --env TEST --bump rc"
+        assert f"apply your files there first:  {apply}\n" in ended.err
         assert environments.writes() == []
 
 
@@ -760,3 +849,37 @@ def test_other_environments_need_no_review(cli: Cli, environments: Sandbox, pipe
     review(cli, "always")
     edit(pipeline / "config.toml", 'cpu = "4"', 'cpu = "8"')
     succeed(cli("apply", NAME, "--env", "TEST", "--yes"))
+
+
+def test_the_overlay_of_the_source_may_have_the_version(
+    cli: Cli, environments: Sandbox, pipeline: Path
+) -> None:
+    """LIVE then gets that version in its own place of config.toml, so that its next apply changes nothing."""
+    config = pipeline / "config.toml"
+    config.write_text(config.read_text() + '\n[reconciler.env.TEST.metadata]\nversion = "3.0.0"\n')
+    succeed(cli("apply", NAME, "--env", "TEST", "--yes"))
+
+    promoted = succeed(promote(cli, "--yes"))
+
+    assert f"{NAME}/config.toml now has version 3.0.0" in promoted.out
+    assert '[reconciler.env.TEST.metadata]\nversion = "3.0.0"' in config.read_text()
+    for environment in ("TEST", "LIVE"):
+        assert cli("plan", NAME, "--env", environment, "--exit-code").code == 0
+    assert "Nothing to do" in succeed(promote(cli, "--yes")).out
+
+
+def test_an_overlay_of_the_source_that_it_does_not_run_is_refused(
+    cli: Cli, environments: Sandbox, pipeline: Path
+) -> None:
+    """The command that the refusal names makes the promotion possible."""
+    config = pipeline / "config.toml"
+    config.write_text(config.read_text() + '\n[reconciler.env.TEST.metadata]\nversion = "3.0.0"\n')
+    edit(config, 'version = "1.0.1-rc"', 'version = "1.0.0"')
+
+    refused = promote(cli, "--yes")
+
+    assert refused.code == 12
+    assert "config.toml has version 1.0.0, and TEST runs 1.0.1-rc" in refused.err
+    [command] = re.findall("apply your files there first:  (reconciler .*)", refused.err)
+    succeed(cli(*shlex.split(command)[1:], "--yes"))
+    succeed(promote(cli, "--yes"))

@@ -80,7 +80,7 @@ my-test-org@TEST/registry/team/training-clip (clip/training)  http://test
     version     1.0.0 -> 1.0.1                              pending: the files changed
 Plan: 1 to update, 2 unchanged.
 Done: 1 updated.
-  clip/training/config.toml now has version 1.0.1 and image_tag latest  commit it
+  clip/training/config.toml now has version 1.0.1  commit this file
 | updating image/registry/team/training-clip
 |   copy … already there
 |   copy … already there

@@ -84,7 +84,7 @@ my-test-org@TEST/registry/team/training-clip (clip/training)  http://test
     version     1.0.0 -> 1.0.1                              pending: the files changed
 Plan: 1 to update, 2 unchanged.
 Done: 1 updated.
-  clip/training/config.toml now has version 1.0.1 and image_tag latest  commit it
+  clip/training/config.toml now has version 1.0.1 and image_tag latest  commit this file
 | warning: this also changes what LIVE runs
 |   at image/registry/team/training-clip
 |   It moves the tag latest, which LIVE has, too. Give each environment a channel in reconciler.toml, or declare there that one follows the other.
@@ -159,7 +159,7 @@ my-test-org@TEST/registry/team/training-clip (clip/training)  http://test
     version     1.0.1 -> 1.0.2                              pending: the files changed
 Plan: 1 to update, 2 unchanged.
 Done: 1 updated.
-  clip/training/config.toml now has version 1.0.2 and image_tag latest  commit it
+  clip/training/config.toml now has version 1.0.2 and image_tag latest  commit this file
 | updating image/registry/team/training-clip
 |   copy … already there
 |   copy … already there

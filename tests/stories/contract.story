@@ -109,7 +109,7 @@ Contract: 1 breaking change of its inputs.
   breaking  mask  new required input, so a job without it is refused  dataset_cleanup/utils/inputs.py:23
 Plan: 1 to create, 1 to update, 6 unchanged.
 Done: 1 created, 1 updated.
-  dataset_cleanup/config.toml now has version 2.0.0 and image_tag latest  commit it
+  dataset_cleanup/config.toml now has version 2.0.0 and image_tag latest  commit this file
 | updating image/registry/examples/dataset_cleanup
 |   copy … already there
 |   copy … already there
@@ -134,7 +134,7 @@ Contract: 1 compatible change of its inputs.
   compatible  mask  optional now  dataset_cleanup/utils/inputs.py:23
 Plan: 2 to update, 6 unchanged.
 Done: 2 updated.
-  dataset_cleanup/config.toml now has version 2.0.1 and image_tag latest  commit it
+  dataset_cleanup/config.toml now has version 2.0.1 and image_tag latest  commit this file
 | updating image/registry/examples/dataset_cleanup
 |   copy … already there
 |   copy … already there

@@ -66,7 +66,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
         required                   true
 Plan: 7 to create.
 Done: 7 created.
-  dataset_cleanup/config.toml now has cpu 4, gpu 1 and image_tag latest  commit it
+  dataset_cleanup/config.toml now has cpu 4, gpu 1 and image_tag latest  commit this file
 Deployed to sandbox@sandbox/dataset_cleanup  http://sandbox
   image       dataset_cleanup    registry/examples/dataset_cleanup:1.0.0, latest
   processing  dataset_cleanup    4 CPU, 1 GPU, latest
@@ -129,7 +129,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
     version     1.0.0 -> 1.1.0                              pending: the files changed
 Plan: 1 to update, 6 unchanged.
 Done: 1 updated.
-  dataset_cleanup/config.toml now has version 1.1.0 and image_tag latest  commit it
+  dataset_cleanup/config.toml now has version 1.1.0 and image_tag latest  commit this file
 Deployed to sandbox@sandbox/dataset_cleanup  http://sandbox
   image       dataset_cleanup    registry/examples/dataset_cleanup:1.1.0, latest
   processing  dataset_cleanup    4 CPU, 1 GPU, latest

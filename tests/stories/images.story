@@ -170,7 +170,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
     version     1.0.0 -> 1.0.1                              pending: the files changed
 Plan: 1 to update, 6 unchanged.
 Done: 1 updated.
-  dataset_cleanup/config.toml now has version 1.0.1 and image_tag latest  commit it
+  dataset_cleanup/config.toml now has version 1.0.1 and image_tag latest  commit this file
 | updating image/registry/examples/dataset_cleanup
 |   copy … already there
 |   copy … already there

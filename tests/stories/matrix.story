@@ -138,7 +138,7 @@ my-test-org@TEST/dataset_cleanup  http://test
     version     1.0.0 -> 1.0.1                              pending: the files changed
 Plan: 1 to update, 6 unchanged.
 Done: 1 updated.
-  dataset_cleanup/config.toml now has version 1.0.1 and image_tag latest  commit it
+  dataset_cleanup/config.toml now has version 1.0.1  commit this file
 | updating image/registry/examples/dataset_cleanup
 |   copy … already there
 |   copy … already there
@@ -157,7 +157,7 @@ my-test-org@TEST/dataset_cleanup  http://test
     version     1.0.1 -> 1.1.0                              pending: the files changed
 Plan: 1 to update, 6 unchanged.
 Done: 1 updated.
-  dataset_cleanup/config.toml now has version 1.1.0 and image_tag latest  commit it
+  dataset_cleanup/config.toml now has version 1.1.0  commit this file
 | updating image/registry/examples/dataset_cleanup
 |   copy … already there
 |   copy … already there

@@ -113,7 +113,7 @@ my-test-org@TEST/dataset_cleanup  http://test
         required                   true
 Plan: 6 to create, 1 to adopt, 1 of them with changes.
 Done: 6 created, 1 adopted.
-  dataset_cleanup/config.toml now has version 1.0.1-rc and image_tag test  commit it
+  dataset_cleanup/config.toml now has version 1.0.1-rc  commit this file
 | adopting image/registry/examples/dataset_cleanup
 |   copy … already there
 |   copy … already there
@@ -182,7 +182,7 @@ my-org@LIVE/dataset_cleanup  http://live
 Plan: 1 to update, 6 unchanged.
 | refused: image/registry/examples/dataset_cleanup
 |   TEST is not as its last apply left it: processing/dataset_cleanup#default_cpu 4 -> 9
-|     bring it in sync first:  reconciler apply dataset_cleanup --organization my-test-org --env TEST
+|     apply your files there first:  reconciler apply dataset_cleanup --organization my-test-org --env TEST
 [12]
 
 $ writes
@@ -210,7 +210,8 @@ my-org@LIVE/dataset_cleanup  http://live
     version  1.0.0 -> 1.0.1  pending: the files changed
 Plan: 1 to update, 6 unchanged.
 Done: 1 updated.
-  dataset_cleanup/config.toml now has version 1.0.1 and image_tag latest  commit it
+  dataset_cleanup/config.toml now has version 1.0.1  commit this file
+  TEST has this image as 1.0.1-rc  to record 1.0.1 there:  reconciler apply dataset_cleanup --organization my-test-org --env TEST
 | updating image/registry/examples/dataset_cleanup
 |   tag 1.0.1 -> sha256:…
 |   tag live -> 1.0.1
@@ -243,6 +244,7 @@ my-org@LIVE/dataset_cleanup  http://live
   to       LIVE  1.0.1     sha256:…  since … by somebody
   becomes        1.0.1
 Nothing to do: 7 resources unchanged.
+  TEST has this image as 1.0.1-rc  to record 1.0.1 there:  reconciler apply dataset_cleanup --organization my-test-org --env TEST
 
 $ writes
 none
@@ -282,7 +284,7 @@ my-org@LIVE/dataset_cleanup  http://live
 Plan: 1 to update, 6 unchanged.
 | refused: image/registry/examples/dataset_cleanup
 |   LIVE only gets images that TEST runs in sync (promote_from), and TEST runs 1.0.1-rc (sha256:…)
-|     take over the image that it runs:  reconciler promote dataset_cleanup --organization my-org --to LIVE --from TEST
+|     apply your files there first:  reconciler apply dataset_cleanup --organization my-test-org --env TEST --bump patch
 |     in an emergency, state why, which the history keeps:  reconciler apply dataset_cleanup --organization my-org --env LIVE --bump patch --override REASON
 [12]
 

@@ -88,7 +88,7 @@ Contract: 1 breaking change of its inputs.
   breaking  archive  renamed to cold_store, so a job that gives the old name is refused  dataset_cleanup/utils/inputs.py:21
 Plan: 1 to create, 2 to update, 1 to delete, 4 unchanged.
 Done: 1 created, 2 updated, 1 deleted.
-  dataset_cleanup/config.toml now has version 1.1.0 and image_tag latest  commit it
+  dataset_cleanup/config.toml now has version 1.1.0 and image_tag latest  commit this file
 | updating image/registry/examples/dataset_cleanup
 |   copy … already there
 |   copy … already there
@@ -223,7 +223,7 @@ Contract: 1 breaking change of its inputs.
   breaking  archive  renamed to cold_store, so a job that gives the old name is refused
 Plan: 1 to create, 2 to update, 1 to delete, 4 unchanged.
 Done: 1 created, 2 updated, 1 deleted.
-  dataset_cleanup/config.toml now has version 1.1.0 and image_tag latest  commit it
+  dataset_cleanup/config.toml now has version 1.1.0 and image_tag latest  commit this file
 | rolling back to version 1.1.0, applied … by somebody (serial …)
 | updating image/registry/examples/dataset_cleanup
 |   tag latest -> 1.1.0

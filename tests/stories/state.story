@@ -159,7 +159,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
     default_cpu  4 -> 6  pending: the files changed
 Plan: 2 to update, 5 unchanged.
 Done: 2 updated.
-  dataset_cleanup/config.toml now has version 1.0.1 and image_tag latest  commit it
+  dataset_cleanup/config.toml now has version 1.0.1 and image_tag latest  commit this file
 | updating image/registry/examples/dataset_cleanup
 |   copy … already there
 |   copy … already there

@@ -311,8 +311,8 @@ my-test-org@TEST/registry/picsellia/training-clip (pipelines/clip/training)  htt
     version     1.0.0 -> 1.0.1-rc                           pending: the files changed
 Plan: 1 to update, 2 unchanged.
 Done: 1 updated.
-  pipelines/clip/training/config.toml now has image_tag test and version 1.0.1-rc  commit it
-Deployed to my-test-org@test/registry/picsellia/training-clip (pipelines/clip/training)  http://test
+  pipelines/clip/training/config.toml now has version 1.0.1-rc  commit this file
+Deployed to my-test-org@TEST/registry/picsellia/training-clip (pipelines/clip/training)  http://test
   image          training-clip  registry/picsellia/training-clip:1.0.1-rc, test
   model          clip
     http://test/model/…
@@ -348,8 +348,8 @@ my-org@LIVE/registry/picsellia/training-clip (pipelines/clip/training)  http://l
     version  1.0.0 -> 1.0.1  pending: the files changed
 Plan: 1 to update, 2 unchanged.
 Done: 1 updated.
-  pipelines/clip/training/config.toml now has version 1.0.1 and image_tag latest  commit it
-Deployed to my-org@live/registry/picsellia/training-clip (pipelines/clip/training)  http://live
+  pipelines/clip/training/config.toml now has version 1.0.1  commit this file
+Deployed to my-org@LIVE/registry/picsellia/training-clip (pipelines/clip/training)  http://live
   image          training-clip  registry/picsellia/training-clip:1.0.1, live
   model          clip
     http://live/model/…

@@ -49,7 +49,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
         required                   true
 Plan: 7 to create.
 Done: 7 created.
-  dataset_cleanup/config.toml now has version 1.0.0 and image_tag latest  commit it
+  dataset_cleanup/config.toml now has version 1.0.0 and image_tag latest  commit this file
 | creating image/registry/examples/dataset_cleanup
 |   copy … mounted from registry/base/python
 |   copy … mounted from registry/base/python
@@ -88,7 +88,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
     docker_tag  latest -> test  pending: the files changed
 Plan: 2 to update, 5 unchanged.
 Done: 2 updated.
-  dataset_cleanup/config.toml now has version 1.0.1-rc and image_tag test  commit it
+  dataset_cleanup/config.toml now has version 1.0.1-rc and image_tag test  commit this file
 | updating image/registry/examples/dataset_cleanup
 |   copy … already there
 |   copy … already there
@@ -117,7 +117,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
     docker_tag  test -> latest  pending: the files changed
 Plan: 2 to update, 5 unchanged.
 Done: 2 updated.
-  dataset_cleanup/config.toml now has version 1.0.1 and image_tag latest  commit it
+  dataset_cleanup/config.toml now has version 1.0.1 and image_tag latest  commit this file
 | updating image/registry/examples/dataset_cleanup
 |   tag 1.0.1 -> sha256:…
 |   tag latest -> 1.0.1

@@ -4,8 +4,10 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from rich.console import Console
 from rich.text import Text
@@ -104,7 +106,15 @@ def print_applied(applied: "ApplyResult", out: Console, err: Console, *, pages: 
             path = path.relative_to(here)
         edits = applied.planned.pipeline.loaded.edits.items()
         line = f"  {path} now has {listed(f'{key[-1]} {value}' for key, value in edits)}"
-        out.print(Text.assemble(line, ("  commit it", "dim")))
+        out.print(Text.assemble(line, ("  commit this file", "dim")))
+    promotion = applied.planned.plan.promotion
+    if promotion is not None and promotion.source.version != promotion.version:
+        source, stack = promotion.source, applied.planned.plan.stack
+        organization = unquote(source.stack.partition("/")[0].rpartition("@")[0])
+        there = replace(stack, organization=organization, environment=source.environment)
+        has = f"  {source.environment} has this image as {source.version}"
+        command = f"  to record {promotion.version} there:  {there.command('apply')}"
+        out.print(Text.assemble(has, (command, "dim")), soft_wrap=True)
 
 
 def print_pipeline(pipeline: "Pipeline", key: "SourceKey", out: Console) -> None:

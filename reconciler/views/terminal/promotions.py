@@ -7,7 +7,7 @@ from rich.text import Text
 from reconciler.core.plan import Plan
 from reconciler.core.promotion import Promotion, RunningVersion
 from reconciler.views.counting import plural
-from reconciler.views.phrases import pipeline_name, since
+from reconciler.views.phrases import NOT_APPLIED, pipeline_name, since
 from reconciler.views.shown_values import SHORT_DIGEST
 from reconciler.views.terminal.console import columns, indented
 
@@ -29,7 +29,7 @@ def _row(label: str, running: RunningVersion) -> list[Text]:
     return [
         Text(label, "dim"),
         Text(running.environment, "bold"),
-        Text(running.version or "nothing"),
+        Text(running.version or NOT_APPLIED),
         Text(running.digest[:SHORT_DIGEST], "dim"),
         Text(since(running), "dim"),
     ]
@@ -47,9 +47,9 @@ def promotions_table(plans: Sequence[Plan]) -> list[Text]:
         rows.append(
             [
                 Text(pipeline_name(stack), "bold"),
-                Text(promotion.source.version or "nothing"),
+                Text(promotion.source.version or NOT_APPLIED),
                 Text(since(promotion.source, by=False), "dim"),
-                Text(promotion.target.version or "nothing"),
+                Text(promotion.target.version or NOT_APPLIED),
                 Text(promotion.version, "green"),
                 Text(promotion.source.digest[:SHORT_DIGEST], "dim"),
             ]
