@@ -57,8 +57,7 @@ def plan_mismatch(saved: Plan, current: Plan) -> Reason | None:
                 "current_host": current.stack.host,
             },
         )
-    if saved.sources != current.sources:
-        return Reason(PlanMismatch.FILES_CHANGED)
+    # Before the files: a promotion compares them with the image of its source.
     if (then := saved.promotion) and (now := current.promotion) and then.source.digest != now.source.digest:
         return Reason(
             PlanMismatch.OTHER_IMAGE,
@@ -68,6 +67,8 @@ def plan_mismatch(saved: Plan, current: Plan) -> Reason | None:
                 "current": f"{now.source.version} ({now.source.digest[:19]})",
             },
         )
+    if saved.sources != current.sources:
+        return Reason(PlanMismatch.FILES_CHANGED)
     if saved.lineage and current.lineage and saved.lineage != current.lineage:
         return Reason(PlanMismatch.OTHER_STATE)
     return None

@@ -234,7 +234,8 @@ def carry_out_stack(
         if (saved := request.saved_plan) is not None:
             if (mismatch := plan_mismatch(saved, planned.plan)) is not None:
                 return ApplyResult(planned, ApplyStatus.MISMATCH, mismatch=mismatch)
-            stale = stale_steps(saved, planned.plan, SHARED, resumes=request.resumes)
+            if not planned.plan.is_empty:  # otherwise all of it is done, by whichever run
+                stale = stale_steps(saved, planned.plan, SHARED, resumes=request.resumes)
             if stale and not request.skip_stale:
                 return ApplyResult(planned, ApplyStatus.STALE, stale_steps=stale)
             planned = replace(planned, plan=planned.plan.without([step.address for step in stale]))

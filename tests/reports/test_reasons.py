@@ -127,7 +127,7 @@ def test_every_mismatch_of_a_saved_plan_has_words(code: PlanMismatch) -> None:
         PlanMismatch.FILES_CHANGED: replace(saved, sources="another"),
         PlanMismatch.OTHER_STATE: replace(saved, lineage="another"),
         PlanMismatch.OTHER_IMAGE: replace(
-            saved, promotion=replace(promotion, source=replace(runs, digest="sha256:2"))
+            saved, sources="another", promotion=replace(promotion, source=replace(runs, digest="sha256:2"))
         ),
     }[code]
 
@@ -143,7 +143,7 @@ def test_every_mismatch_of_a_saved_plan_has_words(code: PlanMismatch) -> None:
 @pytest.mark.parametrize("code", DriftState)
 def test_every_drift_state_has_words(code: DriftState) -> None:
     counts = {"drift": 2, "pending": 1}
-    details = {"counts": counts, "problem": "no answer", "environment": "STAGING"}
+    details = {"counts": counts, "problem": "no answer", "environment": "STAGING", "destroyed": True}
     words = phrases.drift_state(Reason(code, details))
     assert bool(words) == (code is not DriftState.NOT_REQUESTED)
     assert ("2 drift, 1 pending" in words) == (code in (DriftState.DIFFERENT, DriftState.PARTLY_READ))

@@ -11,9 +11,9 @@ import click
 def command(**arguments: Any) -> int:
     """Show a saved plan, or the results of a run.
 
-    FILE is a plan that plan --out saved, or the results that a command saved with --json or --events. show
-    reads only the file, so it shows a plan as it was made, even if it is stale. From the events of a run that
-    was killed, it shows what was done until then.
+    FILE is what plan --out saved, for one pipeline or several, or the results that a command saved with
+    --json or --events. show reads only the file, so it shows a plan as it was made, even if it is stale. From
+    the events of a run that was killed, it shows what was done until then.
 
     \b
     Example:

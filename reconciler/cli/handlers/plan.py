@@ -10,14 +10,15 @@ from typing import Final
 
 import click
 from msgspec.structs import replace
+from rich.console import Console
 
-from reconciler.api.approvals import review_of
+from reconciler.api.approvals import COMMAND, missing_review, review_of
 from reconciler.api.clusters import workers_of
 from reconciler.api.commands import Command
 from reconciler.api.errors import CannotCheckError, StateError, UserError, diagnostics_of
 from reconciler.api.orphaned import orphans_note, orphans_of
 from reconciler.api.planning import make_plans
-from reconciler.api.plans import image_with
+from reconciler.api.plans import Plans, image_with
 from reconciler.api.requests import FleetOptions, PlanRequest, ReadOptions
 from reconciler.cli import options
 from reconciler.cli.documents import write_document
@@ -28,6 +29,7 @@ from reconciler.cli.report_files import in_images, terminal, write_plans
 from reconciler.core.approval import SHORT
 from reconciler.core.exit_codes import DONE, UNCHECKED, code_of, worst
 from reconciler.core.plan import Plan
+from reconciler.pipeline.shared import SharedSettings
 from reconciler.views.reports.plan_json import plan_text, save_plan
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
@@ -88,11 +90,7 @@ def run(
     print_diagnostics(plans.errors, err)
     if out is not None and plans:
         save_plan(text, out)
-        err.print(f"saved to {out}; apply it with:  reconciler apply --plan {shlex.quote(str(out))}")
-    reviews = (review_of(plan, pipelines.read_options.shared) for plan in plans.values())
-    needs_digest = not plans.is_of_one or any(review in ("always", "destructive") for review in reviews)
-    if needs_digest and not all(plan.is_empty for plan in plans.values()):
-        err.print(f"approve exactly this with --approve {plans.digest[:SHORT]}", style="dim")
+    _print_next(plans, out if plans else None, pipelines.read_options.shared, err)
     if plans.sign_in_error is None:
         try:
             with ProgressView(err) as progress:
@@ -107,6 +105,24 @@ def run(
     if exit_code:
         codes |= {plan.exit_code for plan in plans.values()}
     return worst(codes)
+
+
+def _print_next(plans: Plans, out: Path | None, shared: SharedSettings, err: Console) -> None:
+    """Print how to apply the plans: the saved ones, and those that need a digest."""
+    approve = f"--approve {plans.digest[:SHORT]}"
+    if not any(plan.can_apply for plan in plans.values()):
+        if out is not None:
+            err.print(f"saved to {out}")
+        return
+    needs_review = missing_review(plans.values(), plans.digest, shared, COMMAND) is not None
+    if out is not None:
+        line = f"reconciler apply --plan {shlex.quote(str(out))}"
+        err.print(f"saved to {out}; apply it with:  {line}{f' {approve}' if needs_review else ''}")
+    reviews = (review_of(plan, shared) for plan in plans.values())
+    needs_digest = not plans.is_of_one or any(review in ("always", "destructive") for review in reviews)
+    is_shown = out is not None and needs_review
+    if needs_digest and not is_shown and not all(plan.is_empty for plan in plans.values()):
+        err.print(f"approve exactly this with {approve}", style="dim")
 
 
 def _code(is_requested: bool, problem: UserError | StateError) -> int:

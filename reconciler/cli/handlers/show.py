@@ -6,7 +6,7 @@ from pathlib import Path
 from reconciler.cli.documents import format_of
 from reconciler.core.exit_codes import DONE
 from reconciler.core.runs import RunReport
-from reconciler.views.reports.plan_json import read_plan
+from reconciler.views.reports.plan_json import SavedPlans, read_saved
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.plans import print_plan, print_refusals
@@ -36,8 +36,9 @@ def _show_run(report: RunReport) -> None:
 
 
 def _show_plan(file: Path) -> None:
-    plan, _ = read_plan(file)
-    print_plan(plan, console(sys.stdout))
-    err = console(sys.stderr)
-    print_diagnostics(plan.diagnostics, err)
-    print_refusals(plan, err)
+    saved = read_saved(file)
+    out, err = console(sys.stdout), console(sys.stderr)
+    for plan in saved.plans if isinstance(saved, SavedPlans) else (saved,):
+        print_plan(plan, out)
+        print_diagnostics(plan.diagnostics, err)
+        print_refusals(plan, err)
