@@ -196,6 +196,25 @@ class OthersStateError(AmbiguousStateError):
         self.names = (stack,)
 
 
+class UnmovedStateError(AmbiguousStateError):
+    """The state with the name of a stack is that of another folder, which has another stack now.
+
+    Args:
+        stack: the name.
+        folder: the other folder, from the root of the workspace.
+        present: the stack of that folder now.
+    """
+
+    def __init__(self, stack: str, folder: str, present: str) -> None:
+        StateError.__init__(
+            self,
+            f"the state of {stack} is that of {folder}, whose stack is now {present}",
+            hint=f"apply {present.partition('/')[2]} first, which moves it. To move it without an apply:\n"
+            f"  reconciler state move {shlex.quote(stack)} {shlex.quote(present)}",
+        )
+        self.names = (stack,)
+
+
 class InvalidNameError(StateError):
     """No state can have this name: it comes from bytes that are not UTF-8."""
 

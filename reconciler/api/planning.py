@@ -13,6 +13,7 @@ from reconciler.api.plans import Plan, Plans
 from reconciler.api.requests import PlanRequest
 from reconciler.api.sessions import sign_in
 from reconciler.api.workspaces import Pipelines
+from reconciler.core.deletes import without_deletes_of_declared
 from reconciler.core.events import Emit
 from reconciler.core.plan import Plan as CorePlan
 from reconciler.engine.chunks import Problem
@@ -83,12 +84,13 @@ def make_plans(
         emit,
         workers,
     )
+    results = without_deletes_of_declared(found.results)
     problems: dict[str, Problem] = {**pipelines.problems}
     problems |= {display_path(folder): problem for folder, problem in found.problems.items()}
     return Plans(
         pipelines,
         environment,
-        {folder: Plan.of(plan) for folder, plan in found.results.items()},
+        {folder: Plan.of(plan) for folder, plan in results.items()},
         problems,
         command,
         request,

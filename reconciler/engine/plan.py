@@ -241,6 +241,7 @@ def plan_for(
         (*remarks, *warnings, *_unmatched_settings(pipeline, steps)),
         sources=graph_digest(target),
         request=request.to_document(),
+        moves_state=claims.own != {str(stack)},
     )
     if unread:
         plan = replace(plan, steps=tuple(s for s in plan.steps if s.address not in remote_state.unreadable))

@@ -7,8 +7,11 @@ from functools import cache
 from pathlib import Path
 
 from providers.regular_files import real_path
+from reconciler.core.values import Address
 from reconciler.engine.sources import root_of, source_of, workspace_name
+from reconciler.pipeline.config import load
 from reconciler.pipeline.load import Pipeline
+from reconciler.pipeline.schema import Config
 from state.errors import UnreadableStateError
 from state.register import Register, scope_of
 
@@ -37,7 +40,7 @@ class FormerStacks:
         self._pipelines[stack] = pipeline
 
     def of(self, stack: str) -> list[str]:
-        """The stacks that were applied from the folder of this one, and that no other folder declares.
+        """The stacks that were applied from the folder of this one, and whose state no other folder keeps.
 
         Empty if the register has this stack, or if the workspace has no name.
 
@@ -47,9 +50,7 @@ class FormerStacks:
         pipeline = self._pipelines.get(stack)
         if pipeline is None or self._stacks_below is None:
             return []
-        register = Register(scope_of(stack))
-        with suppress(UnreadableStateError):  # commands that need the register report it
-            register = self._register(scope_of(stack))
+        register = self.register_of(stack)
         if stack in register.stacks or not any(source.workspace for source in register.stacks.values()):
             return []
         source = source_of(pipeline, self._name_of)
@@ -58,20 +59,77 @@ class FormerStacks:
         return [
             name
             for name in register.stacks_from(source)
-            if name.partition("/")[2] not in self._declared_elsewhere(pipeline)
+            if not any(_keeps(other, name, register) for other in self._others(name, pipeline))
         ]
 
-    def _declared_elsewhere(self, pipeline: Pipeline) -> set[str]:
-        """The names of the stacks that other folders of the workspace declare."""
-        root, own = root_of(pipeline), real_path(pipeline.folder)
+    def owner(self, stack: str) -> tuple[str, str] | None:
+        """The folder whose state has the name of this stack, and the stack that this folder now declares.
+
+        None if the state with this name is that of this stack: no other folder was applied with it, or that
+        folder is gone, or its state has moved.
+        """
+        pipeline, register = self._pipelines.get(stack), self.register_of(stack)
+        source = register.stacks.get(stack)
+        if pipeline is None or self._stacks_below is None or source is None or not source.folder:
+            return None
+        own, root = source_of(pipeline, self._name_of), root_of(pipeline)
+        if source == own or source.workspace != own.workspace or root is None:
+            return None
+        name = _name_in(self._declared_in(root), root / source.folder, stack, pipeline)
+        present = f"{scope_of(stack)}/{name}"
+        if (
+            not name
+            or present == stack
+            or present in register.stacks
+            or _keeps(pipeline.config, stack, register)
+        ):
+            return None
+        return source.folder, present
+
+    def register_of(self, stack: str) -> Register:
+        """The register that has this stack; an empty one if it cannot be read."""
+        with suppress(UnreadableStateError):  # commands that need the register report it
+            return self._register(scope_of(stack))
+        return Register(scope_of(stack))
+
+    def _others(self, stack: str, pipeline: Pipeline) -> list[Config | None]:
+        """The other config.toml files of the workspace with this stack; None for one with errors."""
+        root, own, name = root_of(pipeline), real_path(pipeline.folder), stack.partition("/")[2]
         assert root is not None, "a source with a folder has a root"
+        found = (
+            _read(folder, pipeline)
+            for folder, names in self._declared_in(root).items()
+            if name in names and real_path(folder) != own
+        )
+        return [other for other in found if other is None or other.stack_name == name]
+
+    def _declared_in(self, root: Path) -> Mapping[Path, Collection[str]]:
+        """The pipeline folders of the workspace, each with the names of its stacks."""
         assert self._stacks_below is not None
         with self._searching:
             if root not in self._declared:
                 self._declared[root] = self._stacks_below(root)
-        return {
-            name
-            for folder, names in self._declared[root].items()
-            if real_path(folder) != own
-            for name in names
-        }
+        return self._declared[root]
+
+
+def _read(folder: Path, like: Pipeline) -> Config | None:
+    """The config.toml in a folder, for the environment of another pipeline; None if it has errors."""
+    return load(folder, environment=like.loaded.environment, shared=like.loaded.shared).config
+
+
+def _name_in(declared: Mapping[Path, Collection[str]], folder: Path, stack: str, like: Pipeline) -> str:
+    """The name of the stack that a folder declares; "" if it has no pipeline."""
+    real = real_path(folder)
+    names = next((names for place, names in declared.items() if real_path(place) == real), ())
+    if names and (config := _read(folder, like)) is not None:
+        return config.stack_name
+    own = stack.partition("/")[2]
+    return own if own in names else next(iter(sorted(names)), "")
+
+
+def _keeps(config: Config | None, stack: str, register: Register) -> bool:
+    """Whether a pipeline that declares the stack of another folder has its state: its processing is there."""
+    if config is None:
+        return True
+    processing = str(Address.of("processing", config.metadata.name))
+    return not config.is_training and processing in register.claims_of(stack)

@@ -5,8 +5,8 @@ Prints nothing and never prompts. Events go to `emit`; errors of the user are ra
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from functools import cache
+from contextlib import ExitStack, contextmanager
+from functools import cache, partial
 from typing import Literal
 
 from msgspec import Struct, field
@@ -39,8 +39,8 @@ from reconciler.engine.renames import FormerStacks, StacksBelow
 from reconciler.pipeline.load import Pipeline, unnamed_image
 from reconciler.system.files import display_path
 from state.claims import Registers
-from state.errors import OthersStateError, UnreadableStateError
-from state.register import UNKNOWN_SOURCE, Register, scope_of
+from state.errors import OthersStateError, UnmovedStateError
+from state.register import UNKNOWN_SOURCE, Register
 from state.renaming import RenamingStore
 from state.snapshot import Snapshot
 from state.stores.base import Store
@@ -93,7 +93,6 @@ class StateNames:
 
     def __init__(self, register: Callable[[str], Register], stacks_below: StacksBelow | None) -> None:
         self._older: dict[str, OlderState] = {}
-        self._register = register
         self._former = FormerStacks(register, stacks_below)
 
     def add(self, target: Target, pipeline: Pipeline) -> Stack:
@@ -103,17 +102,19 @@ class StateNames:
         self._former.add(str(stack), pipeline)
         return stack
 
-    def _check(self, stack: str, state: Snapshot) -> None:
-        """Raise OthersStateError if an earlier version wrote this state, and for another pipeline.
+    def _check(self, store: Store, stack: str, state: Snapshot) -> None:
+        """Raise AmbiguousStateError if the state with the name of a stack is that of another pipeline.
 
-        Earlier versions named the stack of a training by its metadata.name, and wrote neither the folder of a
-        stack nor the places of its claims. What this version wrote follows changes of the files.
+        Another folder may have had this stack before, and not moved its state yet. Or an earlier version
+        wrote the state. These named the stack of a training by its metadata.name, and wrote neither the
+        folder of a stack nor the places of its claims. What this version wrote follows changes of the files.
         """
+        owner = self._former.owner(stack)
+        if owner is not None and (state.resources or state.intents) and store.load(owner[1]) is None:
+            raise UnmovedStateError(stack, *owner)
         if stack not in self._older or not self._older[stack].is_of_another(state):
             return
-        register = Register(scope_of(stack))
-        with suppress(UnreadableStateError):  # commands that need the register report it
-            register = self._register(scope_of(stack))
+        register = self._former.register_of(stack)
         known = register.stacks.get(stack, UNKNOWN_SOURCE) != UNKNOWN_SOURCE
         if not known and not any(claim.place for claim in register.claims_of(stack).values()):
             raise OthersStateError(stack, sorted({*state.resources, *state.intents}), usual_stack(state))
@@ -145,7 +146,7 @@ class StateNames:
             find_former_names=self._former.of,
             moved=moved,
             present=present_address,
-            check=self._check,
+            check=partial(self._check, store),
             notify=lambda text: emit(Notice(text)),
         )
 

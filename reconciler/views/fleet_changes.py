@@ -60,10 +60,14 @@ def totals(plans: Sequence[Plan], unplanned: int = 0) -> dict[str, int]:
     """
     ready = [plan for plan in plans if plan.can_apply]
     changing = sum(not plan.is_empty for plan in ready)
+    files = sum(plan.is_empty and plan.writes_config for plan in ready)
+    moved = sum(plan.is_empty and plan.moves_state and not plan.writes_config for plan in ready)
     erroneous = sum(plan.has_errors for plan in plans)
     counts = {
         "to change": changing,
-        "in sync": len(ready) - changing,
+        "to change in config.toml only": files,
+        "to rename in the state only": moved,
+        "in sync": len(ready) - changing - files - moved,
         "refused": len(plans) - len(ready) - erroneous,
         "with errors": erroneous + unplanned,
     }

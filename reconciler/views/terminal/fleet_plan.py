@@ -17,7 +17,11 @@ from reconciler.views.terminal.plans import SUMMARISED, effect_style
 from reconciler.views.terminal.problems import print_problems
 from reconciler.views.terminal.promotions import promotions_table
 
-_TOTALS = {"to change": "yellow", "in sync": "green", "refused": "bold red", "with errors": "bold red"}
+_TOTALS = {
+    **dict.fromkeys(["to change", "to change in config.toml only", "to rename in the state only"], "yellow"),
+    "in sync": "green",
+    **dict.fromkeys(["refused", "with errors"], "bold red"),
+}
 MOST_NAMES = 3
 """Pipelines that are named with one change; the others are counted."""
 MOST_DESTROYED = 40

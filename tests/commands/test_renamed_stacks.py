@@ -1,0 +1,233 @@
+"""Every way to apply moves the state of a renamed stack, and no stack gets the state of another folder."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from providers.sandbox import Sandbox
+from reconciler import api
+from state.stores.opening import open_store
+from tests.conftest import Cli, copy_example, stack_of, training
+
+APP, OTHER = "dataset_cleanup", "other_cleanup"
+MOVES = "moves it to"
+
+
+@pytest.fixture
+def pipelines(cli: Cli, sandbox: Sandbox) -> Path:
+    """The folder of two processings and a training, all applied."""
+    (cli.folder / "reconciler.toml").write_text('[workspace]\nname = "shop"\n')
+    copy_example(APP, cli.folder, sandbox.registry)
+    copy(cli.folder, OTHER)
+    training(cli.folder / "clip", "clip", sandbox.registry)
+    applied = cli("apply", "--all", "--yes")
+    assert applied.code == 0, applied.err
+    return cli.folder
+
+
+def copy(folder: Path, name: str) -> None:
+    """Another processing beside the first one, with an image of its own."""
+    shutil.copytree(folder / APP, folder / name)
+    config = folder / name / "config.toml"
+    text = config.read_text().replace(f'name = "{APP}"', f'name = "{name}"')
+    config.write_text(text.replace(f"examples/{APP}", f"team/{name}"))
+
+
+def name_stack(folder: Path, name: str) -> None:
+    with (folder / "config.toml").open("a") as file:
+        file.write(f'\n[reconciler]\nstack = "{name}"\n')
+
+
+def rename(folder: Path, before: str, after: str) -> None:
+    config = folder / "config.toml"
+    text = config.read_text()
+    assert f'name = "{before}"' in text
+    config.write_text(text.replace(f'name = "{before}"', f'name = "{after}"', 1))
+
+
+def moved(cli: Cli, before: str, after: str) -> None:
+    """The state of this stack gets another name, as `state move` gives it."""
+    ended = cli("state", "move", stack_of(before), stack_of(after))
+    assert ended.code == 0, ended.err
+
+
+def by_stack(cli: Cli) -> tuple[str, str]:
+    name_stack(cli.folder / APP, "renamed")
+    return APP, stack_of("renamed")
+
+
+def by_name(cli: Cli) -> tuple[str, str]:
+    rename(cli.folder / APP, APP, "renamed")
+    return APP, stack_of("renamed")
+
+
+def by_image(cli: Cli) -> tuple[str, str]:
+    config = cli.folder / "clip" / "config.toml"
+    config.write_text(config.read_text().replace("team/training-clip", "team/clip"))
+    return "clip", stack_of(f"{_registry(cli)}/team/clip")
+
+
+def by_move(cli: Cli) -> tuple[str, str]:
+    moved(cli, APP, "elsewhere")
+    return APP, stack_of(APP)
+
+
+def by_older_version(cli: Cli) -> tuple[str, str]:
+    stack = stack_of(f"{_registry(cli)}/team/training-clip")
+    with open_store(str(cli.folder.parent / "state.db")) as store:
+        store.move(stack, stack_of("training"))
+    return "clip", stack
+
+
+def _registry(cli: Cli) -> str:
+    config = (cli.folder / "clip" / "config.toml").read_text()
+    return config.partition('image_name = "')[2].partition("/")[0]
+
+
+def saved(*selection: str) -> Callable[[Cli, str], int]:
+    def apply(cli: Cli, _: str) -> int:
+        file = str(cli.folder.parent / "plan.json")
+        assert cli("plan", *selection, "--out", file).code == 0
+        return cli("apply", "--plan", file, "--yes").code
+
+    return apply
+
+
+def by_python(cli: Cli, folder: str) -> int:
+    found = api.Workspace.open().select(folder, OTHER)
+    return found.plan(api.Environment()).apply(approve=True).exit_code
+
+
+WAYS: dict[str, Callable[[Cli, str], int]] = {
+    "one": lambda cli, folder: cli("apply", folder, "--yes").code,
+    "several": lambda cli, folder: cli("apply", folder, OTHER, "--yes").code,
+    "all": lambda cli, _: cli("apply", "--all", "--yes").code,
+    "stale": lambda cli, _: cli("apply", "--stale", "--yes").code,
+    "deploy all": lambda cli, _: cli("deploy", "--all", "--yes").code,
+    "saved": lambda cli, folder: saved(folder)(cli, folder),
+    "saved all": saved("--all"),
+    "Python": by_python,
+}
+
+
+@pytest.mark.parametrize("change", [by_stack, by_name, by_image, by_move, by_older_version])
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_to_apply_moves_the_state(
+    way: str, change: Callable[[Cli], tuple[str, str]], pipelines: Path, cli: Cli, sandbox: Sandbox
+) -> None:
+    before = set(cli("state", "list").out.split())
+    folder, present = change(cli)
+    left = {APP: stack_of(APP), "clip": stack_of(f"{sandbox.registry}/team/training-clip")}[folder]
+    assert MOVES in one_line(cli("plan", folder).err)
+
+    assert WAYS[way](cli, folder) == 0
+
+    assert set(cli("state", "list").out.split()) == before - {left} | {present}
+    again = cli("apply", "--all", "--yes", "--json", str(cli.folder.parent / "again.json"))
+    assert (again.code, MOVES in one_line(again.err)) == (0, False), again.err
+    report = json.loads((cli.folder.parent / "again.json").read_text())
+    assert {run["result"] for run in report["pipelines"]} == {"unchanged"}
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_a_stack_that_only_moves_is_counted_and_sends_no_write(
+    pipelines: Path, cli: Cli, sandbox: Sandbox
+) -> None:
+    by_stack(cli)
+    sandbox.clear_requests()
+
+    planned, applied = cli("plan", "--all", "--exit-code"), cli("apply", "--all", "--yes")
+
+    assert (planned.code, applied.code) == (0, 0)
+    assert "1 to rename in the state only, 2 in sync." in applied.out
+    assert "1 applied, 2 unchanged" in applied.out
+    assert sandbox.writes() == []
+
+
+def taken_over(cli: Cli) -> None:
+    """The first pipeline's stack gets another name, and a new pipeline the name that it had."""
+    copy(cli.folder, "new")
+    name_stack(cli.folder / APP, "renamed")
+    name_stack(cli.folder / "new", APP)
+
+
+@pytest.mark.parametrize("options", [(), ("--prune",)], ids=["", "prune"])
+@pytest.mark.parametrize("names", [("new",), ("new", "renamed"), ("--all",)], ids=" ".join)
+def test_a_stack_does_not_get_the_state_of_a_folder_that_has_not_moved_it(
+    names: tuple[str, ...], options: tuple[str, ...], pipelines: Path, cli: Cli, sandbox: Sandbox
+) -> None:
+    taken_over(cli)
+    processing = sandbox.platform.processing(APP)
+
+    refused = cli("apply", *names, *options, "--yes")
+
+    assert refused.code == 1
+    said = one_line(refused.err)
+    assert f"the state of {stack_of(APP)} is that of {APP}, whose stack is now {stack_of('renamed')}" in said
+    assert sandbox.platform.processing(APP) == processing
+    assert sandbox.platform.processing("new") is None
+
+    for _ in range(2):
+        applied = cli("apply", "--all", *options, "--yes")
+    assert applied.code == 0, applied.err
+    assert sandbox.platform.processing(APP) == processing
+    assert sandbox.platform.processing("new") is not None
+    claims = {line.split()[0]: line.split()[1] for line in cli("state", "claims").out.splitlines()}
+    assert claims[f"processing/{APP}"] == stack_of("renamed")
+    assert claims["processing/new"] == stack_of(APP)
+    assert cli("plan", "--all", "--exit-code").code == 0
+    assert (
+        APP not in cli("state", "history", stack_of(APP)).out.replace(f"apply {APP}", "").partition("\n")[2]
+    )
+
+
+@pytest.mark.parametrize("command", ["plan", "drift", "destroy", "adopt"])
+def test_no_command_takes_that_state(command: str, pipelines: Path, cli: Cli, sandbox: Sandbox) -> None:
+    taken_over(cli)
+    sandbox.clear_requests()
+    ended = cli(command, "new", *(["--yes"] if command == "destroy" else []))
+    assert ended.code not in (0, 10, 11)
+    assert f"is that of {APP}" in one_line(ended.err + ended.out)
+    assert sandbox.writes() == []
+
+
+def test_a_processing_keeps_the_state_that_has_it(pipelines: Path, cli: Cli, sandbox: Sandbox) -> None:
+    """Its name is that of an object on the platform, whichever folder declares it."""
+    rename(pipelines / APP, APP, "renamed")
+    copy_example(APP, pipelines.parent, sandbox.registry).rename(pipelines / "new")
+    config = pipelines / "new" / "config.toml"
+    config.write_text(config.read_text().replace(f"examples/{APP}", "team/new"))
+    processing = sandbox.platform.processing(APP)
+    assert processing is not None
+
+    for _ in range(2):
+        applied = cli("apply", "--all", "--prune", "--yes")
+
+    assert applied.code == 0, applied.err
+    kept, renamed = sandbox.platform.processing(APP), sandbox.platform.processing("renamed")
+    assert kept is not None and renamed is not None
+    assert kept["id"] == processing["id"]
+
+
+def test_nothing_is_deleted_that_another_selected_pipeline_declares(
+    pipelines: Path, cli: Cli, sandbox: Sandbox
+) -> None:
+    """A model version goes from one training to another one."""
+    training(pipelines / "dino", "dino", sandbox.registry)
+    assert cli("apply", "dino", "--yes").code == 0
+    before = sandbox.platform.versions("clip")
+    for folder, old, new in (("clip", "clip", "unet"), ("dino", "dino", "clip")):
+        config = pipelines / folder / "config.toml"
+        config.write_text(config.read_text().replace(f'origin_name = "{old}"', f'origin_name = "{new}"'))
+
+    refused = cli("apply", "--all", "--prune", "--yes")
+
+    assert refused.code != 0
+    assert "model-version/clip/v1 would be deleted, but the files of" in one_line(refused.err)
+    assert sandbox.platform.versions("clip") == before
