@@ -242,7 +242,8 @@ def carry_out_stack(
         if not planned.plan.can_apply:
             return ApplyResult(planned, ApplyStatus.REFUSED, stale_steps=stale)
         writes = any(step.writes for step in planned.plan.steps)
-        must_confirm = saved is None and (writes or bool(planned.plan.request.get("destroy")))
+        destroys = bool(planned.plan.request.get("destroy")) and not planned.plan.is_empty
+        must_confirm = saved is None and (writes or destroys)
         match request.approve(planned, must_confirm):
             case Approval.DECLINED:
                 return ApplyResult(planned, ApplyStatus.DECLINED, stale_steps=stale)

@@ -1,5 +1,6 @@
 """`destroy --stack`: deletes the resources of a stack whose folder is gone. Reads its state, no files."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,8 +16,16 @@ from reconciler.core.planner import plan_steps
 from reconciler.core.recovery import contested, settle, unfinished_replaces
 from reconciler.engine.apply import ApplyRequest, ApplyResult, carry_out_stack
 from reconciler.engine.claims import PlanClaims
+from reconciler.engine.destroyed import already_destroyed
 from reconciler.engine.kinds import kinds_of
-from reconciler.engine.plan import PlanResult, graph_digest, read_errors, read_live, recorded_by_address
+from reconciler.engine.missing_state import is_empty
+from reconciler.engine.plan import (
+    PlanResult,
+    graph_digest,
+    read_errors,
+    read_live,
+    recorded_by_address,
+)
 from reconciler.engine.problems import CannotCheckError
 from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import Session
@@ -29,7 +38,7 @@ def destroy_stack(
     """Plan to delete what the state of a stack has and no other stack claims, and apply the plan.
 
     Raises:
-        UserError: the stack has no state.
+        UserError: the stack has no state, or an empty one although it was not destroyed.
         CannotCheckError: a live object cannot be read.
         state.errors.StateError: another run holds the lock, or the state cannot be read or saved.
     """
@@ -45,9 +54,10 @@ def destroy_stack(
 def plan_destroy(session: Session, stack: Stack, request: PlanRequest) -> PlanResult:
     """The plan to delete what the state of a stack has. Reads only. Raises as `destroy_stack`."""
     stored = session.store.load(str(stack))
-    if stored is None or not (stored.resources or stored.intents):
-        detail = f"See what it had: reconciler state history '{stack}'"
+    if stored is None or (is_empty(stored) and not _was_destroyed(session, stack)):
+        detail = f"See what it had: reconciler state history {shlex.quote(str(stack))}"
         raise UserError(error(f"the state of {stack} is empty, so there is nothing to destroy", detail))
+    remarks = (already_destroyed(),) if is_empty(stored) else ()
     platform_kinds = kinds_of(session.platform)
     kept = {name: _KeptKind(facts) for name, facts in FACTS.items() if name not in platform_kinds}
     kinds: Mapping[str, ResourceKind] = {**platform_kinds, **kept}
@@ -72,11 +82,16 @@ def plan_destroy(session: Session, stack: Stack, request: PlanRequest) -> PlanRe
         stored.lineage,
         stored.serial,
         claims.review(steps),
-        tuple(warnings),
+        (*remarks, *warnings),
         sources=graph_digest(Graph()),
         request=request.to_document(),
     )
     return PlanResult(plan, None, Graph(), remote_state, stored, settled, kinds, claims, plan)
+
+
+def _was_destroyed(session: Session, stack: Stack) -> bool:
+    """Whether the last run was a destroy, and not a command that only removed resources from the state."""
+    return any("destroy" in entry.command.split() for entry in session.store.history(str(stack), 1))
 
 
 class _KeptKind(Struct, frozen=True):

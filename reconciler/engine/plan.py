@@ -32,8 +32,9 @@ from reconciler.core.values import Address, image_address
 from reconciler.engine import refresh
 from reconciler.engine.channels import RunningImage, changed_environments, running_images, tags_in_use
 from reconciler.engine.claims import PlanClaims
+from reconciler.engine.destroyed import nothing_left
 from reconciler.engine.kinds import image_kind, kinds_of
-from reconciler.engine.missing_state import OTHER_STORE, state_note
+from reconciler.engine.missing_state import is_empty, state_note
 from reconciler.engine.planned_contract import demand_major_version, with_contract
 from reconciler.engine.problems import CannotCheckError, provider_diagnostic
 from reconciler.engine.requests import PlanRequest
@@ -130,14 +131,17 @@ def make_plan(
     pipeline, key = validated.require_valid()
     stack = session.stack(pipeline)
     stored = session.store.load(str(stack)) or Snapshot.new(str(stack), lineage=str(uuid4()))
-    if request.options.destroy and not stored.resources and not stored.intents:
-        lost = f"If its state was lost, this adds what exists to the state again: {stack.command('apply')}"
-        detail = f"If it was never applied, there is nothing to do. {OTHER_STORE} {lost}"
-        raise UserError(error(f"{stack} has no state, so there is nothing to destroy", detail))
     bumped, remarks = _with_bump(session, pipeline, request, key, stored)
     source = validated.source if bumped is pipeline else None
     source = source or image_source(bumped)
     kinds = _kinds(session, stack, pipeline, bumped, source, key, request)
+    if request.options.destroy and is_empty(stored):
+        target = desired_graph(bumped, key.key)
+        register, remote_state = read_live(session, stack, target, kinds, stored, request.options)
+        if unread := read_errors(remote_state):
+            raise CannotCheckError(*unread)
+        remark = nothing_left(stack, stored, register, remote_state, kinds)
+        return plan_for(session, bumped, target, kinds, stored, request, stack=stack, remarks=(remark,))
     planned = plan_for(
         session,
         bumped,

@@ -120,14 +120,12 @@ class Command:
     Attributes:
         arguments: the same for the run that is disturbed and the one after it.
         prepare: brings about what is there before; gives the pipeline's folder.
-        done: said, with exit code 1, by a run that finds everything done; "" where that is a success.
         builds: whether it may publish an image that no registry had before.
     """
 
     name: str
     arguments: tuple[str, ...]
     prepare: Callable[[User], Path]
-    done: str = ""
     builds: bool = True
 
     def __str__(self) -> str:
@@ -211,7 +209,6 @@ def _candidate(user: User, *repository: str) -> Path:
 
 ONE_BY_ONE = ("--yes", "--parallel", "1")
 PROMOTE = ("promote", "dataset_cleanup", "--from", "TEST", "--to", "LIVE", "--final", *ONE_BY_ONE)
-NOTHING = "nothing to destroy"
 COMMANDS = [
     Command(
         "deploy",
@@ -228,14 +225,11 @@ COMMANDS = [
         ("rollback", "dataset_cleanup", *ONE_BY_ONE, "--write"),
         lambda user: user.applied(EDITED, "--bump", "minor"),
     ),
-    Command(
-        "destroy", ("destroy", "dataset_cleanup", *ONE_BY_ONE), lambda user: user.applied(CLEANUP), NOTHING
-    ),
+    Command("destroy", ("destroy", "dataset_cleanup", *ONE_BY_ONE), lambda user: user.applied(CLEANUP)),
     Command(
         "destroy --prune",
         ("destroy", "multi_training", *ONE_BY_ONE, "--prune"),
         lambda user: user.applied(TRAININGS),
-        NOTHING,
     ),
     Command("adopt", ("adopt", "dataset_cleanup", "--yes"), _changed_outside),
     *(

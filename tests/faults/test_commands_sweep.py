@@ -66,9 +66,7 @@ def undisturbed(command: Command, user: User) -> Undisturbed:
 
 def finished(command: Command, again: Ended) -> None:
     honest(again)
-    assert again.code == 0 or (command.done and command.done in again.err), (
-        f"again: {again.code}\n{again.err}"
-    )
+    assert again.code == 0, f"{command} again: {again.code}\n{again.err}"
 
 
 @contextmanager

@@ -32,6 +32,9 @@ def command(**arguments: Any) -> int:
     are only removed from the state, unless you use --prune. Images stay in the registry, and resources that
     another stack claims stay where they are.
 
+    A pipeline that is destroyed already, or was never applied, is no error. If its processing exists but is
+    not in the state, that is one: it may have been applied from elsewhere.
+
     \b
     Examples:
       reconciler destroy my_pipeline --env STAGING
