@@ -266,10 +266,20 @@ def release(store: Store, stack: str, address: str) -> None:
         Registers(store, {}).update(scope, change)
 
 
-def release_stack(store: Store, stack: str) -> None:
-    """Removes a stack whose state is empty, and its claims, from the register."""
+def release_stack(
+    store: Store, stack: str, exclusive: ExclusiveKinds | None = None, heirs: Sequence[Snapshot] = ()
+) -> None:
+    """Removes a stack whose state is empty, and its claims, from the register.
+
+    Args:
+        exclusive: the kinds whose resources are claimed.
+        heirs: the states that get its claims on their resources: those of the same stack under another name.
+    """
+    kinds = exclusive or {}
     if store.load_register(scope := scope_of(stack)) is not None:
-        Registers(store, {}).update(scope, lambda register: register.without_stack(stack))
+        Registers(store, kinds).update(
+            scope, lambda register: register.without_stack(stack).with_states(heirs, kinds)
+        )
 
 
 def move_state(store: Store, before: str, after: str) -> None:

@@ -1,12 +1,19 @@
 """Copies state with its history from one store to another. Only adds, never overwrites."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from msgspec import Struct
 
 from state.claims import Registers
-from state.errors import CorruptStateError, LineageConflictError, StaleStateError
+from state.errors import (
+    CorruptStateError,
+    LineageConflictError,
+    RenamedStateError,
+    SharedLineageError,
+    StaleStateError,
+)
+from state.lineages import names_by_lineage
 from state.register import ExclusiveKinds, Register, scope_of
 from state.snapshot import Snapshot, difference
 from state.stores.base import ALL_SAVES, HistoryEntry, Store
@@ -33,23 +40,49 @@ def copy_states(source: Store, target: Store, exclusive: ExclusiveKinds) -> Iter
     Args:
         exclusive: the kinds whose resources are claimed.
 
+    A stack that is emptied, and has another name, is left out.
+
     Raises:
-        StaleStateError: the target has state that the source does not continue; nothing is written.
+        StaleStateError: the target has state that the source does not continue, or a stack under another
+            name; nothing is written.
     """
-    existing = {stack: target.load(stack) for stack in source.stacks()}
+    stacks = _copied_names(source, target)
+    existing = {stack: target.load(stack) for stack in stacks}
     for stack, state in existing.items():
         if state is not None:
             _check_continues(source, target, stack, state)
     old, new = Registers(source, exclusive), Registers(target, exclusive)
+    copied: dict[str, list[str]] = {}
     for stack, state in existing.items():
         result = _copy(source, target, stack, state.serial if state else 0)
         if result.serials and (scope := scope_of(stack)):
-            new.update(scope, partial(_with_claims, old.intact(scope), stack))
+            copied.setdefault(scope, []).append(stack)
+            new.update(scope, partial(_with_claims, old.intact(scope), [stack]))
         yield result
+    # Once more: a claim that went from one stack to another is free only once both are copied.
+    for scope, several in copied.items():
+        new.update(scope, partial(_with_claims, old.intact(scope), several))
 
 
-def _with_claims(source: Register, stack: str, target: Register) -> Register:
-    return target.with_stack_of(source, stack, stack)
+def _with_claims(source: Register, stacks: Sequence[str], target: Register) -> Register:
+    for stack in stacks:
+        target = target.with_stack_of(source, stack, stack)
+    return target
+
+
+def _copied_names(source: Store, target: Store) -> list[str]:
+    """The stacks of the source, each with one name. Raises StaleStateError if the target has another."""
+    stacks, there = source.stacks(), target.names()
+    here, existing = names_by_lineage(source, stacks), names_by_lineage(target, there)
+    for lineage, names in here.items():
+        for place, several in (("source", names), ("target", existing.get(lineage, ()))):
+            if len(several) > 1:
+                raise SharedLineageError(several, place)
+        for other in existing.get(lineage, ()):
+            if other != names[0]:
+                raise RenamedStateError(names[0], other)
+    known = {name for names in here.values() for name in names}
+    return [stack for stack in stacks if stack in known or not source.history(stack, 1)]
 
 
 def _copy(source: Store, target: Store, stack: str, serial: int) -> CopyResult:

@@ -10,6 +10,7 @@
         ├── StaleStateError         another run wrote in the meantime
         │   ├── SerialConflictError     … a different serial of the same state
         │   ├── LineageConflictError    … state of a different lineage under the same name
+        │   ├── RenamedStateError       … the same lineage under another name
         │   ├── ExistingStateError      … state under the target name of a move
         │   └── RegisterConflictError   … a different serial of the register
         ├── AmbiguousStateError     several states may belong to this stack
@@ -137,6 +138,42 @@ class LineageConflictError(StaleStateError):
         )
         self.expected = expected
         self.stored = stored
+
+
+class RenamedStateError(StaleStateError):
+    """A stack that is to be copied has another name in the target; a stack never has two in one store.
+
+    Attributes:
+        stack: its name in the source.
+        other: its name in the target.
+    """
+
+    def __init__(self, stack: str, other: str) -> None:
+        super().__init__(
+            f"{stack} is called {other} in the target: both have one history",
+            hint="nothing was copied; give it one name with the command for it, and copy again:\n"
+            f"  RECONCILER_STATE=TARGET reconciler state move {shlex.quote(other)} {shlex.quote(stack)}\n"
+            f"  RECONCILER_STATE=SOURCE reconciler state move {shlex.quote(stack)} {shlex.quote(other)}",
+        )
+        self.stack = stack
+        self.other = other
+
+
+class SharedLineageError(StaleStateError):
+    """A store has one lineage under several names.
+
+    Attributes:
+        names: these names.
+    """
+
+    def __init__(self, names: Sequence[str], place: str) -> None:
+        commands = "\n".join(f"  reconciler state forget --stack {shlex.quote(name)}" for name in names)
+        super().__init__(
+            f"the {place} has one history under {len(names)} names: {', '.join(names)}",
+            hint="nothing was copied; forget the names that its files do not declare. "
+            f"Everything stays on the platform:\n{commands}",
+        )
+        self.names = tuple(names)
 
 
 class ExistingStateError(StaleStateError):

@@ -19,6 +19,7 @@ and nothing is repaired silently.
     I14  values are plain JSON: no NaN, no infinity, no Python objects
     I15  no field has the name of a secret
     I16  the outcome of the run is a known one, and a rollback restores an earlier serial
+    I17  no other stack of the store has the lineage
 """
 
 import math
@@ -59,6 +60,15 @@ def verify(snapshot: Snapshot, *, since: Snapshot | None = None) -> list[str]:
         problems += _key(key, intent)
         problems += _intent(intent)
     return problems + list(_edges(snapshot, since, changed))
+
+
+def verify_name(snapshot: Snapshot, others: Iterable[str]) -> list[str]:
+    """The broken invariants of a stack among others, as `verify` has them.
+
+    Args:
+        others: the other stacks with resources in the same store that have the lineage of this one.
+    """
+    return [f"I17 the lineage is that of {other}, too" for other in others]
 
 
 def _header(snapshot: Snapshot) -> Iterator[str]:

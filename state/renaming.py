@@ -122,6 +122,9 @@ class RenamingStore:
     def stacks(self) -> Sequence[str]:
         return self._store.stacks()
 
+    def exists(self) -> bool:
+        return self._store.exists()
+
     def names(self) -> Sequence[str]:
         return self._store.names()
 

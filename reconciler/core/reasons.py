@@ -53,7 +53,8 @@ class ReasonCode(StrEnum):
     NOT_OURS = "not-ours"
     CLAIMED_ELSEWHERE = "claimed-elsewhere"  # `stack`
     # of a stack
-    ORPHANED = "orphaned"  # `folder`, the number of its `resources`; the stack `declared` there, if any
+    ORPHANED = "orphaned"  # `folder`, the number of its `resources`; the stack `declared` there, if any;
+    # the `twin` that has its history, if any
     # of a document
     UNSTATED = "unstated"  # `text`, from a document of an earlier version without codes
 

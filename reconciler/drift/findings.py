@@ -388,13 +388,20 @@ def findings(
 
 
 def orphan_finding(
-    stack: Stack, state: Snapshot, declared: str, *, first_seen: Mapping[str, datetime], now: datetime
+    stack: Stack,
+    state: Snapshot,
+    declared: str,
+    twin: str,
+    *,
+    first_seen: Mapping[str, datetime],
+    now: datetime,
 ) -> Finding:
     """The finding about a stack that no folder declares. Its address is that of the stack's main resource.
 
     Args:
         state: the state of the stack, which is not empty.
         declared: the stack that its folder declares now; "" if the folder is gone.
+        twin: the stack that has the same history and so the same resources; "" for none.
         first_seen: as for `findings`.
     """
 
@@ -406,7 +413,9 @@ def orphan_finding(
     address = min(addresses, key=rank)
     recorded = state.resources.get(str(address))
     details = {"folder": stack.folder, "resources": len(dict.fromkeys(addresses))}
-    reason = Reason(ReasonCode.ORPHANED, {**details, "declared": declared} if declared else details)
+    names = {name: value for name, value in (("declared", declared), ("twin", twin)) if value}
+    reason = Reason(ReasonCode.ORPHANED, {**details, **names})
+    forget = f"reconciler state forget --stack {shlex.quote(str(stack))}"
     id = _id(str(stack), address, "")
     return Finding(
         id=id,
@@ -416,8 +425,8 @@ def orphan_finding(
         effect=Effect.EXISTENCE,
         seen=FindingDates(first_seen.get(id, now), now),
         page=str((recorded.outputs if recorded else {}).get("page") or stack.host),
-        put_back=stack.own_command("destroy"),
-        take_over=f"reconciler state forget --stack {shlex.quote(str(stack))}",
+        put_back=forget if twin else stack.own_command("destroy"),
+        take_over="" if twin else forget,
     )
 
 

@@ -28,7 +28,8 @@ from reconciler.system.git import GitError, repository_of
 from reconciler.workspace.discovery import find_all, summarize
 from reconciler.workspace.schema import Workspace
 from state.errors import UnreadableStateError
-from state.register import Register
+from state.lineages import other_names
+from state.register import Register, scope_of
 from state.snapshot import Snapshot
 from state.stores.base import Store
 
@@ -45,6 +46,7 @@ class Orphan(Struct, frozen=True):
         state: its state; None if it cannot be read.
         last_apply: the last apply; None if it is unknown.
         problem: why its state cannot be read; None if it can.
+        twin: the stack that has the same history, as after a move that was killed; "" for none.
     """
 
     stack: str
@@ -53,6 +55,7 @@ class Orphan(Struct, frozen=True):
     state: Snapshot | None
     last_apply: LastApply | None = None
     problem: UnreadableStateError | None = None
+    twin: str = ""
 
     @property
     def name(self) -> str:
@@ -89,7 +92,7 @@ def find_orphans(store: Store, scopes: Iterable[str], workspace: Workspace) -> l
         found += (
             orphan
             for stack, declared in sorted(undeclared.items())
-            if (orphan := _orphan(store, stack, register.stacks[stack].folder, declared)) is not None
+            if (orphan := _orphan(store, register, stack, declared)) is not None
         )
     return found
 
@@ -142,7 +145,9 @@ def orphan_report(
     assert orphan.state is not None
     where = (target.organization, target.environment.name, target.host)
     stack = Stack(*where, orphan.name, orphan.name, orphan.folder)
-    finding = orphan_finding(stack, orphan.state, orphan.declared, first_seen=first_seen, now=now)
+    finding = orphan_finding(
+        stack, orphan.state, orphan.declared, orphan.twin, first_seen=first_seen, now=now
+    )
     step = Step(finding.address, Action.NOOP, UNSTATED)
     return StackReport(stack, (finding,), Plan(stack, "", 0, (step,)), last_apply=orphan.last_apply)
 
@@ -159,14 +164,24 @@ def orphans_note(orphans: Sequence[Orphan], target_options: Sequence[str]) -> Di
     )
 
 
-def _orphan(store: Store, stack: str, folder: str, declared: str) -> Orphan | None:
+def _orphan(store: Store, register: Register, stack: str, declared: str) -> Orphan | None:
     """The orphan; None if it has no state, as after a move that was killed."""
+    folder = register.stacks[stack].folder
     try:
         state = store.load(stack)
     except UnreadableStateError as problem:
         return Orphan(stack, folder, declared, None, problem=problem)
     applied = last_apply(store, stack, state)
-    return None if state is None or applied is None else Orphan(stack, folder, declared, state, applied)
+    if state is None or applied is None:
+        return None
+    twin = next(iter(other_names(store, stack, _unclaiming(store, register, declared))), "")
+    return Orphan(stack, folder, declared, state, applied, twin=twin)
+
+
+def _unclaiming(store: Store, register: Register, declared: str) -> list[str]:
+    """The stacks that may have the history of an orphan: of two names of a stack, one has the claims."""
+    claiming = {claim.stack for claim in register.claims.values()} - {f"{register.scope}/{declared}"}
+    return [name for name in store.names() if scope_of(name) == register.scope and name not in claiming]
 
 
 def _left_out(root: Path, folders: Iterable[str]) -> set[str]:

@@ -165,7 +165,7 @@ def facts(finding: Finding) -> list[tuple[str, str]]:
 def ways(finding: Finding) -> list[tuple[str, str]]:
     """The commands that resolve a finding, with labels. None for an acknowledged finding."""
     labels = (
-        ("delete its resources", "or only forget them")
+        ("delete its resources" if finding.take_over else "forget this name", "or only forget them")
         if finding.change.cls is ChangeClass.ORPHANED
         else ("record it" if finding.change.is_only_recorded else "apply the files", "adopt the change")
     )
@@ -498,7 +498,12 @@ _WORDS: Mapping[StrEnum, _Words] = {
     ReasonCode.NOT_OURS: "recreated outside, so it is not deleted",
     ReasonCode.CLAIMED_ELSEWHERE: lambda it: f"not deleted: {it['stack']} has a claim on it",
     ReasonCode.ORPHANED: lambda it: (
-        f"its folder {it['folder']} {_instead(it)}; {plural(it['resources'], 'resource')} left"
+        f"its folder {it['folder']} {_instead(it)}; "
+        + (
+            f"it is {it['twin']} under another name"
+            if it.get("twin")
+            else f"{plural(it['resources'], 'resource')} left"
+        )
     ),
     ReasonCode.UNSTATED: lambda it: str(it["text"]),
     RefusalCode.REPLACE_LOSES_HISTORY: lambda it: (

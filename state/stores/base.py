@@ -198,6 +198,9 @@ class Store(Protocol):
     def stacks(self) -> Sequence[str]:
         """The stacks that have state, sorted."""
 
+    def exists(self) -> bool:
+        """Whether there is such a file or bucket, and anything below the prefix of a bucket."""
+
     def names(self) -> Sequence[str]:
         """The names that may have state, sorted, for the cost of one request."""
 

@@ -54,7 +54,7 @@ from state.stores.bucket_layout import (
     stack_of,
     to_bytes,
 )
-from state.stores.objects import Objects, PreconditionFailedError, Version
+from state.stores.objects import WITNESS, Objects, PreconditionFailedError, Version
 
 _SWAP_TIMEOUT = 60.0  # seconds to retry the swap of a contended head
 _MAX_REFUSALS = 8  # consecutive refused swaps of an unchanged head; more cannot be a race
@@ -193,6 +193,12 @@ class BucketStore:
             return sorted(
                 name for name, exists in zip(names, pool.map(self._has_state, names), strict=True) if exists
             )
+
+    def exists(self) -> bool:
+        if self.objects.folders():  # raises, if there is no such bucket
+            return True
+        _, _, prefix = self.objects.url.partition("://")[2].strip("/").partition("/")
+        return not prefix or self.objects.get(WITNESS) is not None
 
     def names(self) -> Sequence[str]:
         return [stack_of(folder) for folder in self.objects.folders()]

@@ -336,6 +336,9 @@ class SqliteStore:
         sql = "SELECT stack FROM saves UNION SELECT stack FROM contents ORDER BY stack"
         return [stack for (stack,) in self._read(sql)]
 
+    def exists(self) -> bool:
+        return self.path.exists()
+
     def names(self) -> Sequence[str]:
         return self.stacks()
 

@@ -45,6 +45,13 @@ def test_the_copy_is_complete_and_usable(source: SqliteStore, store: Store) -> N
     assert [count(store.load_at(STACK, serial)) for serial in range(1, 5)] == [1, 2, 3, 4]
 
 
+def test_a_store_exists_from_the_first_save_on(make_store: MakeStore) -> None:
+    store = make_store()
+    assert not store.exists()
+    save(store, counting(1), expected=0)
+    assert store.exists()
+
+
 def test_a_copy_can_be_copied_back(source: SqliteStore, store: Store, tmp_path: Path) -> None:
     list(copy_states(source, store, EXCLUSIVE))
     with SqliteStore(tmp_path / "back.db") as back:
