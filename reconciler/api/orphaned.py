@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from reconciler.api.stores import open_state
 from reconciler.api.workspaces import Pipelines
-from reconciler.core.events import Emit
+from reconciler.core.events import Emit, Notice
 from reconciler.drift.orphans import Orphan, find_orphans, is_top, orphans_note
 from state.stores.base import Store
 
@@ -26,7 +26,11 @@ def orphans_of(pipelines: Pipelines, scopes: Scopes, emit: Emit, store: Store | 
     workspace = pipelines.workspace
     if not (pipelines.request.is_complete and is_top(workspace.settings, workspace.folder)):
         return []
+
+    def notify(text: str) -> None:
+        emit(Notice(text))
+
     if store is not None:
-        return find_orphans(store, scopes(), workspace.settings)
+        return find_orphans(store, scopes(), workspace.settings, notify)
     with open_state(emit, workspace.state) as opened:
-        return find_orphans(opened, scopes(), workspace.settings)
+        return find_orphans(opened, scopes(), workspace.settings, notify)

@@ -2,12 +2,13 @@
 
 The folder of an orphan is gone, or declares another stack that has state of its own. Reads the register, the
 state and git, no platform. Stacks of other workspaces in the same store are none, nor are those of folders
-that moved or that a sparse checkout leaves out, nor the former stack of a folder whose next apply moves its
-state.
+that moved or that are not checked out (by a sparse checkout, or in a submodule), nor the former stack of a
+folder whose next apply moves its state.
 """
 
+import os
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from os.path import lexists
 from pathlib import Path
@@ -24,7 +25,7 @@ from reconciler.drift.check import last_apply
 from reconciler.drift.findings import LastApply, StackReport, orphan_finding
 from reconciler.engine.sources import workspace_name
 from reconciler.pipeline import FILE_NAME
-from reconciler.system.git import GitError, repository_of
+from reconciler.system.git import GitError, Repository, repository_of
 from reconciler.workspace.discovery import find_all, summarize
 from reconciler.workspace.schema import Workspace
 from state.errors import UnreadableStateError
@@ -72,23 +73,33 @@ def is_top(workspace: Workspace, here: Path) -> bool:
     return real_path(here) == real_path(workspace.root)
 
 
-def find_orphans(store: Store, scopes: Iterable[str], workspace: Workspace) -> list[Orphan]:
+def _ignore(_: str) -> None: ...
+
+
+def find_orphans(
+    store: Store, scopes: Iterable[str], workspace: Workspace, notify: Callable[[str], None] = _ignore
+) -> list[Orphan]:
     """The orphans of a workspace in these scopes, such as `my-org@STAGING`.
 
     A workspace without a name has none. Sends a request for each scope, and up to three for each orphan.
 
+    Args:
+        notify: receives a sentence about each submodule with stacks that is not checked out, and one if some
+            stacks may be orphans of a workspace without a name.
+
     Raises:
-        UserError: git cannot read which folders a sparse checkout leaves out.
+        UserError: git cannot read which folders are not checked out.
         state.errors.StateError: the store cannot be read.
     """
     name = workspace_name(workspace.root, workspace.name)
-    if not name:
-        return []
     root = real_path(workspace.root)
     found: list[Orphan] = []
     for scope in scopes:
         register = store.load_register(scope) or Register(scope)
-        undeclared = dict(_undeclared(store, register, name, root, _environment(scope, workspace)))
+        if not name:
+            _notify_of_unknown(register, root, _environment(scope, workspace), notify)
+            continue
+        undeclared = dict(_undeclared(store, register, name, root, _environment(scope, workspace), notify))
         found += (
             orphan
             for stack, declared in sorted(undeclared.items())
@@ -97,8 +108,43 @@ def find_orphans(store: Store, scopes: Iterable[str], workspace: Workspace) -> l
     return found
 
 
+NO_NAME = "the workspace has no name: neither a git remote, nor [workspace] name in reconciler.toml"
+
+
+def not_sought(workspace: Workspace, here: Path) -> str:
+    """Why no orphans are looked for in a folder, in a few words; "" if they are."""
+    if not is_top(workspace, here):
+        return "this is not the top of the workspace"
+    return "" if workspace_name(workspace.root, workspace.name) else NO_NAME
+
+
+def _notify_of_unknown(
+    register: Register, root: Path, environment: str, notify: Callable[[str], None]
+) -> None:
+    """Notify of the stacks that are of an unknown workspace, if no folder below the root declares them."""
+    gone = [
+        stack
+        for stack, source in register.stacks.items()
+        if not source.workspace and source.folder and not lexists(root / source.folder / FILE_NAME)
+    ]
+    if not gone:
+        return
+    declared = {summarize(folder, environment).stack for folder in find_all(root)}
+    left = sorted(stack for stack in gone if stack.partition("/")[2] not in declared)
+    if left:
+        named = (
+            f"{', '.join(left[:_NAMED])}{f' and {len(left) - _NAMED:,} more' if len(left) > _NAMED else ''}"
+        )
+        notify(f"orphans were not looked for, as {NO_NAME}; no folder here declares {named}")
+
+
 def _undeclared(
-    store: Store, register: Register, workspace: str, root: Path, environment: str
+    store: Store,
+    register: Register,
+    workspace: str,
+    root: Path,
+    environment: str,
+    notify: Callable[[str], None],
 ) -> Iterator[tuple[str, str]]:
     """The stacks of this workspace that no folder declares, each with the stack that its folder declares."""
     gone: dict[str, str] = {}
@@ -114,7 +160,13 @@ def _undeclared(
     if not gone and not renamed:
         return
     declared = {summarize(folder, environment).stack for folder in find_all(root)}
-    left_out = _left_out(root, gone.values()) if gone else set()
+    left_out = _left_out(root, gone.values()) if gone else {}
+    for submodule in sorted({*left_out.values()} - {""}):
+        below = [stack for stack, folder in gone.items() if left_out.get(folder) == submodule]
+        notify(
+            f"{', '.join(below)}: not looked at, as the submodule {submodule} is not checked out; "
+            f"to check it out: git submodule update --init {shlex.quote(submodule)}"
+        )
     for stack, folder_name in gone.items():
         if stack.partition("/")[2] not in declared and folder_name not in left_out:
             yield stack, ""
@@ -184,15 +236,34 @@ def _unclaiming(store: Store, register: Register, declared: str) -> list[str]:
     return [name for name in store.names() if scope_of(name) == register.scope and name not in claiming]
 
 
-def _left_out(root: Path, folders: Iterable[str]) -> set[str]:
-    """The folders whose config.toml git has, and a sparse checkout leaves out."""
-    repository = repository_of(root)
-    if repository is None:
-        return set()
-    below = root.relative_to(repository.top)
-    paths = {(below / folder / FILE_NAME).as_posix(): folder for folder in folders}
+def _left_out(root: Path, folders: Iterable[str]) -> dict[str, str]:
+    """The folders that git has and that are not checked out: by a sparse checkout, or in a submodule.
+
+    Returns:
+        Folder -> the path of the submodule from the root; "" if a sparse checkout leaves it out.
+    """
+    paths: dict[Repository, dict[str, list[str]]] = {}
+    for folder in folders:
+        place = root / folder
+        existing = next((above for above in (place, *place.parents) if above.is_dir()), root)
+        repository = repository_of(existing)
+        if repository is None or not place.is_relative_to(repository.top):
+            continue
+        # The index names a submodule, and no file in it; without a checkout, its folder is missing or empty.
+        above = [place, *place.parents]
+        submodules = [one for one in above[: above.index(existing) + 1] if one != repository.top]
+        for one in (place / FILE_NAME, *submodules):
+            path = one.relative_to(repository.top).as_posix()
+            paths.setdefault(repository, {}).setdefault(path, []).append(folder)
+    found: dict[str, str] = {}
     try:
-        return {paths[path] for path in repository.left_out(paths)}
+        for repository, of_repository in paths.items():
+            for path in repository.left_out(of_repository):
+                # A sparse checkout leaves out the folder of a submodule, too.
+                is_submodule = (repository.top / path).is_dir()
+                submodule = os.path.relpath(repository.top / path, root) if is_submodule else ""
+                found |= dict.fromkeys(of_repository.get(path, ()), submodule)
     except (GitError, OSError) as problem:
-        detail = f"{problem}. A folder without a {FILE_NAME} may be left out by a sparse checkout."
+        detail = f"{problem}. A folder without a {FILE_NAME} may not be checked out."
         raise UserError(error("git cannot list the folders of the workspace", detail)) from None
+    return found

@@ -219,7 +219,10 @@ class Repository(Struct, frozen=True, order=True):
         return files
 
     def left_out(self, paths: Iterable[str]) -> set[str]:
-        """The files of the index, among these paths from the top, that a sparse checkout leaves out.
+        """The files and submodules of the index, among these paths from the top, that are not checked out.
+
+        A sparse checkout leaves them out, or a submodule is not initialized, and has an empty folder. A file
+        or folder that is deleted is not among them.
 
         Raises:
             GitError: git cannot read the repository.
@@ -228,9 +231,13 @@ class Repository(Struct, frozen=True, order=True):
         found: set[str] = set()
         listed = sorted({*paths})
         for start in range(0, len(listed), _PATHS):
-            listing = self._run("ls-files", "-t", "-z", "--", *listed[start : start + _PATHS])
-            entries = (os.fsdecode(entry).partition(" ") for entry in listing.split(b"\0")[:-1])
-            found |= {path for tag, _, path in entries if tag == "S"}
+            listing = self._run("ls-files", "-t", "-s", "-z", "--", *listed[start : start + _PATHS])
+            for entry in listing.split(b"\0")[:-1]:
+                attributes, _, name = entry.partition(b"\t")
+                tag, mode, *_ = attributes.decode().split(" ")
+                path = os.fsdecode(name)
+                if tag == "S" or (mode == _SUBMODULE and _is_empty(self.top / path)):
+                    found.add(path)
         return found
 
     def content(self, file: CommittedFile) -> bytes:
@@ -423,6 +430,14 @@ def _is_top(folder: Path) -> bool:
         mode = os.stat(place).st_mode  # noqa: PTH116 - most folders have none, and a Path takes twice as long
         return stat.S_ISREG(mode) or stat.S_ISREG(os.stat(f"{place}/HEAD").st_mode)  # noqa: PTH116
     except (OSError, ValueError):
+        return False
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether this is a folder without files."""
+    try:
+        return next(folder.iterdir(), None) is None
+    except OSError:
         return False
 
 

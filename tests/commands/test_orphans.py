@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from providers.sandbox import Sandbox
+from tests.commands.test_dashboard import data
 from tests.conftest import Cli, copy_example, stack_of, training
 
 NAME = '[workspace]\nname = "shop"\n'
@@ -98,8 +99,48 @@ def test_without_a_name_of_the_workspace_there_are_none(cli: Cli, sandbox: Sandb
     for name in ("dataset_cleanup", "computed_inputs"):
         copy_example(name, cli.folder, sandbox.registry)
     assert cli("apply", "--all", "--yes").code == 0
+    quiet = [cli(command, "--all").err for command in ("plan", "drift", "status")]
+    assert "orphans" not in "".join(quiet), "nothing was missed"
+
+    (cli.folder / "dataset_cleanup").rename(cli.folder / "moved")
+    assert "orphans" not in cli("drift", "--all").err, "a folder that moved still declares its stack"
+
+    shutil.rmtree(cli.folder / "moved")
+    for command in ("plan", "drift", "status"):
+        ended = cli(command, "--all")
+        assert ended.code == 0
+        said = " ".join(ended.err.split())
+        assert "orphans were not looked for, as the workspace has no name" in said
+        assert f"no folder here declares {stack_of('dataset_cleanup')}" in said
+        assert said.count("orphans were not looked for") == 1
+
+    shutil.rmtree(cli.folder / "computed_inputs")
+    assert "no folder here declares" in " ".join(cli("status", "--all").err.split()), "also if none is left"
+
+
+def test_a_destroyed_stack_is_not_named_as_one_that_may_be_left(cli: Cli, sandbox: Sandbox) -> None:
+    for name in ("dataset_cleanup", "computed_inputs"):
+        copy_example(name, cli.folder, sandbox.registry)
+    assert cli("apply", "--all", "--yes").code == 0
+    assert cli("destroy", "dataset_cleanup", "--yes").code == 0
     shutil.rmtree(cli.folder / "dataset_cleanup")
-    assert cli("drift", "--all").code == 0
+    assert "orphans" not in cli("status", "--all").err
+
+
+def test_the_dashboard_says_why_it_has_no_orphans(cli: Cli, sandbox: Sandbox, tmp_path: Path) -> None:
+    copy_example("computed_inputs", cli.folder, sandbox.registry)
+    assert cli("apply", "--all", "--yes").code == 0
+
+    def unknown() -> str:
+        assert cli("dashboard", "--out", str(tmp_path / "site")).code == 0
+        found: str = data(tmp_path / "site", "organization")["orphans_unknown"]
+        return found
+
+    assert unknown() == (
+        "the workspace has no name: neither a git remote, nor [workspace] name in reconciler.toml"
+    )
+    (cli.folder / "reconciler.toml").write_text(NAME)
+    assert unknown() == ""
 
 
 def test_destroy_by_stack_deletes_what_the_state_has_and_asks_first(
@@ -112,7 +153,7 @@ def test_destroy_by_stack_deletes_what_the_state_has_and_asks_first(
     assert [write["method"] for write in sandbox.writes()].count("DELETE") == 6
     assert cli("drift", "--all").code == 0
     again = cli("destroy", "--stack", orphan, "--yes")
-    assert (again.code, "is empty" in again.err) == (1, True)
+    assert (again.code, "already destroyed" in again.err) == (0, True)
 
 
 def test_destroy_by_stack_keeps_what_another_stack_claims(cli: Cli, sandbox: Sandbox) -> None:

@@ -586,8 +586,12 @@ class Summary:
             ],
         }
 
-    def organization(self) -> JSON:
-        """The page of what pipelines share, and of what is left over."""
+    def organization(self, orphans_unknown: str = "") -> JSON:
+        """The page of what pipelines share, and of what is left over.
+
+        Args:
+            orphans_unknown: why no orphans were looked for; "" if they were.
+        """
         return {
             "shared": [
                 {
@@ -599,6 +603,7 @@ class Summary:
                 for one in self.shared
             ],
             "orphans": [[name, key_of(name), *rest] for name, *rest in self.orphans],
+            "orphans_unknown": orphans_unknown,
             "unmanaged": [
                 {
                     "address": str(one.address),

@@ -31,7 +31,6 @@ from state.register import scope_of
 if TYPE_CHECKING:
     from jinja2 import Template
 
-
 NAVIGATION: Final = {
     "index": "Overview",
     "runs": "Runs",
@@ -53,6 +52,7 @@ class Site(Struct, frozen=True):
         drift: what the reports say.
         images: the published images that reports show.
         made: now, in UTC.
+        orphans_unknown: why no orphans were looked for; "" if they were.
     """
 
     records: Iterable[PipelineRecord]
@@ -60,6 +60,7 @@ class Site(Struct, frozen=True):
     drift: DriftHistory
     images: Sequence[ImageVersion]
     made: datetime
+    orphans_unknown: str = ""
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Each file with its path from the top of the dashboard. Pages come after their data."""
@@ -72,7 +73,9 @@ class Site(Struct, frozen=True):
             summary.add(record)
             yield from self._pipeline(record, versions)
         yield from self._page(
-            "organization", summary.organization(), drawing=svg(of_organization(summary), alone=False)
+            "organization",
+            summary.organization(self.orphans_unknown),
+            drawing=svg(of_organization(summary), alone=False),
         )
         yield from self._page("images", summary.images(versions))
         yield from self._page("drift", summary.drift_document())
