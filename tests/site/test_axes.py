@@ -42,11 +42,12 @@ def labels(site: Path, page: str, change: Any, opened: Open) -> dict[str, list[s
     html = site / f"{page}.html"
     html.write_text(re.sub(r'data-made="\d+"', f'data-made="{NOW}"', html.read_text()))
     seen = opened(html.as_uri())
-    seen.page.screenshot(path="/tmp/pg/axes.png", full_page=True)
     seen.page.evaluate(PATCH)
     seen.page.wait_for_timeout(400)  # a page draws again when it has had one size for a moment
     assert seen.problems == []
     found: dict[str, list[str]] = seen.page.evaluate("window.texts")
+    for title, texts in found.items():
+        assert {"Findings over time": "findings", "Runs on each day": "runs"}[title] in texts
     return {
         title: [text for text in texts if re.search(r"[:A-Z]|^\d{4}$", text)]
         for title, texts in found.items()

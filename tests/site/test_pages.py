@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from reconciler.views.site.documents import STATES
 from reconciler.views.site.site import NAVIGATION
 from tests.site import made
 from tests.site.conftest import Open
@@ -101,7 +102,7 @@ def test_filters_narrow_the_table_and_stay_in_the_address(site: Path, opened: Op
 
     page.get_by_role("searchbox").fill("CELLS cleanup")
     assert rows(page) == 1
-    assert page.locator("#pipelines output").inner_text() == f"1 of {total}"
+    assert page.locator("#pipelines output").inner_text() == f"1 of {total} pipelines"
 
     page.get_by_role("searchbox").fill("")
     drift = page.get_by_role("button", name="drift", exact=False).first
@@ -121,6 +122,15 @@ def test_filters_narrow_the_table_and_stay_in_the_address(site: Path, opened: Op
     assert rows(again) == len(in_prod)
     again.get_by_role("searchbox").fill("no such pipeline")
     assert again.get_by_text("Nothing fits these filters.").is_visible()
+
+
+@pytest.mark.parametrize("name", ["index", "drift"])
+def test_each_word_for_a_state_is_explained(name: str, site: Path, opened: Open) -> None:
+    page = opened((site / f"{name}.html").as_uri()).page
+    page.locator("details.words summary").click()
+    words = page.locator("details.words dt").all_inner_texts()
+    assert {*STATES, "acknowledged", "not managed"} == {*words}
+    assert all(page.locator("details.words dd").all_inner_texts())
 
 
 def test_the_runs_are_filtered_by_user_command_and_outcome(site: Path, opened: Open) -> None:

@@ -66,7 +66,7 @@ function choice(id, label, values, changed) {
 }
 
 // A table that shows its first rows, and more on request. `cells` makes those of one row; the first is its header.
-function table(caption, heads, cells, most = ROWS) {
+function table(caption, heads, cells, noun = "row", most = ROWS) {
   const rows = h("tbody", {role: "rowgroup"}), count = h("output", {"aria-live": "polite"});
   const more = h("button", {type: "button", class: "plain", onclick: () => show(true)});
   const foot = h("div", {class: "more"}, more);
@@ -93,7 +93,7 @@ function table(caption, heads, cells, most = ROWS) {
       fitting = all; shown = 0;
       rows.replaceChildren();
       if (!all.length) rows.append(h("tr", {role: "row"}, h("td", {role: "cell", colspan: heads.length, class: "quiet"}, "Nothing fits these filters.")));
-      count.textContent = all.length === total ? number(total) : `${number(all.length)} of ${number(total)}`;
+      count.textContent = all.length === total ? plural(total, noun) : `${number(all.length)} of ${plural(total, noun)}`;
       show(false);
     },
   };
@@ -127,6 +127,8 @@ function plot(title, summary, heads, rows, make) {
   });
   return figure;
 }
+// What an axis counts, or its unit.
+const named = (label) => ({label, labelSize: 18, labelGap: 2, labelFont: "12px system-ui, sans-serif"});
 function drawPlots() { for (const draw of plots) draw(); }
 const COUNTS = {size: 44, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000], values: (_, splits) => splits.map((value) => number(value))};
 const DATES = {space: 70, size: 34, values: [[86400 * 365, "{YYYY}", null, null, null, null, null, null, 1], [86400 * 28, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1], [86400, "{D} {MMM}", null, null, null, null, null, null, 1], [60, "{HH}:{mm}", null, null, null, null, null, null, 1]]};
@@ -141,7 +143,7 @@ const fromZero = {range: (_, low, high) => [0, Math.max(4, Math.ceil((high || 0)
 const inUtc = (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC");
 
 // Series on top of each other: the sums are drawn from the highest to the lowest, the legend has the values.
-function stacked(at, series, paths, xWords) {
+function stacked(at, series, paths, xWords, yWords) {
   let sums = at.map(() => 0);
   const layers = series.map((one) => { sums = sums.map((sum, index) => sum + one.values[index]); return {...one, sums}; }).reverse();
   return {
@@ -149,7 +151,7 @@ function stacked(at, series, paths, xWords) {
     options: {
       tzDate: inUtc,
       scales: {x: paths === "bars" ? wholeDays : untilLast(120), y: fromZero},
-      axes: [paths === "bars" ? DAYS_AXIS : TIMES_AXIS, COUNTS],
+      axes: [paths === "bars" ? DAYS_AXIS : TIMES_AXIS, {...COUNTS, ...named(yWords)}],
       series: [{label: xWords, value: (_, value) => value === null ? "–" : xWords === "day" ? day(value) : utc(value)}, ...layers.map((one) => ({
         label: one.name, stroke: colour(one.tone, "--line"), fill: colour(one.tone, "--line") + (paths === "bars" ? "" : "59"), width: paths === "bars" ? 0 : 1.5,
         paths: paths === "bars" ? uPlot.paths.bars({size: [0.8, 30], radius: 0.1}) : uPlot.paths.stepped({align: 1}), points: {show: paths !== "bars" && at.length < 40, size: 5},
@@ -165,16 +167,30 @@ function driftPlot(drift) {
   const times = made > at[last] ? [...at, made] : at;
   const until = (values) => made > at[last] ? [...values, values[last]] : values;
   return plot("Findings over time", `${plural(at.length, "check")}; the last one has ${words}.`, ["checked", "stacks", ...series.map((one) => one.name)], at.map((one, index) => [utc(one), number(drift.stacks[index]), ...series.map((s) => number(s.values[index]))]),
-    () => stacked(times, (series.length ? series : [{name: "findings", tone: "good", values: at.map(() => 0)}]).map((one) => ({...one, values: until(one.values)})), "steps", "checked"));
+    () => stacked(times, (series.length ? series : [{name: "findings", tone: "good", values: at.map(() => 0)}]).map((one) => ({...one, values: until(one.values)})), "steps", "checked", "findings"));
 }
 function activityPlot(activity) {
   if (!activity.series.length) return quiet("No run changed anything in the last days.");
   const sum = (one) => one.values.reduce((total, value) => total + value, 0);
   return plot("Runs on each day", `In the last ${plural(activity.days.length, "day")}: ${activity.series.map((one) => `${number(sum(one))} ${one.name}`).join(", ")}.`, ["day", ...activity.series.map((one) => one.name)], activity.days.map((at, index) => [day(at), ...activity.series.map((one) => number(one.values[index]))]),
-    () => stacked(activity.days, activity.series, "bars", "day"));
+    () => stacked(activity.days, activity.series, "bars", "day", "runs"));
 }
 
 // Pages.
+const WORDS = [
+  ["drift", "changed on the platform or in the registry, outside of the files"],
+  ["failed", "the last run failed or was interrupted"],
+  ["orphaned", "in the state, but no folder declares it any more"],
+  ["pending", "changed in the files, and not applied yet"],
+  ["behind", "runs a lower version than another environment"],
+  ["acknowledged", "drift that is accepted until a date"],
+  ["not checked", "the last check could not read it, or there was none since the last apply"],
+  ["in sync", "none of these"],
+  ["not managed", "on the platform, but in no pipeline's state"],
+];
+function explained() {
+  return h("details", {class: "words"}, h("summary", {}, "What the words mean"), h("dl", {}, WORDS.map(([word, meaning]) => [h("dt", {}, word), h("dd", {}, meaning)])));
+}
 function overview() {
   let state = settings().get("state") || "";
   const environments = DATA.environments;
@@ -191,7 +207,7 @@ function overview() {
     one.at ? h("span", {class: "soft"}, when(one.at), one.by && ` by ${one.by}`) : "",
   ];
   const found = table("Pipelines and environments: the version that runs, how many versions it is behind, its drift and its last apply", ["pipeline", ...environments.map((one) => one.name)],
-    (line) => [[pipelineLink(line.name, line.key), line.folder && h("span", {class: "soft"}, line.folder)], ...line.cells.map(cell)]);
+    (line) => [[pipelineLink(line.name, line.key), line.folder && h("span", {class: "soft"}, line.folder)], ...line.cells.map(cell)], "pipeline");
   const tiles = DATA.tiles.map((tile) => h("button", {type: "button", class: `tile ${tile.tone} ${tile.count ? "" : "zero"}`, "aria-pressed": String(tile.state === state), onclick: () => choose(tile.state === state ? "" : tile.state, true)}, h("b", {}, number(tile.count)), tile.state));
   const byName = (a, b) => ORDER.compare(a.name, b.name);
   const orders = {"Worst first": (a, b) => a.worst - b.worst || byName(a, b), "By name": byName, "Latest apply first": (a, b) => b.last - a.last};
@@ -216,8 +232,9 @@ function overview() {
   const attention = DATA.attention.map((one) => h("li", {}, badge(one.tone, one.word), h("span", {class: "what"}, pipelineLink(one.name, one.key), one.more ? ` and ${number(one.more)} more` : "", ` in ${one.environment}`, h("span", {class: "soft"}, one.what)), when(one.since)));
   const waiting = DATA.tiles.filter((tile) => tile.count && tile.state !== "in sync").map((tile) => `${number(tile.count)} ${tile.state}`).join(", ");
   return [
-    h("p", {class: "soft"}, "Pipelines in an environment, by state:"),
+    h("p", {class: "soft"}, "Pipelines in an environment, by state. Choose one to list only these."),
     h("ul", {class: "tiles", "aria-label": "Totals"}, tiles.map((tile) => h("li", {}, tile)), h("li", {}, h("a", {class: `tile muted ${DATA.unmanaged ? "" : "zero"}`, href: "organization.html"}, h("b", {}, number(DATA.unmanaged)), "objects not managed"))),
+    explained(),
     h("div", {class: "columns"},
       section("Needs attention", DATA.more ? h("a", {href: "drift.html"}, `${number(DATA.more)} more`) : "oldest first", attention.length ? h("ul", {class: "card list"}, attention) : quiet(waiting ? `No drift and no failed run. Not in sync: ${waiting}.` : "Nothing needs attention.")),
       h("div", {class: "plots"}, section("Findings over time", h("a", {href: "drift.html"}, "All findings"), driftPlot(DATA.drift)), section("Runs on each day", h("a", {href: "runs.html"}, "All runs"), activityPlot(DATA.activity)))),
@@ -240,7 +257,7 @@ function runsTable(data, ofOne) {
   const found = table(ofOne ? "Runs of this pipeline, latest first" : "Runs of all pipelines, latest first", heads, (row) => [
     when(row.at), ...(ofOne ? [] : [pipelineLink(row.name, row.key)]), row.environment, row.verb, row.version ? h("span", {class: "version"}, row.version) : "", badge(TONES[row.outcome], row.outcome), row.by,
     row.commit ? h("code", {}, row.commit) : "", [row.note, row.note && row.ci ? ", " : "", web(row.ci, "CI job"), h("span", {class: "soft"}, ` serial ${row.serial}`)],
-  ], ofOne ? FEW : ROWS);
+  ], "run", ofOne ? FEW : ROWS);
   function fill() { found.fill(rows.filter((row) => query.fits(row.text) && choices.every(([key, one]) => one.fits(row[key]))), rows.length); }
   fill();
   return rows.length ? [h("form", {class: "filters", role: "search", onsubmit: (event) => event.preventDefault()}, query.element, choices.map(([, one]) => one.element), found.count), found.element] : [quiet("No run is in the history.")];
@@ -254,7 +271,7 @@ function findingElement(one, ofOne) {
   return h("article", {class: "finding"},
     h("header", {}, badge(one.tone, one.state), h("code", {}, one.where), ofOne ? one.pipelines.map(([, , environment]) => badge("plain", environment)) : "", h("span", {class: "soft"}, "since ", when(one.since))),
     ofOne ? "" : h("ul", {class: "pipelines"}, one.pipelines.slice(0, 12).map(([name, key, environment]) => h("li", {}, pipelineLink(name, key), h("span", {class: "soft"}, ` ${environment}`))), one.pipelines.length > 12 ? h("li", {class: "soft"}, `and ${number(one.pipelines.length - 12)} more`) : ""),
-    h("p", {}, one.reason, one.live || one.desired ? [". It is ", h("del", {}, h("code", {}, one.live || "(none)")), " and should be ", h("ins", {}, h("code", {}, one.desired || "(none)"))] : "", ". ", web(one.page, "Open it")),
+    h("p", {}, one.reason, one.live || one.desired ? [". It is ", h("del", {}, h("code", {}, one.live || "(none)")), " and should be ", h("ins", {}, h("code", {}, one.desired || "(none)"))] : "", ". ", web(one.page, "Open on the platform")),
     one.facts.length ? h("p", {class: "soft"}, one.facts.map(([label, text]) => `${label} ${text}`).join(" · ")) : "",
     one.ways.map(([label, command]) => {
       const pre = h("pre", {}, command);
@@ -286,7 +303,7 @@ function findings(all, ofOne) {
   function fill() {
     fitting = all.filter((one) => query.fits(texts.get(one)) && state.fits(one.state) && one.pipelines.some(([, , name]) => environment.fits(name)));
     shown = 0;
-    count.textContent = fitting.length === all.length ? number(all.length) : `${number(fitting.length)} of ${number(all.length)}`;
+    count.textContent = fitting.length === all.length ? plural(all.length, "finding") : `${number(fitting.length)} of ${plural(all.length, "finding")}`;
     place.replaceChildren(fitting.length ? "" : h("p", {class: "quiet"}, "Nothing fits these filters."));
     show();
   }
@@ -297,7 +314,7 @@ function findings(all, ofOne) {
 
 function drift() {
   return [
-    section("Findings over time", "", driftPlot(DATA.drift)),
+    section("Findings over time", "the sum at each check; a finding is a value or an object that differs", driftPlot(DATA.drift), explained()),
     section("Findings", "oldest first", ...findings(DATA.findings, false)),
     DATA.failed.length ? section("Not checked", `${number(DATA.failed.length)} in the last checks`, h("ul", {class: "card list"}, DATA.failed.map(([name, problems]) => h("li", {}, badge("unknown", "not checked"), h("span", {class: "what"}, name, h("span", {class: "soft"}, problems.join("; "))))))) : "",
   ];
@@ -307,11 +324,11 @@ function sizePlot(versions, title) {
   const places = versions.map((_, index) => index);
   const series = [{name: "base image", tone: "muted", values: versions.map((one) => one.size - one.own)}, {name: "own layers", tone: "info", values: versions.map((one) => one.own)}].filter((one) => one.values.some(Boolean));
   return plot(title, `${plural(versions.length, "version")}; the latest has ${size(versions.at(-1).size)}.`, ["version", "size", "own layers", "layers", "created"], versions.map((one) => [one.version || one.digest.slice(0, 19), size(one.size), size(one.own), number(one.count), one.created ? utc(one.created) : ""]), () => {
-    const made = stacked(places, series, "bars", "version");
+    const made = stacked(places, series, "bars", "version", "size");
     made.options.scales = {x: {time: false, range: [-0.6, Math.max(versions.length - 0.4, 5.4)]}, y: {range: (_, low, high) => [0, (high || 1) * 1.1]}};
     made.options.series[0].value = (_, value) => value === null ? "–" : versions[value].version;
     for (const one of made.options.series.slice(1)) { const values = series.find((s) => s.name === one.label).values; one.value = (_, __, ___, index) => index === null || index === undefined ? "–" : size(values[index]); }
-    made.options.axes = [{size: 30, splits: () => places, values: (_, splits) => splits.map((place) => versions[place]?.version || ""), space: 60, grid: {show: false}}, {size: 64, values: (_, splits) => splits.map((value) => size(value))}];
+    made.options.axes = [{size: 30, ...named("version"), splits: () => places, values: (_, splits) => splits.map((place) => versions[place]?.version || ""), space: 60, grid: {show: false}}, {size: 64, ...named("size"), values: (_, splits) => splits.map((value) => size(value))}];
     return made;
   });
 }
@@ -323,7 +340,7 @@ function images() {
   const found = table("Images, largest first", ["image", "pipelines", "version", {words: "size", number: true}, {words: "own layers", number: true}, {words: "layers", number: true}, {words: "since the version before", number: true}, "created"], (one) => {
     const before = one.versions.at(-2), grown = before ? one.last.size - before.size : 0;
     return [h("code", {}, one.address), one.pipelines.map(([name, key], index) => [index ? ", " : "", pipelineLink(name, key)]), h("span", {class: "version"}, one.last.version), {number: true, content: size(one.last.size)}, {number: true, content: size(one.last.own)}, {number: true, content: number(one.last.count)}, {number: true, content: !before ? "" : grown ? `${grown < 0 ? "−" : "+"}${size(Math.abs(grown))}` : "no change"}, when(one.last.created)];
-  });
+  }, "image");
   function fill() { found.fill(rows.filter((one) => query.fits(one.text)), rows.length); }
   fill();
   const total = rows.reduce((sum, one) => sum + one.last.size, 0);
@@ -335,8 +352,8 @@ function organization() {
   const filled = (caption, heads, rows, cells) => { const made = table(caption, heads, cells); made.fill(rows, rows.length); return made.element; };
   return [
     section("Shared", "models and images that several pipelines have", DATA.shared.length ? filled("Shared models and images", ["resource", "pipelines", "environments"], DATA.shared, (one) => [h("code", {}, one.address), links(one.pipelines), one.environments.join(", ")]) : quiet("Nothing is shared.")),
-    section("Orphans", "stacks that no folder declares any more", DATA.orphans.length ? filled("Orphans", ["pipeline", "environment", "folder of its last apply"], DATA.orphans, ([name, key, environment, folder]) => [pipelineLink(name, key), environment, folder]) : quiet("There are none.")),
-    section("Not managed", "objects that no stack in the state has", DATA.unmanaged.length ? filled("Objects that are not managed", ["object", "environment", "changed", "page"], DATA.unmanaged, (one) => [h("code", {}, one.address), one.environment, [when(one.at), one.by && ` by ${one.by}`], web(one.page, "Open it")]) : quiet("None are known. They are found by: reconciler drift --all --unmanaged")),
+    section("Orphans", "stacks that no folder declares any more", DATA.orphans.length ? filled("Orphans", ["pipeline", "environment", "folder of its last apply"], DATA.orphans, ([name, key, environment, folder]) => [pipelineLink(name, key), environment, folder]) : quiet(DATA.orphans_unknown ? `Not looked for: ${DATA.orphans_unknown}.` : "There are none.")),
+    section("Not managed", "objects that no stack in the state has", DATA.unmanaged.length ? filled("Objects that are not managed", ["object", "environment", "changed", "page"], DATA.unmanaged, (one) => [h("code", {}, one.address), one.environment, [when(one.at), one.by && ` by ${one.by}`], web(one.page, "Open on the platform")]) : quiet("None are known. They are found by: reconciler drift --all --unmanaged")),
   ];
 }
 
@@ -374,7 +391,7 @@ function pipeline() {
   return [
     h("div", {class: "environments"}, environments),
     DATA.findings.length ? section("Findings", "oldest first", ...findings(DATA.findings, true)) : "",
-    section("Runs", "a ring is a promotion, a large dot a rollback", timeline, ...runsTable(DATA.runs, true)),
+    section("Runs", "a dot is a deploy or an apply, a ring a promotion, a large dot a rollback; the colour is the outcome", timeline, ...runsTable(DATA.runs, true)),
     latest ? h("div", {class: "columns"}, section("Size of the image", plural(DATA.image.length, "version"), sizePlot(DATA.image, "Size of the image over its versions")), section(`Layers of ${latest.version || "the latest version"}`, `${size(latest.size)}, the top layer first`, h("ul", {class: "card list-plain"}, bars))) : "",
     DATA.resources.length ? section("Resources", plural(DATA.resources.length, "resource"), (() => { const made = table("Resources with their pages", ["resource", "environments"], ([address, places]) => [h("code", {}, address), places.map(([name, page], index) => [index ? ", " : "", web(page, name) || name])]); made.fill(DATA.resources, DATA.resources.length); return made.element; })()) : "",
   ];
