@@ -1,5 +1,6 @@
 """Compares the selected pipelines with the live objects of an environment."""
 
+import os
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from datetime import UTC, datetime
@@ -24,12 +25,23 @@ from reconciler.core.diagnostics import Diagnostic, UserError
 from reconciler.core.events import Emit
 from reconciler.drift.baseline import acknowledged_report, read_rules
 from reconciler.drift.check import check, no_state_remarks
-from reconciler.drift.findings import Acknowledgement, Cause, Finding, Report, StackReport, UnmanagedObject
+from reconciler.drift.findings import (
+    Acknowledgement,
+    Cause,
+    Finding,
+    PartOf,
+    Report,
+    StackReport,
+    UnmanagedObject,
+)
 from reconciler.drift.orphans import orphan_report
 from reconciler.drift.unmanaged import find_unmanaged
 from reconciler.engine.inspection import inspect_all
 from reconciler.engine.problems import diagnostics_of, provider_diagnostic
+from reconciler.engine.run_identity import ci_run
+from reconciler.pipeline.image_source import git_commit
 from reconciler.system.files import display_path
+from reconciler.workspace.shards import selection_hash
 from state.errors import StateError
 
 __all__ = [
@@ -177,7 +189,20 @@ def find_drift(
     objects = None
     if unmanaged and (shard is None or shard.index == 1):
         objects = _unmanaged(pipelines, environment, emit, rps, failed)
-    return DriftReport(now, reports, failed, remarks, shard, objects, fails_on_unmanaged)
+    whole = _whole(pipelines, environment) if shard is not None else None
+    return DriftReport(now, reports, failed, remarks, shard, objects, fails_on_unmanaged, whole)
+
+
+def _whole(pipelines: Pipelines, environment: Environment) -> PartOf:
+    """What a shard of these pipelines is a part of."""
+    target, here = environment.target(), pipelines.workspace.folder
+    return PartOf(
+        target.scope,
+        target.environment.name,
+        selection_hash(pipelines.folders, here),
+        git_commit(here),
+        ci_run(os.environ),
+    )
 
 
 def _orphans(

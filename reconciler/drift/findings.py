@@ -24,6 +24,7 @@ from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.exit_codes import CONFLICT, DONE, DRIFT, PENDING, UNCHECKED
 from reconciler.core.plan import Action, Plan, Stack, Step
+from reconciler.core.platforms import scope_label
 from reconciler.core.reasons import UNSTATED, ReasonCode, RefusalCode
 from reconciler.core.remote import RemoteState, parent_of
 from reconciler.core.values import ABSENT, IMAGE, MISSING, Address, NoValue
@@ -259,6 +260,29 @@ class UnmanagedObject(Struct, frozen=True):
     modified_by: str = ""
 
 
+class PartOf(Struct, frozen=True):
+    """What a part has in common with the others that together make a whole check.
+
+    Attributes:
+        scope: the organization and its platform, `my-org@STAGING`.
+        environment: the name of the platform in reconciler.toml; "" if it has none.
+        selection: a hash of the paths of all selected pipelines, also those of other parts.
+        commit: the commit that is checked out; "" if it is unknown.
+        ci: the number of the CI run with its jobs; "" outside of CI.
+    """
+
+    scope: str
+    environment: str = ""
+    selection: str = ""
+    commit: str = ""
+    ci: str = ""
+
+    @property
+    def label(self) -> str:
+        """The scope for people; "" if it is unknown."""
+        return scope_label(self.scope, self.environment)
+
+
 class Report(Struct, frozen=True):
     """The findings of all stacks.
 
@@ -270,6 +294,7 @@ class Report(Struct, frozen=True):
         shard: the part of the pipelines that was checked; None for all.
         unmanaged: the objects that no stack has; None if they were not requested.
         fails_on_unmanaged: whether they change the exit code.
+        part_of: what the shard is a part of; None for all, and in reports of earlier versions.
     """
 
     at: datetime
@@ -279,6 +304,7 @@ class Report(Struct, frozen=True):
     shard: Shard | None = None
     unmanaged: tuple[UnmanagedObject, ...] | None = None
     fails_on_unmanaged: bool = False
+    part_of: PartOf | None = None
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -14,6 +14,11 @@ from state.state_writer import now
 
 VERSION = installed_version("picsellia-reconciler")
 CI_ADDRESSES = ("CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_URL", "TRAVIS_BUILD_WEB_URL")
+CI_RUNS = (
+    *("GITHUB_RUN_ID", "CI_PIPELINE_ID", "CIRCLE_WORKFLOW_ID", "BUILDKITE_BUILD_ID", "TRAVIS_BUILD_ID"),
+    *("BITBUCKET_BUILD_NUMBER", "BUILD_BUILDID"),
+)
+"""The number of a run, which all its jobs share, also when one is repeated."""
 CI_NUMBERS = ("GITHUB_RUN_ID", "CI_JOB_ID", "BITBUCKET_BUILD_NUMBER", "BUILD_BUILDID", "BUILD_ID")
 
 
@@ -40,6 +45,11 @@ def this_run(
         promoted_from=promoted_from,
         override=safe_message(override),
     )
+
+
+def ci_run(environment: Mapping[str, str]) -> str:
+    """The number of the CI run that this job belongs to; "" outside of CI, and where no variable has it."""
+    return next((environment[name] for name in CI_RUNS if environment.get(name)), "")
 
 
 def user_name() -> str:

@@ -33,6 +33,14 @@ def part_of(folders: Sequence[Path], root: Path, shard: Shard | None) -> list[Pa
     ]
 
 
+def selection_hash(folders: Sequence[Path], root: Path) -> str:
+    """A hash of the folders that are split into shards, equal on every machine."""
+    return hashlib.sha256(b"\0".join(sorted(_path(folder, root) for folder in folders))).hexdigest()[:12]
+
+
 def _number(folder: Path, root: Path) -> int:
-    name = Path(os.path.relpath(folder, root)).as_posix()
-    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8], "big")
+    return int.from_bytes(hashlib.sha256(_path(folder, root)).digest()[:8], "big")
+
+
+def _path(folder: Path, root: Path) -> bytes:
+    return Path(os.path.relpath(folder, root)).as_posix().encode("utf-8", "surrogateescape")

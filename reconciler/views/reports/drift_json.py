@@ -20,6 +20,7 @@ from reconciler.drift.findings import (
     Finding,
     FindingDates,
     LastApply,
+    PartOf,
     Report,
     StackReport,
     UnmanagedObject,
@@ -79,6 +80,7 @@ def report_to_document(report: Report) -> dict[str, JSON]:
             for one in report.unmanaged
         ],
         "fail_on": ["unmanaged"] if report.fails_on_unmanaged else [],
+        "part_of": asdict(report.part_of) if report.part_of else None,
     }
 
 
@@ -116,6 +118,7 @@ def report_from_document(document: Document) -> Report:
         Shard.parse(document["shard"]) if document["shard"] else None,
         _unmanaged_from_document(document.get("unmanaged")),
         "unmanaged" in document.get("fail_on", []),
+        PartOf(**part_of) if (part_of := document.get("part_of")) else None,
     )
     check_fields(report)
     return report
