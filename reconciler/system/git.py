@@ -139,6 +139,10 @@ class Repository(Struct, frozen=True, order=True):
         }
         return remote_name(urls.get("origin") or next(iter(urls.values()), ""))
 
+    def has_remote(self, name: str) -> bool:
+        """Whether the repository has a remote of this name. Raises GitError."""
+        return bool(self._run("config", "--local", "--get-all", f"remote.{name}.url", codes=(0, 1)))
+
     def commit(self, name: str) -> str | None:
         """The full hash of the commit with this name: a branch, tag or hash; None if there is none.
 

@@ -33,6 +33,7 @@ from reconciler.system.git import (
 )
 from reconciler.workspace import reader
 from reconciler.workspace.discovery import is_searched
+from reconciler.workspace.missing_commits import FETCHED, way_to_commit, way_to_default_branch
 from reconciler.workspace.schema import FILE_NAME as WORKSPACE_FILE
 from reconciler.workspace.schema import Workspace
 
@@ -109,20 +110,14 @@ def base_of(reference: str, here: Path) -> Base:
 
 
 def _commit(repository: Repository, reference: str) -> tuple[str, str]:
-    commit = repository.commit(reference)
-    if commit is not None:
-        return commit, commit[:12] if commit.startswith(reference) else f"{reference} ({commit[:12]})"
-    branch = reference.removeprefix("origin/")
-    depth = " --depth 1" if repository.is_shallow() else ""
-    fetch = f"git fetch{depth} origin {branch}" + (
-        f":refs/remotes/{reference}" if branch != reference else ""
-    )
-    raise UserError(
-        error(
-            f"{repository.top} has no commit {reference}",
-            f"Name pipelines before --changed. If the remote has the commit, run:  {fetch}",
-        )
-    )
+    """The commit with this name, else with that of a branch of origin, and its label. Raises UserError."""
+    for name in (reference, f"{FETCHED}{reference}"):
+        commit = repository.commit(name)
+        if commit is not None:
+            short = name.removeprefix("refs/remotes/")
+            return commit, commit[:12] if commit.startswith(name) else f"{short} ({commit[:12]})"
+    way = way_to_commit(repository, reference)
+    raise UserError(error(f"{repository.top} has no commit {reference}", way))
 
 
 def _merge_base(repository: Repository) -> tuple[str, str]:
@@ -156,8 +151,7 @@ def _default_branch(repository: Repository) -> str:
     raise UserError(
         error(
             f"the default branch of {repository.top} is unknown",
-            f"{there_is} Name the branch to compare with, --changed=origin/BRANCH, or run:  "
-            "git remote set-head origin --auto",
+            f"{there_is} {way_to_default_branch(repository)}",
         )
     )
 

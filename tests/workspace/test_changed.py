@@ -375,6 +375,13 @@ def failure(cli: Cli, *arguments: str) -> str:
     return ended.err
 
 
+@pytest.mark.parametrize("arguments", [("--changed=",), ("--all", "--changed", "", "--allow-empty")])
+def test_an_empty_commit_is_an_unset_variable(cli: Cli, root: Path, arguments: tuple[str, ...]) -> None:
+    for command in ("list", "validate"):
+        ended = cli(command, *arguments)
+        assert (ended.code, "the value is empty" in " ".join(ended.err.split())) == (2, True), ended
+
+
 def test_nothing_changed_is_an_error_that_can_be_allowed(cli: Cli, root: Path) -> None:
     problem = failure(cli, "--changed")
     assert "None of 4 pipelines differs from the merge base with main" in problem

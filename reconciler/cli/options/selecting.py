@@ -4,7 +4,7 @@ import functools
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from msgspec import Struct
@@ -108,6 +108,20 @@ class Selection(Struct, frozen=True):
         return self.where.environment_name() if self.where else None
 
 
+_MERGE_BASE: Final = object()
+"""The value of `--changed` without one. A value that is given is never empty."""
+
+
+def _reference(text: str) -> str:
+    """The commit in a value of `--changed`. Raises ValueError."""
+    if not text:
+        raise ValueError(
+            "the value is empty, as a variable that is not set gives it. Name a commit; or write --changed "
+            "without =, which compares with the merge base with the default branch"
+        )
+    return text
+
+
 def pipelines(command: Command) -> Command:
     """`[PIPELINE]...` and the options that select pipelines, passed as `selection`."""
     gpu = click.option(
@@ -141,9 +155,10 @@ def pipelines_to_deploy(command: Command) -> Command:
     )
     @click.option(
         "--changed",
+        type=ParsedType("[REF]", _reference),
         metavar="[REF]",
         is_flag=False,
-        flag_value="",
+        flag_value=_MERGE_BASE,
         help="Select only pipelines whose files differ from this commit. Default: the merge base with the "
         "default branch.",
     )
@@ -161,13 +176,14 @@ def pipelines_to_deploy(command: Command) -> Command:
         everything: bool,
         groups: tuple[str, ...],
         types: tuple[str, ...],
-        changed: str | None,
+        changed: Any,
         stale: bool,
         allow_empty: bool,
         has_gpu: bool | None = None,
         **rest: Any,
     ) -> int:
-        request = SelectionRequest(names, everything, groups, types, has_gpu, changed, stale, allow_empty)
+        base = "" if changed is _MERGE_BASE else changed
+        request = SelectionRequest(names, everything, groups, types, has_gpu, base, stale, allow_empty)
         return command(selection=Selection(request, _where(rest), read_options_of(rest)), **rest)
 
     return with_selection
