@@ -136,7 +136,7 @@ class PipelineIndex:
         Args:
             name_or_path: a folder (or its config.toml) relative to the root, if written as a path (`./app`,
                 `team/app`, `.`); else the name of a pipeline's folder, its metadata.name or the name of its
-                stack, which may contain slashes.
+                stack, which may contain slashes; else a folder that is not searched, such as a link to one.
 
         Raises:
             UserError: no folder matches, more than one does, or the workspace excludes it.
@@ -157,6 +157,8 @@ class PipelineIndex:
             raise UserError(error(f"{len(matches)} pipelines are called {name_or_path}", reason))
         for folder in everywhere if not _is_path(name_or_path) else ():
             return checked_folder(folder, self._workspace)  # raises: the workspace excludes it
+        if (path / FILE_NAME).exists() and _File(path).is_of_pipeline:  # not searched, such as a link
+            return checked_folder(path, self._workspace)
         raise UserError(self._not_found(name_or_path))
 
     def matching(self, glob: Glob) -> list[Path]:

@@ -82,7 +82,7 @@ def applied_here(cli: Cli, pipelines: api.Pipelines, case: Case) -> tuple[str, i
     return report.to_json(), report.exit_code
 
 
-@pytest.mark.parametrize("case", SELECTIONS, ids=lambda case: " ".join(case.arguments))
+@pytest.mark.parametrize("case", SELECTIONS[:-1], ids=lambda case: " ".join(case.arguments))
 def test_reports_of_runs(
     cli: Cli, workspace: api.Workspace, sandbox: Sandbox, tmp_path: Path, case: Case
 ) -> None:
@@ -96,6 +96,20 @@ def test_reports_of_runs(
     (text, code), (here, here_code) = reports
     assert untimed(here) == untimed(text)
     assert here_code == code
+
+
+def test_an_unknown_name_stops_both_before_they_write(
+    cli: Cli, workspace: api.Workspace, sandbox: Sandbox
+) -> None:
+    names = ("dataset_cleanup", "missing", "gone*")
+    with pytest.raises(api.UserError) as refused:
+        workspace.select(*names)
+    ended = cli("apply", *names, "--yes")
+    assert ended.code == 1
+    for problem in refused.value.diagnostics:
+        assert problem.summary in ended.err
+    assert len(refused.value.diagnostics) == 2
+    assert sandbox.writes() == []
 
 
 def test_a_saved_plan_is_the_same_file_and_either_applies_it(

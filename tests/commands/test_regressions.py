@@ -195,11 +195,17 @@ def test_a_folder_without_pipelines_is_an_error(command: str, cli: Cli, sandbox:
     assert "there is no pipeline below" in ended.err
 
 
-def test_an_unknown_name_does_not_stop_the_others(app: Path, cli: Cli, sandbox: Sandbox) -> None:
-    ended = cli("apply", "app", "nosuch")
+def test_an_unknown_name_stops_a_write_and_no_read(app: Path, cli: Cli, sandbox: Sandbox) -> None:
+    ended = cli("apply", "app", "nosuch", "--yes")
     assert ended.code == 1
-    assert "nosuch" in ended.err
-    assert sandbox.platform.processing("app") is not None
+    assert "no pipeline is called nosuch" in ended.err
+    assert "nothing was changed" in ended.err
+    assert sandbox.writes() == []
+
+    ended = cli("plan", "app", "nosuch")
+    assert ended.code == 1
+    assert "no pipeline is called nosuch" in ended.err
+    assert "+ processing/app" in ended.out
 
 
 def test_a_version_used_by_a_failed_run_is_skipped(app: Path, cli: Cli, sandbox: Sandbox) -> None:

@@ -5,7 +5,10 @@ import os
 from pathlib import Path
 
 import pytest
+import requests.adapters
 
+from reconciler.cli.reference import every_command
+from tests.commands.untouched import snapshot
 from tests.conftest import Cli
 
 WORKSPACE = """
@@ -187,6 +190,72 @@ def test_a_matrix_is_no_longer_than_github_allows(cli: Cli, root: Path) -> None:
     ended = cli("list", "--github-matrix")
     assert (ended.code, ended.out) == (1, "")
     assert "at most 256 jobs, and 257 pipelines are selected" in ended.err
+
+
+WRITING = (
+    "apply --yes",
+    "deploy --yes",
+    "destroy --yes",
+    "promote --from STAGING --to PROD --yes",
+    "rollback --yes",
+    "bump patch",
+    "plan --out ../plan.json",
+    "drift --write-baseline known.toml",
+)
+SLIPS = {
+    "sam missing": "no pipeline is called missing",
+    "missing sam": "no pipeline is called missing",
+    "sam x*": "no pipeline matches x*",
+    "sam training": "clip/small",  # two of them
+    "sam ./missing": "missing",
+    "--group sam missing": "no pipeline is called missing",
+    "--group sam --group sma": "there is no group sma",
+    "sam --group sma": "there is no group sma",
+    "x*": "no pipeline matches x*",
+    "sam missing --allow-empty": "no pipeline is called missing",
+}
+
+
+def test_the_table_has_every_command_that_writes_to_a_selection() -> None:
+    """Except those that only write the report that was asked for."""
+    reading = {"list", "validate", "status", "graph", "image"}
+    named = {words.split()[0] for words in WRITING}
+    selecting = {
+        str(context.info_name)
+        for context in every_command()
+        if {"names", "everything"} <= {one.name for one in context.command.params}
+    }
+    assert selecting - reading == named
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+@pytest.mark.parametrize("command", WRITING)
+def test_a_slip_in_one_name_stops_a_write_before_it_starts(
+    cli: Cli, root: Path, monkeypatch: pytest.MonkeyPatch, command: str, slip: str
+) -> None:
+    monkeypatch.setenv("PICSELLIA_ORGANIZATION", "my-org")
+    monkeypatch.setenv("PICSELLIA_TOKEN", "none-is-sent")
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", None)
+    before = snapshot(root.parent)
+    verb, *options = command.split()
+    kind = options[:1] if verb == "bump" else []
+    ended = cli(verb, *kind, *slip.split(), *options[len(kind) :])
+    assert ended.code == 1
+    assert SLIPS[slip] in ended.err
+    assert "same command" not in ended.err
+    assert snapshot(root.parent) == before
+
+
+@pytest.mark.parametrize("command", ["list", "validate", "status --offline", "graph"])
+def test_a_slip_in_one_name_hides_no_other_pipeline_from_a_read(
+    cli: Cli, root: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("PICSELLIA_ORGANIZATION", "my-org")
+    monkeypatch.setenv("PICSELLIA_TOKEN", "none-is-sent")
+    ended = cli(*command.split(), "sam", "missing")
+    assert (ended.code != 0, "sam" in ended.out) == (True, True), ended
+    assert "no pipeline is called missing" in ended.err
+    assert "same command" not in ended.err
 
 
 ONE = dict.fromkeys(("image", "deploy", "rollback", "destroy", "bump patch"), "config.toml:1")

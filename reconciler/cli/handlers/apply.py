@@ -81,7 +81,7 @@ def run(
 
     plans = None
     if not isinstance(saved, plan_json.SavedPlans):
-        pipelines = replace(selection, read_options=read_options).pipelines()
+        pipelines = replace(selection, read_options=read_options, is_strict=True).pipelines()
     else:
         from reconciler.api.saved_plans import found_pipelines, require_workspace
 

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from msgspec.structs import replace
 from rich.text import Text
 
 from reconciler.cli import options
@@ -26,7 +27,7 @@ def run(kind: str, selection: options.Selection, dry_run: bool) -> int:
         print_diagnostics(problem.diagnostics, err)
         codes.add(code_of(problem))
 
-    for folder in selection.folders(failed):
+    for folder in replace(selection, is_strict=not dry_run).folders(failed):
         try:
             out.print(_bump(Bump(kind), folder, is_written=not dry_run))
         except UserError as problem:

@@ -40,7 +40,8 @@ def run(
         where = where.explicit()  # workers have other variables
     err = console(sys.stderr)
     rules = load_rules(baseline, err)
-    pipelines = pipelines_beside_orphans(replace(selection, read_options=read_options), where.scopes)
+    selection = replace(selection, read_options=read_options, is_strict=baseline.write_to is not None)
+    pipelines = pipelines_beside_orphans(selection, where.scopes)
     environment = where.named()
     with ProgressView(err) as progress:
         found = find_drift(

@@ -61,7 +61,8 @@ def run(
         where = where.explicit()  # workers have other variables
     shown, err = terminal(outputs), console(sys.stderr)
     environment = where.named()
-    pipelines = pipelines_beside_orphans(replace(selection, read_options=read_options), where.scopes)
+    selection = replace(selection, read_options=read_options, is_strict=out is not None)
+    pipelines = pipelines_beside_orphans(selection, where.scopes)
     if out is not None and not (pipelines or selection.request.allow_empty):
         raise click.UsageError("--out saves plans, and there is no pipeline to plan")
     if out is not None and (image := image_with(out, pipelines)):

@@ -15,7 +15,7 @@ from reconciler.cli.options.command import Command
 from reconciler.cli.options.param_types import ParsedType, PipelineTypeType
 from reconciler.cli.options.reading import read_options_of
 from reconciler.cli.options.targets import TargetOptions, open_workspace, workspace
-from reconciler.core.diagnostics import UserError
+from reconciler.core.diagnostics import UserError, error
 
 if TYPE_CHECKING:
     from reconciler.api.workspaces import Pipelines
@@ -51,18 +51,21 @@ class Selection(Struct, frozen=True):
     Attributes:
         where: the environment whose values of config.toml count; None for those that all share.
         read_options: how to read the files to compare them with the state.
+        is_strict: whether a name that matches no pipeline is an error. A command that writes sets it, so that
+            it checks all names before it changes anything.
     """
 
     request: SelectionRequest
     where: TargetOptions | None = None
     read_options: ReadOptions | None = None
+    is_strict: bool = False
 
     def pipelines(self) -> "Pipelines":
         """The pipelines, each once, with the reasons; and the names that match none, with their errors.
 
         Raises:
             UsageError: no pipeline is named, or both names and --all are.
-            UserError: no pipeline is selected, or there is no such group.
+            UserError: no pipeline is selected, or there is no such group; or no such name, if it is strict.
             StateError: the state cannot be read.
         """
         from reconciler.api.workspaces import select_pipelines
@@ -84,6 +87,9 @@ class Selection(Struct, frozen=True):
                 self.where.named() if self.where else None,
                 progress,
             )
+        if self.is_strict and found.problems:
+            every = [line for problem in found.problems.values() for line in problem.diagnostics]
+            raise UserError(*every, *([error("nothing was changed", _CHECKED_FIRST)] if found else []))
         if not found and request.allow_empty:
             err.print("no pipeline is selected")
         return found
@@ -106,6 +112,9 @@ class Selection(Struct, frozen=True):
     def environment(self) -> str | None:
         """The environment whose values of config.toml count. Raises UserError."""
         return self.where.environment_name() if self.where else None
+
+
+_CHECKED_FIRST = "All names are checked first. Correct them, or leave out those that are wrong."
 
 
 _MERGE_BASE: Final = object()
