@@ -57,6 +57,21 @@ class SelectionRequest(Struct, frozen=True):
         return self.is_by_name and len(self.names) <= 1
 
     @property
+    def arguments(self) -> list[str]:
+        """The arguments of a command that selects the same pipelines."""
+        pairs = [*(("--group", name) for name in self.groups), *(("--type", name) for name in self.types)]
+        words = [
+            *self.names,
+            *(["--all"] if self.everything else []),
+            *(word for pair in pairs for word in pair),
+        ]
+        words += [] if self.gpu is None else ["--gpu" if self.gpu else "--no-gpu"]
+        words += (
+            [] if self.changed is None else [f"--changed={self.changed}" if self.changed else "--changed"]
+        )
+        return [*words, *(["--stale"] if self.stale else [])]
+
+    @property
     def kind_options(self) -> list[str]:
         """The options for the kind of a pipeline, as on the command line."""
         types = [f"--type {kind}" for kind in self.types]

@@ -1,6 +1,7 @@
 """`--bump` publishes a next version only if another source is published."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,47 @@ def test_a_forced_bump_tags_the_same_image(folder: Path, cli: Cli, sandbox: Sand
     assert version_in(folder) == "1.0.1"
     assert len(set(published(sandbox, "1.0.0", "1.0.1", "latest").values())) == 1
     assert cli("plan", APP, "--force-bump").code == 2
+
+
+def commands_in(message: str) -> list[list[str]]:
+    """The words of the two commands at the end of the refusal."""
+    return [shlex.split(line) for line in message.rpartition("command: ")[2].split(" && ")]
+
+
+MANY = (("--all",), (APP, "team/other"), ("team/*", "--stale"), ("--group", "a b", "--changed", "main"))
+
+
+@pytest.mark.parametrize("selection", MANY, ids=" ".join)
+@pytest.mark.parametrize("verb", ["plan", "apply", "deploy", "apply --dry-run"])
+def test_a_forced_bump_of_several_pipelines_is_two_commands(
+    verb: str, selection: tuple[str, ...], folder: Path, cli: Cli, sandbox: Sandbox
+) -> None:
+    """The same command would publish once more what is published already."""
+    assert cli("apply", APP).code == 0
+    sandbox.clear_requests()
+
+    refused = cli(*verb.split(), *selection, "--bump", "minor", "--force-bump")
+
+    assert refused.code == 2
+    first, then = commands_in(refused.err)
+    assert first[:3] == ["reconciler", "bump", "minor"]
+    assert then[:2] == ["reconciler", verb.split(maxsplit=1)[0]]
+    assert {"--force-bump", "--bump"}.isdisjoint(then)
+    assert sandbox.requests() == [] and version_in(folder) == "1.0"
+
+
+def test_several_pipelines_are_published_again_and_a_repeated_apply_publishes_none(
+    folder: Path, cli: Cli, sandbox: Sandbox
+) -> None:
+    assert cli("apply", "--all", "--yes").code == 0
+    refused = cli("apply", "--all", "--yes", "--bump", "patch", "--force-bump")
+
+    first, then = commands_in(refused.err)
+    assert cli(*first[1:]).code == 0
+    for _ in range(2):
+        assert cli(*then[1:], "--yes").code == 0
+        assert version_in(folder) == "1.0.1"
+    assert len(set(published(sandbox, "1.0.0", "1.0.1", "latest").values())) == 1
 
 
 @pytest.mark.parametrize("record", ["kept", "lost"])

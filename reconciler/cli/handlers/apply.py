@@ -39,6 +39,7 @@ def run(
     outputs: Outputs,
     read_options: ReadOptions,
 ) -> int:
+    options.refuse_forced_bump_of_many(selection.request, request, where, "apply")
     if dry_run:
         from reconciler.cli.handlers import plan
 

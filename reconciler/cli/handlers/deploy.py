@@ -58,6 +58,7 @@ def run(
 ) -> int:
     edits = _edits_of_options(image, cpu, gpu, model)
     request = replace(version, options=PlanOptions(take=take))
+    options.refuse_forced_bump_of_many(selection.request, request, where, "deploy")
     if dry_run:
         from reconciler.cli.handlers import plan
 

@@ -57,6 +57,7 @@ def run(
     Args:
         command: the command whose plans are shown. Default: `apply`.
     """
+    options.refuse_forced_bump_of_many(selection.request, request, where, "plan")
     if executor is not None:
         where = where.explicit()  # workers have other variables
     shown, err = terminal(outputs), console(sys.stderr)

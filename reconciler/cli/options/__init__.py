@@ -24,6 +24,7 @@ from reconciler.cli.options.selecting import (
     pipeline_folder,
     pipelines,
     pipelines_to_deploy,
+    refuse_forced_bump_of_many,
     shard,
 )
 from reconciler.cli.options.targets import (
@@ -68,6 +69,7 @@ __all__ = [
     "pipelines",
     "pipelines_to_deploy",
     "planning",
+    "refuse_forced_bump_of_many",
     "resolving",
     "shard",
     "side_by_side",

@@ -91,7 +91,9 @@ def versions(command: Command) -> Command:
         help="Publish as the next version if the published version has another source.",
     )
     @click.option(
-        "--force-bump", is_flag=True, help="With --bump: publish even if this source is already published."
+        "--force-bump",
+        is_flag=True,
+        help="With --bump, for one pipeline: publish even if this source is already published.",
     )
     @click.option(
         "--accept-foreign",

@@ -1,6 +1,7 @@
 """The options that select pipelines."""
 
 import functools
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from msgspec import Struct
 
-from reconciler.api.requests import ReadOptions, SelectionRequest, Shard
+from reconciler.api.requests import PlanRequest, ReadOptions, SelectionRequest, Shard
 from reconciler.cli.options import completions
 from reconciler.cli.options.command import Command
 from reconciler.cli.options.param_types import ParsedType, PipelineTypeType
@@ -22,6 +23,23 @@ if TYPE_CHECKING:
 
 
 SHARD = ParsedType("K/N", Shard.parse)
+
+
+def refuse_forced_bump_of_many(
+    selection: SelectionRequest, request: PlanRequest, where: TargetOptions, verb: str
+) -> None:
+    """Raise UsageError for `--force-bump` with several pipelines.
+
+    The same command, run again after a failure, would publish once more what is published already.
+    """
+    if not request.force_bump or request.bump is None or selection.is_of_one:
+        return
+    first = shlex.join(("reconciler", "bump", request.bump.value, *selection.arguments))
+    then = shlex.join(("reconciler", verb, *selection.arguments, *where.arguments(verb)))
+    raise click.UsageError(
+        "--force-bump is for one pipeline: repeated, it would publish once more what is done. "
+        f"Write the versions first, and repeat only the second command: {first} && {then}"
+    )
 
 
 def pipeline_folder(name: str | None) -> Path:

@@ -56,20 +56,11 @@ def print_recap(report: RunReport, out: Console, err: Console) -> None:
         what = f"{plural(left, 'pipeline')} left. " if left else ""
         if "--plan" in report.options:
             again = ""
-        elif _goes_further(report):
-            again = "Run the command again for them alone: it would change the others once more."
-        elif any(run.needs_change for run in report.runs):
+        elif report.problems or any(run.needs_change for run in report.runs):
             again = "Solve the problems above first: the same command then does only what is left."
         else:
             again = "Run the same command again: it does only what is left."
         err.print(f"{what}{again}".rstrip())
-
-
-def _goes_further(report: RunReport) -> bool:
-    """Whether the same command changes pipelines that it changed already: a version back, or a new one."""
-    if report.command == "rollback":
-        return "--to" not in report.options
-    return "--force-bump" in (*report.options, *report.plan_options)
 
 
 def _is_refused(run: PipelineRun, plan: Plan) -> bool:
