@@ -1,6 +1,6 @@
 """Writes the man pages into a wheel, from the help of the commands. Hatchling runs it.
 
-The commands' declarations need only click, so the environment of a build has all that this imports.
+The commands' declarations need only click and msgspec, which `build-system` in pyproject.toml requires.
 
 scripts/man_hook.py FOLDER writes the pages into a folder.
 """

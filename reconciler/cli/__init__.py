@@ -86,7 +86,7 @@ class _Commands(CommandGroup):
 @click.group(
     cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
 )
-@click.version_option(package_name="picsellia-reconciler", prog_name="reconciler")
+@click.version_option(None, "--version", "-V", package_name="picsellia-reconciler", prog_name="reconciler")
 def group() -> None:
     """Deploy Picsellia pipelines from their folders, and report drift.
 

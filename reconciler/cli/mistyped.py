@@ -37,6 +37,13 @@ class CommandGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
+        if name == "help":  # as in git, cargo and others: help, help apply, help state list
+            if args[1:]:
+                return self.resolve_command(ctx, [*args[1:], "--help"])
+            if ctx.resilient_parsing:  # a shell completes what follows
+                return None, None, []
+            click.echo(ctx.get_help(), color=ctx.color)
+            ctx.exit()
         if self.get_command(ctx, name) is None and not name.startswith("-"):
             from reconciler.pipeline.suggestions import did_you_mean  # late: help needs no suggestion
 

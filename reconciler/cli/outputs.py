@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from reconciler.core.diagnostics import Diagnostic
     from reconciler.core.runs import Follow
 
-
 HELP = {
-    "json": "Write JSON. The report of an earlier run in this file gives the age of each finding.",
+    "json": "Write JSON to PATH, or with - to stdout. The report of an earlier run in this file gives the "
+    "age of each finding.",
     "junit": "Write JUnit XML, with a failed test for each finding.",
     "markdown": "Write Markdown, for a comment or an issue.",
     "html": "Write one HTML page.",
 }
 RUN_HELP = {
-    "json": "Write the result of each pipeline as JSON.",
+    "json": "Write the result of each pipeline as JSON to PATH, or with - to stdout.",
     "events": "Write each event of the run as a line of JSON, while it runs.",
     "junit": "Write JUnit XML, with a test for each pipeline.",
     "markdown": "Write the results as Markdown, for a comment.",
@@ -154,7 +154,9 @@ def json_document(command: Command) -> Command:
     return _FLAG(_asked(["json"])(with_document))
 
 
-_FLAG = click.option("--json", "json_file", is_flag=True, help="Print a JSON document.")
+_FLAG = click.option(
+    "--json", "json_file", is_flag=True, help="Print a JSON document. For a file: -o json=FILE"
+)
 
 
 def _file_option(name: str, text: str) -> Callable[[Command], Command]:

@@ -13,7 +13,8 @@ def every_command() -> Iterator[click.Context]:
 
 
 def _below(name: str, command: click.Command, parent: click.Context | None) -> Iterator[click.Context]:
-    context = click.Context(command, parent, info_name=name, max_content_width=10_000)
+    settings = command.context_settings if parent is None else {}  # a command keeps its first help option
+    context = click.Context(command, parent, info_name=name, **{**settings, "max_content_width": 10_000})
     yield context
     if isinstance(command, click.Group):
         for below in command.list_commands(context):

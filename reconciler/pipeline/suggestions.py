@@ -15,6 +15,9 @@ def did_you_mean(word: str, known: Iterable[str], risky: Collection[str] = ()) -
     word, harmful = word.lower(), {*risky}
     names = {name.lower(): name for name in sorted(known, key=lambda name: name in harmful, reverse=True)}
     near = get_close_matches(word, names, n=len(names) or 1, cutoff=0.6)
+    begun = [name for name in names if len(word) > 2 and name.startswith(word) and names[name] not in harmful]
+    if len(begun) == 1:
+        near = [*begun, *(name for name in near if name not in begun)]
     harmless = [name for name in near if names[name] not in harmful]
     if near and near[0] not in harmless:
         is_certain = SequenceMatcher(None, near[0], word).ratio() >= 0.8

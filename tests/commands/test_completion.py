@@ -166,6 +166,8 @@ def completed(line: str, folder: Path, state: str = "") -> tuple[list[str], set[
     ("line", "some", "may"),
     [
         ("reconciler ", {*COMMANDS}, set()),
+        ("reconciler help ", {*COMMANDS}, set()),
+        ("reconciler help state ", {"show", "history"}, set()),
         ("reconciler plan --", {"--env", "--target", "--help"}, set()),
         ("reconciler plan ", {"dataset_cleanup"}, set()),
         ("reconciler plan --env ", {"PROD", "STAGING"}, set()),

@@ -112,6 +112,14 @@ def page_of(name: str, cli: Cli) -> list[str]:
     return cli(*name.split()[1:], "--help").out.splitlines()
 
 
+@pytest.mark.parametrize(("typed", "meant"), [("val", "validate"), ("state hist", "history"), ("des", None)])
+def test_the_beginning_of_a_harmless_command_suggests_it(typed: str, meant: str | None, cli: Cli) -> None:
+    ended = cli(*typed.split())
+    assert ended.code == 2
+    assert ("Did you mean" in ended.err) == bool(meant)
+    assert meant is None or f"Did you mean '{meant}'?" in ended.err
+
+
 @pytest.mark.parametrize("name", GROUPS)
 def test_a_group_without_a_command_shows_its_help_page(name: str, cli: Cli) -> None:
     ended = cli(*name.split()[1:])

@@ -18,7 +18,7 @@ class _AdoptTargetType(click.ParamType[AdoptTarget]):
             self.fail(str(problem), param, ctx)
 
 
-@click.command("adopt")
+@click.command("adopt", cls=options.SectionedCommand)
 @options.pipeline
 @click.argument("targets", metavar="[ADDR[#FIELD]]...", type=_AdoptTargetType(), nargs=-1)
 @options.where

@@ -9,7 +9,7 @@ from reconciler.cli import options
 from reconciler.cli.outputs import run_outputs
 
 
-@click.command("apply")
+@click.command("apply", cls=options.SectionedCommand)
 @options.pipelines
 @options.where
 @options.planning

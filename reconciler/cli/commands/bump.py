@@ -8,7 +8,7 @@ from reconciler.cli import options
 from reconciler.pipeline.bumps import Bump
 
 
-@click.command("bump")
+@click.command("bump", cls=options.SectionedCommand)
 @click.argument("kind", metavar="KIND", type=click.Choice([kind.value for kind in Bump]))
 @options.pipelines
 @click.option("--dry-run", is_flag=True, help="Show the next version, and write nothing.")

@@ -8,7 +8,7 @@ from reconciler.cli import options
 from reconciler.cli.outputs import json_document
 
 
-@click.command("contract")
+@click.command("contract", cls=options.SectionedCommand)
 @options.pipeline
 @click.argument("before", metavar="[A]", required=False, shell_complete=options.completions.versions)
 @click.argument("after", metavar="[B]", required=False, shell_complete=options.completions.versions)

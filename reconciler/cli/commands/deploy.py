@@ -8,7 +8,7 @@ from reconciler.cli import options
 from reconciler.cli.outputs import run_outputs
 
 
-@click.command("deploy")
+@click.command("deploy", cls=options.SectionedCommand)
 @options.pipelines_to_deploy
 @options.where
 @options.versions

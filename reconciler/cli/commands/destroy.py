@@ -8,7 +8,7 @@ from reconciler.cli import options
 from reconciler.cli.outputs import run_outputs
 
 
-@click.command("destroy")
+@click.command("destroy", cls=options.SectionedCommand)
 @options.pipelines
 @click.option(
     "--stack",

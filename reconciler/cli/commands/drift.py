@@ -9,7 +9,7 @@ from reconciler.cli.baseline_options import baseline_options
 from reconciler.cli.outputs import output_files
 
 
-class _DriftCommand(click.Command):
+class _DriftCommand(options.SectionedCommand):
     """`drift PIPELINE...`, and `drift merge FILE...`; a pipeline of that name is `./merge`."""
 
     def make_context(

@@ -11,7 +11,7 @@ from reconciler.cli.outputs import output_option
 FORMATS = ("mermaid", "dot", "svg")
 
 
-@click.command("graph")
+@click.command("graph", cls=options.SectionedCommand)
 @options.pipelines
 @click.option(
     "--format",

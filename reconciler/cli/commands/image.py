@@ -8,7 +8,7 @@ from reconciler.cli import options
 from reconciler.cli.outputs import json_document
 
 
-@click.command("image")
+@click.command("image", cls=options.SectionedCommand)
 @options.pipelines
 @options.where
 @json_document
@@ -28,8 +28,8 @@ def command(**arguments: Any) -> int:
     --secrets searches the settings, the history and all layers of the image except those of the base image.
     It shows the kind and the place of each secret, and never the secret itself.
 
-    --verify reads that commit from git, without changing a file, and exits with 12 if the image is not its
-    source, and with 13 if that cannot be found out.
+    --verify reads the commit that the provenance of the image names, from git and without changing a file. It
+    exits with 12 if the image has other files than that commit, and with 13 if that cannot be found out.
 
     \b
     Examples:

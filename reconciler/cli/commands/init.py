@@ -9,7 +9,7 @@ from reconciler.cli import options
 from reconciler.cli.options.param_types import PipelineTypeType
 
 
-@click.command("init")
+@click.command("init", cls=options.SectionedCommand)
 @click.argument("folder", metavar="[NAME]", required=False, type=click.Path(path_type=Path))
 @click.option("--type", "type_", type=PipelineTypeType(), help="Type of the pipeline, such as TRAINING.")
 @click.option("--image", metavar="NAME", help="Docker image name.")

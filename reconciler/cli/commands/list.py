@@ -8,7 +8,7 @@ from reconciler.cli import options
 from reconciler.cli.outputs import json_document
 
 
-@click.command("list")
+@click.command("list", cls=options.SectionedCommand)
 @options.pipelines
 @options.where
 @click.option("--explain", is_flag=True, help="Also show why each pipeline is selected.")

@@ -8,7 +8,7 @@ from reconciler.cli import options
 from reconciler.core.platforms import ENVIRONMENTS
 
 
-@click.command("login")
+@click.command("login", cls=options.SectionedCommand)
 @click.option("--organization", metavar="ORG", help="Organization on the platform.")
 @click.option(
     "--env",

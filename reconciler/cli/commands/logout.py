@@ -7,7 +7,7 @@ import click
 from reconciler.cli import options
 
 
-@click.command("logout")
+@click.command("logout", cls=options.SectionedCommand)
 @options.login_filter_options
 @click.option("--all", "everything", is_flag=True, help="Remove every saved login.")
 def command(**arguments: Any) -> int:

@@ -9,7 +9,7 @@ from reconciler.cli import options
 from reconciler.cli.outputs import output_files
 
 
-@click.command("plan")
+@click.command("plan", cls=options.SectionedCommand)
 @options.pipelines
 @options.where
 @options.planning

@@ -9,7 +9,7 @@ from reconciler.cli import options
 from reconciler.cli.outputs import run_outputs
 
 
-@click.command("promote")
+@click.command("promote", cls=options.SectionedCommand)
 @options.pipelines
 @click.option(
     "--from",

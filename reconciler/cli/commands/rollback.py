@@ -8,7 +8,7 @@ from reconciler.cli import options
 from reconciler.cli.outputs import run_outputs
 
 
-@click.command("rollback")
+@click.command("rollback", cls=options.SectionedCommand)
 @options.pipelines
 @options.where
 @click.option(

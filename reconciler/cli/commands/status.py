@@ -8,7 +8,7 @@ from reconciler.cli import options
 from reconciler.cli.outputs import output_files
 
 
-@click.command("status")
+@click.command("status", cls=options.SectionedCommand)
 @options.pipelines
 @options.where
 @click.option("--offline", is_flag=True, help="Read only the state, neither the platform nor the registry.")

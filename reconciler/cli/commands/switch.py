@@ -7,7 +7,7 @@ import click
 from reconciler.cli import options
 
 
-@click.command("switch")
+@click.command("switch", cls=options.SectionedCommand)
 @options.login_filter_options
 def command(**arguments: Any) -> int:
     """Use another saved login from now on.

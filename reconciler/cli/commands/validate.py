@@ -7,7 +7,7 @@ import click
 from reconciler.cli import options
 
 
-@click.command("validate")
+@click.command("validate", cls=options.SectionedCommand)
 @options.pipelines
 @options.classes
 def command(**arguments: Any) -> int:

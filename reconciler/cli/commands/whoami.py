@@ -8,7 +8,7 @@ from reconciler.cli import options
 from reconciler.cli.outputs import json_document
 
 
-@click.command("whoami")
+@click.command("whoami", cls=options.SectionedCommand)
 @options.where
 @click.option("--explain", is_flag=True, help="Show each value with its source, offline.")
 @json_document

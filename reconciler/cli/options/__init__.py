@@ -16,6 +16,7 @@ from reconciler.cli.options.model import model
 from reconciler.cli.options.param_types import ADDRESS, as_address
 from reconciler.cli.options.planning import planning, resolving, take, versions
 from reconciler.cli.options.reading import classes
+from reconciler.cli.options.sections import SectionedCommand
 from reconciler.cli.options.selecting import (
     SHARD,
     Selection,
@@ -46,6 +47,7 @@ __all__ = [
     "STATE",
     "Command",
     "EnvironmentType",
+    "SectionedCommand",
     "Selection",
     "TargetOptions",
     "applying",

@@ -3,7 +3,7 @@
 import functools
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -58,6 +58,13 @@ def pipeline_folder(name: str | None) -> Path:
     return checked_folder(Path.cwd(), workspace())
 
 
+def _json_file(names: Sequence[str]) -> str:
+    """How to write a file, for a command whose --json takes none: FILE after it is the name of a pipeline."""
+    options = click.get_current_context().params
+    file = next((name for name in names if name.endswith(".json")), None)
+    return f"; for a file, use -o json={file}" if file and options.get("json_file") is True else ""
+
+
 def is_in_pipeline() -> bool:
     """Whether the current folder is that of a pipeline, which commands then need no name for."""
     return (Path.cwd() / "config.toml").exists()
@@ -92,7 +99,7 @@ class Selection(Struct, frozen=True):
 
         request = self.request
         if request.everything and (request.names or request.groups):
-            raise click.UsageError("pass names of pipelines or --all, not both")
+            raise click.UsageError(f"pass names of pipelines or --all, not both{_json_file(request.names)}")
         is_current = request.is_by_name and not request.names
         if is_current and not is_in_pipeline():
             raise click.UsageError("name a pipeline, run the command in its folder, or use --all")
