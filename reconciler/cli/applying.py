@@ -204,6 +204,7 @@ def run_one(
 
         def emit(event: Event) -> None:
             stop.steps_running = stop.steps_running or isinstance(event, StepStarted)
+            stop.note(event)
             progress(event)
             follow(PipelineEvent(folder, event))
 

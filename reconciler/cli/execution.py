@@ -1,6 +1,5 @@
 """Shared by the handlers: validated pipelines, sessions, and the interruption of a run."""
 
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -11,7 +10,10 @@ from types import FrameType
 from reconciler.api.requests import ReadOptions
 from reconciler.api.validating import ValidatedPipeline, validate
 from reconciler.cli import interruption
-from reconciler.core.events import Emit
+from reconciler.core.events import Emit, PipelineEvent, Status, StepFinished, StepStarted
+from reconciler.core.plan import Action, Step
+from reconciler.views.counting import plural, shown_names
+from reconciler.views.safe import one_line
 
 
 def validated(folder: Path, read_options: ReadOptions, emit: Emit) -> ValidatedPipeline:
@@ -19,6 +21,10 @@ def validated(folder: Path, read_options: ReadOptions, emit: Emit) -> ValidatedP
     found = validate(folder, read_options, emit=emit)
     found.require_valid()
     return found
+
+
+def _name(step: Step, folder: str) -> str:
+    return f"{step.address} of {folder}" if folder else str(step.address)
 
 
 class StopSignal(threading.Event):
@@ -33,6 +39,31 @@ class StopSignal(threading.Event):
         super().__init__()
         self.steps_running = False
         self.is_shown = False
+        self._under_way: dict[str, None] = {}
+        self._done = 0
+
+    def note(self, event: object, folder: str = "") -> None:
+        """Note the changes that the run starts and makes. Other events are ignored.
+
+        Args:
+            folder: the pipeline, in a run of several.
+        """
+        match event:
+            case PipelineEvent(name, inner):
+                self.note(inner, name)
+            case StepStarted(step) if step.action is not Action.NOOP:
+                self._under_way[_name(step, folder)] = None
+            case StepFinished(outcome) if outcome.step.action is not Action.NOOP:
+                self._under_way.pop(_name(outcome.step, folder), None)
+                self._done += outcome.status is Status.DONE
+
+    @property
+    def last_words(self) -> str:
+        """What a run that stops now has done, what it leaves open, and what to do next; for a terminal."""
+        names = one_line(shown_names(list(self._under_way), 8))
+        left = f"; under way, so unknown: {names}" if names else ""
+        made = plural(self._done, "change")
+        return f"{made} made{left}. Run the same command again: it settles what is open, and does the rest"
 
 
 @contextmanager
@@ -47,10 +78,12 @@ def interruptible() -> Iterator[StopSignal]:
     """
     stop = StopSignal()
 
-    grace = interruption.end_later()
+    grace = interruption.end_later(lambda: stop.last_words if stop.steps_running else interruption.OPEN)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
+            if stop.steps_running:
+                interruption.say(f"\nstopped: {stop.last_words}\n")
             interruption.end_now()
         stop.set()
         grace.start()
@@ -58,7 +91,7 @@ def interruptible() -> Iterator[StopSignal]:
             raise KeyboardInterrupt
         if not stop.is_shown:
             text = f"interrupted: waiting up to {interruption.GRACE:g} s for running steps to finish"
-            os.write(2, f"\n{text}; interrupt again to stop now\n".encode())
+            interruption.say(f"\n{text}; interrupt again to stop now\n")
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

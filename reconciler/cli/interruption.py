@@ -1,25 +1,28 @@
-"""The bound of an interruption: whatever hangs, a command ends soon after the first Ctrl-C."""
+"""The bound of an interruption: whatever hangs, a command ends soon after the first Ctrl-C or SIGTERM."""
 
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
 from reconciler.core.exit_codes import INTERRUPTED
+from reconciler.starting import INTERRUPTIONS, end_at_once
 
 GRACE = 30.0
-"""Seconds that a run has to end after Ctrl-C: running steps finish, and locks are released."""
+"""Seconds that a run has to end after a signal: running steps finish, and locks are released."""
+
+OPEN = "the next run settles what this one left open"
 
 
 @contextmanager
 def bounded() -> Iterator[None]:
-    """Bounds the end of a command after Ctrl-C, as a server that it says goodbye to may not answer, either.
+    """Bounds the end of a command after a signal, as a server that it says goodbye to may not answer, either.
 
-    The first one raises KeyboardInterrupt. The second one, or `GRACE` seconds, end the process.
+    The first Ctrl-C or SIGTERM raises KeyboardInterrupt. The second one, or `GRACE` seconds, end the process.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # which gets the signals
@@ -35,29 +38,53 @@ def bounded() -> Iterator[None]:
         grace.start()
         raise KeyboardInterrupt
 
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler:  # ignored in the background of a shell
+    usual = (signal.default_int_handler, signal.SIG_DFL, end_at_once)
+    before = {number: signal.getsignal(number) for number in INTERRUPTIONS}
+    handled = [number for number in before if before[number] in usual]
+    if not handled:  # ignored; in the background of a shell, Ctrl-C is
         yield
         return
-    signal.signal(signal.SIGINT, on_signal)
+
+    def on_unraisable(problem: "sys.UnraisableHookArgs") -> None:
+        # Raised in a callback that cannot pass it on, so it would be lost, with a traceback.
+        if problem.exc_type is KeyboardInterrupt:
+            end_at_once(signal.SIGINT, None)
+        report(problem)
+
+    report = sys.unraisablehook
+    sys.unraisablehook = on_unraisable
+    for number in handled:
+        signal.signal(number, on_signal)
     try:
         yield
     finally:
         grace.cancel()
-        signal.signal(signal.SIGINT, before)
+        for number in handled:
+            signal.signal(number, before[number])
+        sys.unraisablehook = report
 
 
-def end_later() -> threading.Timer:
-    """A timer, not started yet, that ends the process `GRACE` seconds after its start."""
+def end_later(last_words: Callable[[], str] = lambda: OPEN) -> threading.Timer:
+    """A timer, not started yet, that ends the process `GRACE` seconds after its start.
+
+    Args:
+        last_words: what is left to do.
+    """
 
     def give_up() -> None:
-        text = f"\nstopped {GRACE:g} s after the interruption; the next run settles what this one left open\n"
-        os.write(2, text.encode())
+        text = f"\nstopped {GRACE:g} s after the interruption; {last_words()}\n"
+        say(text)
         end_now()
 
     timer = threading.Timer(GRACE, give_up)
     timer.daemon = True
     return timer
+
+
+def say(text: str) -> None:
+    """Write to stderr from a signal handler or a timer, which must go on if that fails."""
+    with suppress(OSError):
+        os.write(2, text.encode())
 
 
 def end_now() -> NoReturn:

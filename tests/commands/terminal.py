@@ -42,20 +42,22 @@ class Terminal:
         """Type a line at once."""
         os.write(self._screen, f"{line}\n".encode())
 
-    def interrupt(self) -> None:
-        """Press Ctrl-C once the process waits. CPython misses a signal between its prompt and its read.
+    def interrupt(self, *, at_prompt: bool = True) -> None:
+        """Press Ctrl-C, at a prompt once the process reads: CPython misses a signal between prompt and read.
 
-        Between them, it may wait shortly for its own lock.
+        Between them, it may wait for its own lock, and on a busy machine for long.
         """
         calm = 0
-        while calm < 10:
-            calm = calm + 1 if self._state() in ("S", "Z") else 0
+        while at_prompt and calm < 10:
+            calm = calm + 1 if self._is_calm() else 0
             time.sleep(0.01)
         os.write(self._screen, b"\x03")
 
-    def _state(self) -> str:
-        """The state of the main thread, as in `ps`: "S" is waiting."""
-        return Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(") ")[2][0]
+    def _is_calm(self) -> bool:
+        """Whether the main thread waits, and not for a lock, as the kernel has it, or has ended."""
+        process = Path(f"/proc/{self._process.pid}")
+        state = process.joinpath("stat").read_text().rpartition(") ")[2][0]
+        return state == "Z" or (state == "S" and "futex" not in process.joinpath("wchan").read_text())
 
     def end(self) -> int:
         """Wait for the end and return the exit code."""
@@ -80,7 +82,17 @@ def terminal(
 ) -> Iterator[Terminal]:
     """`reconciler` with these arguments in a pseudo-terminal."""
     screen, inside = pty.openpty()
-    command = ["setsid", "--ctty", sys.executable, "-m", "reconciler", *arguments]
+    # Ctrl-C arrives also if the tests run in the background of a shell, where it is ignored.
+    command = [
+        "env",
+        "--default-signal=INT",
+        "setsid",
+        "--ctty",
+        sys.executable,
+        "-m",
+        "reconciler",
+        *arguments,
+    ]
     env = {**environment, "TERM": "xterm", "COLUMNS": columns, "PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen(command, cwd=cwd, env=env, stdin=inside, stdout=inside, stderr=inside) as process:
         os.close(inside)

@@ -1,6 +1,6 @@
-"""Ctrl-C ends each command that uses a far end, at whichever of its requests that one hangs.
+"""Ctrl-C or SIGTERM ends each command that sends requests, whichever of them is not answered.
 
-A bucket hangs from a request on, for ever: also when the lock is given back.
+A bucket no longer answers from one request on: also when the lock is given back.
 """
 
 import io
@@ -16,7 +16,7 @@ import pytest
 from providers.sandbox.settings import Fault
 from tests.conftest import CASES
 from tests.faults.far_ends import BUCKET, COMMANDS, User
-from tests.faults.warm import Run, Warm
+from tests.faults.warm import Run, Warm, signal_for
 from tests.waits import until
 
 LONG = 3600.0
@@ -62,7 +62,7 @@ def interrupt(user: User, warm: Warm, command: tuple[str, ...], far_end: str, nu
             stdin.unlink()
             warm.wait(run)
             return False
-        run.signal(signal.SIGINT)
+        run.signal(signal_for(command, far_end, number))
         try:
             until(lambda: is_over(run), patience=60)
         finally:

@@ -1,4 +1,4 @@
-"""One Ctrl-C ends every command, whatever hangs: no timeout of a server has to pass first.
+"""One Ctrl-C or SIGTERM ends every command, whatever hangs: no timeout of a server has to pass first.
 
 `make test` samples; `make test-full` leaves none out. Servers hang for an hour here, and every timeout is as
 long. The run gets one signal when a request hangs.
@@ -20,7 +20,7 @@ import pytest
 
 from providers.sandbox import Sandbox
 from tests.conftest import Cli, copy_example
-from tests.faults.warm import Run, Warm
+from tests.faults.warm import Run, Warm, signal_for
 from tests.state.servers import Bucket, use
 from tests.waits import until
 
@@ -116,7 +116,7 @@ def test_one_signal_ends_a_command_that_waits_for_an_answer(
 
     until(lambda: is_over(run) or any(is_hung(request, case) for request in sandbox.requests()))
     assert not is_over(run), run.err.read_text()
-    ends_with_one_signal(warm, run)
+    ends_with_one_signal(warm, run, signal_for(case, after))
 
 
 def is_hung(request: dict[str, str], case: Case) -> bool:
@@ -127,8 +127,8 @@ def is_over(run: Run) -> bool:
     return Path(f"/proc/{run.pid}/stat").read_text().rpartition(") ")[2][0] == "Z"
 
 
-def ends_with_one_signal(warm: Warm, run: Run) -> None:
-    run.signal(signal.SIGINT)
+def ends_with_one_signal(warm: Warm, run: Run, number: signal.Signals) -> None:
+    run.signal(number)
     try:
         until(lambda: is_over(run))
     finally:
@@ -232,4 +232,4 @@ def test_one_signal_ends_a_command_whatever_part_of_an_answer_hangs(
         run = warm.start(command, cli.folder, environment=PATIENT, grace=GRACE)
         until(lambda: is_over(run) or (called.is_set() if part is not None else is_connecting(run, port)))
         assert not is_over(run), run.err.read_text()
-        ends_with_one_signal(warm, run)
+        ends_with_one_signal(warm, run, signal_for(far_end, command, answer))

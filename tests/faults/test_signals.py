@@ -60,6 +60,7 @@ def test_once_lets_running_steps_finish_and_starts_no_other(
     assert "interrupted: waiting up to 30 s for running steps to finish" in err
     assert "created processing/dataset_cleanup" in err
     assert err.count("not started: input/dataset_cleanup/") == 5
+    assert "Not finished: 2 resources done, 0 failed, 5 not started. Run the same command again" in err
     assert "Traceback" not in err
     with open_store(str(tmp_path / "state.db")) as store:
         record = store.load(stack_of(SCENARIO.example))
@@ -91,6 +92,9 @@ def test_twice_stops_now_and_the_next_run_settles_what_was_open(
 
     assert warm.wait(run) == 130
     assert "Traceback" not in run.err.read_text()
+    last = run.err.read_text().splitlines()[-1]
+    assert last.startswith("stopped: 1 change made; under way, so unknown: processing/dataset_cleanup. ")
+    assert "Run the same command again" in last
     with open_store(str(tmp_path / "state.db")) as store:
         record = store.load(stack_of(SCENARIO.example))
         assert record is not None and list(record.intents) == ["processing/dataset_cleanup"]
