@@ -257,7 +257,7 @@ class Plans(Displayed, Mapping[str, Plan]):
             stop: once it is set, no pipeline starts, and in threads of this process no further step.
             waves: sizes of consecutive waves, such as `1,10%,100%`.
             max_failures: after more failures than this, nothing new starts: a number for the run, or a
-                percentage of each wave, such as `10%`.
+                percentage of each wave, such as `10%`. Pipelines without a plan count, too.
             jobs: most pipelines at once, without those that publish an image.
             builds: most pipelines at once that publish an image.
             parallel: most steps at once of one pipeline.

@@ -23,6 +23,7 @@ from reconciler.core.exit_codes import CONFLICT
 from reconciler.core.plan import Plan as CorePlan
 from reconciler.core.plan import request_options
 from reconciler.core.runs import (
+    FAILURES,
     Follow,
     PipelineFinished,
     PipelineRun,
@@ -113,6 +114,22 @@ class FleetRun(Struct, frozen=True):
             for folder, plan in self.plans.by_folder.items()
             if runs[folder].result is RunResult.NOT_STARTED
         }
+
+    @property
+    def failures(self) -> int:
+        """The number of pipelines that failed, or were refused, while they were planned."""
+        return sum(run.result in FAILURES for run in self.runs.values())
+
+    @property
+    def is_over_limit(self) -> bool:
+        """Whether so many pipelines failed while they were planned that nothing may start.
+
+        They belong to no wave, so without a limit they stop nothing. A percentage is of all pipelines.
+        """
+        if (limit := self.fleet.limit) is None:
+            return False
+        failures = self.failures
+        return limit.is_exceeded(failures, in_wave=failures, wave_size=len(self.plans.pipelines))
 
     @property
     def total(self) -> str:
@@ -311,6 +328,8 @@ def apply_plans(
 def _run(run: FleetRun, sink: EventSink, stop: threading.Event, executor: Executor | None) -> RunReport:
     if not run.chosen:
         return run.report()
+    if run.is_over_limit:
+        return run.report(stopped_by_failures=True)
     if (refusal := run.refusal()) is not None:
         return run.refused(refusal)
     follow: Follow = sink

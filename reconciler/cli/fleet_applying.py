@@ -156,6 +156,8 @@ class _Run:
         chosen = run.chosen
         if not chosen:
             return run.report()
+        if run.is_over_limit:
+            return run.report(stopped_by_failures=True)
         if (refusal := run.refusal(is_attended=prompts.is_interactive())) is not None:
             return run.refused(refusal)
         if not self._is_approved(chosen.values()):

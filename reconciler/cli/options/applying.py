@@ -167,7 +167,7 @@ def side_by_side(command: Command) -> Command:
         "--max-failures",
         type=ParsedType("N|P%", _failure_limit),
         help="After more failures than this, start nothing new: a number for the run, or a percentage "
-        "of each wave.",
+        "of each wave. Failures while planning count, too.",
     )
     @fleet
     @executor

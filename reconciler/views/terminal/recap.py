@@ -30,8 +30,12 @@ MOST_NAMES = 6
 """Pipelines that are named with one version; the others are counted."""
 
 
-def print_recap(report: RunReport, out: Console, err: Console) -> None:
-    """Print the recap: on `out` if everything is done, otherwise the totals and problems on `err`."""
+def print_recap(report: RunReport, out: Console, err: Console, *, is_planned_only: bool = False) -> None:
+    """Print the recap: on `out` if everything is done, otherwise the totals and problems on `err`.
+
+    Args:
+        is_planned_only: nothing was started, and the problems are right above, below the plan.
+    """
     if report.declined:
         err.print("Nothing was applied.")
         return
@@ -48,8 +52,12 @@ def print_recap(report: RunReport, out: Console, err: Console) -> None:
     refused = {id(run): run.plan for run in report.runs if run.plan and _is_refused(run, run.plan)}
     for cause in causes(report):
         if not all(id(run) in refused for run in cause.runs):
-            _print_cause(cause, report, err)
-    print_problems(refusals(refused.values()), err)
+            if not is_planned_only:
+                _print_cause(cause, err)
+            for command in commands(report, cause.runs) if cause.result is not RunResult.NOT_STARTED else ():
+                err.print(indented(Text(command, "cyan"), 4))
+    if not is_planned_only:
+        print_problems(refusals(refused.values()), err)
     print_problems(problem_rows(_remarks(report)), err)
     if not is_done:
         left = sum(run.result not in SUCCEEDED for run in report.runs)
@@ -81,8 +89,8 @@ def _totals(report: RunReport, *, is_done: bool) -> Text:
     return Text.assemble(heading, what, ".", (f"  {duration(report.seconds)}", "dim"))
 
 
-def _print_cause(cause: RunCause, report: RunReport, err: Console) -> None:
-    """Print the reason of some pipelines, and the command that repeats exactly these."""
+def _print_cause(cause: RunCause, err: Console) -> None:
+    """Print the reason of some pipelines."""
     heading = (f"{cause.result.value}: ", RESULT_STYLES[cause.result])
     if cause.result is RunResult.NOT_STARTED:
         what = f"{plural(len(cause.runs), 'pipeline')}, because {cause.problems[0].summary}"
@@ -95,8 +103,6 @@ def _print_cause(cause: RunCause, report: RunReport, err: Console) -> None:
         if is_one and (place := "  ".join(filter(None, (problem.place, problem.address)))):
             err.print(indented(Text(f"at {place}", "dim"), 2))
         print_block(problem.detail, err)
-    for command in commands(report, cause.runs):
-        err.print(indented(Text(command, "cyan"), 4))
 
 
 def _remarks(report: RunReport) -> Sequence[Affected]:
