@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Final, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn, TextIO
 
 import click
 from click.shell_completion import CompletionItem
@@ -22,8 +23,7 @@ from reconciler.cli.options.common import with_common
 from reconciler.core.exit_codes import FAILED, INTERRUPTED, code_of
 
 if TYPE_CHECKING:
-    from reconciler.core.diagnostics import Diagnostic as Diagnostic
-
+    from reconciler.core.diagnostics import Diagnostic
 
 COMMANDS = {
     "init": "Create a pipeline.",
@@ -115,19 +115,55 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # unprintable characters must not end the run
-    code = run(arguments)
+    code = _flushed(run(arguments))
     if code == INTERRUPTED:
         # Pending reads are abandoned. A normal exit would wait for their threads.
-        with suppress(OSError):
-            sys.stdout.flush()
         if "reconciler.engine.workers" in sys.modules:
             sys.modules["reconciler.engine.workers"].remove_sockets()
         os._exit(code)
     sys.exit(code)
 
 
+def _flushed(code: int) -> int:
+    """The exit code once all output is written: Python would exit with 120 if the rest of it cannot be."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError as problem:
+            _give_up(stream)
+            if code == 0 and stream is sys.stdout and not isinstance(problem, BrokenPipeError):
+                problem.filename = "stdout"
+                _report_error(problem)
+            code = code or FAILED
+    return code
+
+
+def _give_up(stream: TextIO) -> None:
+    """Send what is left for this stream, which cannot be written, nowhere."""
+    with suppress(OSError):  # a test's stream has no descriptor
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
+    """Run the command line and return its exit code, which is not 0 if some output could not be written."""
+    code = _run(arguments)
+    module = sys.modules.get("reconciler.views.terminal.lost_output")
+    problem = module.lost.take() if module else None
+    if problem is None:
+        return code
+    with suppress(OSError):
+        from reconciler.core.diagnostics import error
+        from reconciler.views.terminal.console import console
+        from reconciler.views.terminal.messages import print_diagnostics
+
+        detail = f"{problem.strerror}. The command went on without it, to its end."
+        summary = f"{problem.filename or 'some output'} cannot be written"
+        print_diagnostics([error(summary, detail)], console(sys.stderr))
+    return code or FAILED
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     if COMPLETE in os.environ:
         import_module("reconciler.cli.shells")  # registers the scripts of each shell
     # tenacity would import it where Dask has installed it, which takes 40 ms; `engine.cluster` removes this.
@@ -136,7 +172,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         with bounded():
             code = group.main(args=arguments, prog_name="reconciler", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as problem:
-        problem.show()  # its message is the help page, in lines
+        with suppress(OSError):
+            problem.show()  # its message is the help page, in lines
         return problem.exit_code
     except click.ClickException as problem:
         from providers.hiding import safe_message
@@ -149,23 +186,63 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
         message = one_line(safe_message(problem.message))  # it quotes the arguments
         problem.message = without_workflow_commands(message) if in_workflow() else message  # type: ignore[misc]
-        problem.show()
+        with suppress(OSError):
+            problem.show()
         return problem.exit_code
     except (click.Abort, KeyboardInterrupt):
-        # The terminal has printed ^C at the end of the current line.
-        print("\ninterrupted" if sys.stderr.isatty() else "interrupted", file=sys.stderr)  # noqa: T201
-        return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of the pipe ended (`| head`), so nothing more can be printed.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+        return _interrupted()
+    except SystemExit as problem:
+        # click printed completions, or the reader of the pipe ended (`| head`): nothing more can be printed.
+        return problem.code if isinstance(problem.code, int) else FAILED
     except Exception as problem:  # noqa: BLE001 - the last handler, which reports the exception
-        return _report_error(problem)
+        if _is_of_interruption(problem):
+            return _interrupted()
+        from reconciler.views.terminal.lost_output import unstoppable
+
+        with unstoppable():
+            return _report_error(problem)
     return code if isinstance(code, int) else 0
 
 
+def _interrupted() -> int:
+    # The terminal has printed ^C at the end of the current line.
+    with suppress(OSError):
+        print("\ninterrupted" if sys.stderr.isatty() else "interrupted", file=sys.stderr)  # noqa: T201
+    return INTERRUPTED
+
+
+def _is_of_interruption(problem: BaseException) -> bool:
+    """Whether Python turned an interruption into another error, as it does when it makes a class."""
+    cause = problem.__cause__
+    return cause is not None and (isinstance(cause, KeyboardInterrupt) or _is_of_interruption(cause))
+
+
+def _os_error(problem: OSError) -> "Diagnostic":
+    """An error of the operating system, with what it is about: Python names files only."""
+    from reconciler.core.diagnostics import error
+
+    if problem.filename in ("stdout", "stderr") or _is_of_click(problem):
+        return error(f"{problem.filename or 'stdout'} cannot be written", f"{problem.strerror}.")
+    if problem.filename:
+        return error(f"the operating system reports an error: {problem.filename}: {problem.strerror}")
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        detail = "It was deleted or moved. Change to another folder with cd."
+        return error("the current folder does not exist any more", detail)
+    return error(f"the operating system reports an error: {problem.strerror}")
+
+
+def _is_of_click(problem: OSError) -> bool:
+    """Whether click raised it, which writes help and versions to stdout, and opens no file."""
+    step = problem.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    return step is not None and str(step.tb_frame.f_globals.get("__name__")).startswith("click.")
+
+
 def _report_error(problem: Exception) -> int:
-    """Print an error and return its exit code."""
+    """Print an error, unless stderr cannot be written, and return its exit code."""
     from reconciler.api.errors import StateError, diagnostics_of
     from reconciler.core.diagnostics import UserError, error
     from reconciler.views.terminal.console import console
@@ -176,8 +253,7 @@ def _report_error(problem: Exception) -> int:
         print_diagnostics(diagnostics_of(problem), err)
         return code_of(problem)
     if isinstance(problem, OSError) and problem.strerror:
-        where = f"{problem.filename}: " if problem.filename else ""
-        print_diagnostics([error(f"the operating system reports an error: {where}{problem.strerror}")], err)
+        print_diagnostics([_os_error(problem)], err)
         return FAILED
     print_diagnostics(
         [

@@ -27,6 +27,7 @@ from reconciler.engine.plan import PlanResult, check_builders
 from reconciler.engine.run_results import applied_run, failed_run
 from reconciler.engine.session import Session, session
 from reconciler.views.terminal.console import console
+from reconciler.views.terminal.lost_output import unstoppable
 from reconciler.views.terminal.messages import print_applied, print_diagnostics, print_outcomes
 from reconciler.views.terminal.plans import print_mismatch, print_plan, print_refusals, print_stale
 from reconciler.views.terminal.progress import ProgressView
@@ -224,11 +225,13 @@ def run_one(
                 applied = task(opened, talk)
         except (UserError, StateError) as problem:
             progress.pause()
-            print_diagnostics(diagnostics_of(problem), err)
+            with unstoppable():
+                print_diagnostics(diagnostics_of(problem), err)
             run = failed_run(problem, folder)
         else:
             progress.pause()
-            _print_result(applied, talk)
+            with unstoppable():
+                _print_result(applied, talk)
             asked = prompts.waited() - waited
             run = applied_run(applied, folder, time.monotonic() - started - asked)
         report = RunReport(
@@ -245,7 +248,8 @@ def run_one(
             waited=round(prompts.waited() - waited),
         )
         follow(RunEnded(report))
-    write_run(report, outputs, err)
+    with unstoppable():
+        write_run(report, outputs, err)
     return report.exit_code
 
 

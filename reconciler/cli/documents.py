@@ -17,7 +17,11 @@ _FORMAT = re.compile(rb'"format": ?"(reconciler/[a-z]+)"')
 def print_document(text: str, format_: str = "json") -> None:
     """Print a document. In GitHub Actions, text that reads as a workflow command is escaped."""
     before_output()
-    sys.stdout.write(safe_for_workflows(text, format_) if in_workflow() else text)
+    try:
+        sys.stdout.write(safe_for_workflows(text, format_) if in_workflow() else text)
+    except OSError as problem:
+        problem.filename = "stdout"
+        raise
 
 
 def print_line(text: str) -> None:

@@ -25,6 +25,7 @@ from reconciler.core.plan import Plan
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.fleet_plan import print_fleet_plan
 from reconciler.views.terminal.fleet_progress import FleetTable
+from reconciler.views.terminal.lost_output import unstoppable
 from reconciler.views.terminal.progress import ProgressView
 from reconciler.views.terminal.recap import print_recap
 
@@ -107,11 +108,9 @@ def apply_pipelines(request: FleetRequest, where: options.TargetOptions, outputs
     with execution.interruptible() as stop, outputs.events() as write_event:
         report = run(stop, write_event)
         write_event(RunEnded(report))
-    if run.broken is None:
-        print_recap(report, out, err)
-    write_run(report, outputs, err)
-    if run.broken is not None:
-        raise run.broken
+    with unstoppable():
+        print_recap(report, out, err, is_planned_only=run.is_planned_only)
+        write_run(report, outputs, err)
     return report.exit_code
 
 
@@ -119,7 +118,7 @@ class _Run:
     """One run over the selected pipelines.
 
     Attributes:
-        broken: the error of the terminal, if it ended the run.
+        is_planned_only: whether no plan could be started.
     """
 
     def __init__(
@@ -132,7 +131,7 @@ class _Run:
         self._out = out
         self._err = err
         self._started, self._waited = utc_now(), prompts.waited()
-        self.broken: OSError | None = None
+        self.is_planned_only = False
 
     def __call__(self, stop: execution.StopSignal, write_event: Follow) -> RunReport:
         request = self._request
@@ -155,6 +154,7 @@ class _Run:
         print_fleet_plan([*plans.by_folder.values()], problems, self._out, self._err)
         chosen = run.chosen
         if not chosen:
+            self.is_planned_only = True
             return run.report()
         if run.is_over_limit:
             return run.report(stopped_by_failures=True)
@@ -163,7 +163,7 @@ class _Run:
         if not self._is_approved(chosen.values()):
             return run.report(declined=True)
         stop.steps_running = True
-        with FleetTable(self._err, interrupted=stop.is_set) as table:
+        with unstoppable(), FleetTable(self._err, interrupted=stop.is_set) as table:
             stop.is_shown = table.is_live
             follow = _Follower(write_event, table, stop)
             is_here = request.fleet.executor is None

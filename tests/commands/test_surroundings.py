@@ -203,3 +203,19 @@ def test_a_panic_of_the_library_is_an_error_of_the_bucket(cli: Cli, monkeypatch:
     assert ended.code == 1
     assert is_no_bug(ended) or "panicked" in ended.err
     assert "s3://bucket/prefix cannot be used" in ended.err
+
+
+@pytest.mark.parametrize(
+    "command", ["plan", "plan app", "apply", "validate", "list", "drift --all", "init app --type TRAINING"]
+)
+def test_a_current_folder_that_was_deleted_is_named(
+    command: str, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (folder := tmp_path / "gone").mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    ended = cli(*command.split())
+    monkeypatch.chdir(tmp_path)
+    assert (ended.code, ended.out) == (1, "")
+    assert "the current folder does not exist any more" in ended.err
+    assert "cd" in ended.err

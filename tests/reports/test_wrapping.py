@@ -16,11 +16,11 @@ STARTS = st.sampled_from(["", "    ", "├── ", "│   └── ", "│    
 
 def printed(text: str, width: int, *, terminal: bool) -> list[str]:
     """The lines of this text on a terminal of this width, or in a file."""
-    out = console(io.StringIO())
+    shown = io.StringIO()
+    out = console(shown)
     out._force_terminal, out.width = terminal, width
     out.print(Text(text))
-    assert isinstance(out.file, io.StringIO)
-    return out.file.getvalue().splitlines()
+    return shown.getvalue().splitlines()
 
 
 @given(start=STARTS, words=WORDS, width=st.integers(min_value=40, max_value=120))

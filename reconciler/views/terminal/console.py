@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from io import StringIO
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -16,6 +16,7 @@ from reconciler.core.diff import ChangeClass
 from reconciler.core.plan import Action
 from reconciler.views.safe import in_workflow, on_one_line, visible, without_workflow_commands
 from reconciler.views.terminal.live_views import before_output
+from reconciler.views.terminal.lost_output import Stream
 
 STYLES = {
     Action.CREATE: "green",
@@ -77,10 +78,19 @@ class _Console(Console):
             yield segment._replace(text=without_workflow_commands(text) if commands else text)
 
 
-def console(stream: IO[str]) -> Console:
-    """A console on this stream, with colours on a terminal unless NO_COLOR is set."""
+def console(stream: IO[str] | None) -> Console:
+    """A console on this stream, with colours on a terminal unless NO_COLOR is set.
+
+    A stream that the caller closed is None, and gets nothing. A stream that fails raises OSError, except in a
+    run that must go on, see `lost_output`.
+    """
     return _Console(
-        file=stream, highlight=False, emoji=False, markup=False, soft_wrap=True, _environ=_environment()
+        file=cast(IO[str], Stream(stream)) if stream is not None else None,
+        highlight=False,
+        emoji=False,
+        markup=False,
+        soft_wrap=True,
+        _environ=_environment(),
     )
 
 

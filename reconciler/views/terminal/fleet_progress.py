@@ -2,8 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -42,8 +41,7 @@ _GOOD = (*_SILENT, RunResult.APPLIED)
 class FleetTable:
     """Renders the events of a run on stderr. Thread-safe.
 
-    A context manager, which removes the table at the end. If its output fails, as the reader of a log ended
-    or a disk is full, each event raises that OSError from then on, and nothing more is written.
+    A context manager, which removes the table at the end.
 
     Args:
         clock: returns seconds, for intervals and the time that a pipeline takes.
@@ -74,7 +72,6 @@ class FleetTable:
                 get_renderable=lambda: table(self._run, err.size),
             )
         self._lines: list[Text] = []
-        self._broken: OSError | None = None
         self._printed_at = clock()
         self._ended = threading.Event()
         self._ticker = threading.Thread(target=self._tick_regularly, name="fleet-table", daemon=True)
@@ -97,17 +94,14 @@ class FleetTable:
 
     def pause(self) -> None:
         """Print what is left to print and remove the table, for other output. Any event shows it again."""
-        with self._lock, self._output():
+        with self._lock:
             self._flush()
             if self._live is not None:
                 self._live.stop()
 
     def __call__(self, event: RunEvent) -> None:
         with self._lock:
-            with self._output():
-                self._follow(event)
-            if self._broken is not None:
-                raise self._broken
+            self._follow(event)
 
     def _follow(self, event: RunEvent) -> None:
         self._run.follow(event)
@@ -128,7 +122,7 @@ class FleetTable:
 
     def tick(self) -> None:
         """Draw the table, with new lines above it. A log gets a line after `SILENCE` seconds without one."""
-        with self._lock, self._output():
+        with self._lock:
             if self._live is None:
                 if self._clock() - self._printed_at >= SILENCE and not self._quiet:
                     self._print(Text(heart_beat(self._run), "dim"))
@@ -136,14 +130,6 @@ class FleetTable:
                 with self._err:  # one write for both, so that nothing flickers
                     self._flush()
                     self._live.refresh()
-
-    @contextmanager
-    def _output(self) -> Iterator[None]:
-        """Keep an error of the output for the next event, also one that happens in the ticker's thread."""
-        try:
-            yield
-        except OSError as problem:
-            self._broken = self._broken or problem
 
     def _tick_regularly(self) -> None:
         while not self._ended.wait(_TICK):
@@ -156,7 +142,7 @@ class FleetTable:
             self._flush()
 
     def _flush(self) -> None:
-        if self._lines and self._broken is None:
+        if self._lines:
             lines, self._lines = self._lines, []
             self._printed_at = self._clock()
             self._err.print(*lines, sep="\n")

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -13,6 +13,7 @@ from providers.waits import LONGEST_SILENCE, SLOW, Exchange
 from reconciler.core.events import Event, Notice, PipelineEvent
 from reconciler.views.terminal.console import is_quiet
 from reconciler.views.terminal.live_views import live_views
+from reconciler.views.terminal.lost_output import unstoppable
 
 if TYPE_CHECKING:
     from reconciler.views.terminal.event_renderer import EventRenderer
@@ -37,7 +38,8 @@ def paused() -> Iterator[None]:
 class ProgressView:
     """Renders events on stderr. Thread-safe. A context manager, which removes all bars at the end.
 
-    A run is never silent for long while it is open: see `tick`. The renderer is imported when there is
+    A run is never silent for long while it is open: see `tick`. An output that fails ends no run: progress
+    that cannot be printed is dropped, wherever the event comes from. The renderer is imported when there is
     something to show: bars take long to import, and many commands need none.
 
     Args:
@@ -78,7 +80,8 @@ class ProgressView:
         with self._lock:
             self._quiet_since = self._clock()
             if self._renderer is not None:
-                self._renderer.pause()
+                with unstoppable():
+                    self._renderer.pause()
 
     def resume(self) -> None:
         """Go on after a pause."""
@@ -91,19 +94,20 @@ class ProgressView:
         if not is_quiet() or isinstance(inner, Notice | Exchange):
             if self.is_paused:
                 self.resume()
-            self._loaded()(event)
+            with unstoppable():
+                self._loaded()(event)
 
     def tick(self) -> None:
         """Say what the run waits for if nothing was shown for too long, see `LONGEST_SILENCE` and `SLOW`."""
         with self._lock:
             longest = SLOW if self.err.is_interactive else LONGEST_SILENCE
             if not self.is_paused and self._clock() - self._quiet_since >= longest:
-                self._loaded().tick(self._quiet_since)
+                with unstoppable():
+                    self._loaded().tick(self._quiet_since)
 
     def _tick_regularly(self) -> None:
-        with suppress(OSError):  # the log is closed; the next line of the run reports that
-            while not self._ended.wait(_TICK):
-                self.tick()
+        while not self._ended.wait(_TICK):
+            self.tick()
 
     def _loaded(self) -> "EventRenderer":
         with self._lock:
