@@ -23,6 +23,9 @@ READ_ONLY = (
 )
 """Flags for `os.open` that never block."""
 
+_PIECE = 1 << 16
+"""Bytes that are read at once past the size of a file."""
+
 
 def kind_of(mode: int) -> str:
     """The type of a file for messages, from its `st_mode`: "a named pipe", "a socket", "a device", …"""
@@ -91,11 +94,17 @@ def read_regular(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
     Raises:
         OSError: as for `open_regular`, or the file is too large.
     """
-    with os.fdopen(open_regular(path), "rb") as file:
-        is_large = os.fstat(file.fileno()).st_size > max_bytes
-        content = b"" if is_large else file.read(max_bytes + 1)
-    if content is None:  # some files in /proc are regular but block
-        raise BlockingIOError(errno.EAGAIN, "Reading it would block", os.fspath(path))
-    if is_large or len(content) > max_bytes:
+    descriptor = open_regular(path)
+    try:
+        size = os.fstat(descriptor).st_size
+        content, more = b"", b"" if size > max_bytes else b"more"
+        while more and len(content) <= max_bytes:  # past its size: files in /proc have none, others grow
+            more = os.read(descriptor, max(size - len(content), 0) + _PIECE)
+            content = content + more if content else more
+    except BlockingIOError:  # some files in /proc are regular but block
+        raise BlockingIOError(errno.EAGAIN, "Reading it would block", os.fspath(path)) from None
+    finally:
+        os.close(descriptor)
+    if max(size, len(content)) > max_bytes:
         raise OSError(errno.EFBIG, f"Has more than {max_bytes >> 20} MiB", os.fspath(path))
     return content

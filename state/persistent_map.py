@@ -17,10 +17,11 @@ _BUCKETS = 256  # for 100,000 entries, 400 per bucket: copying a bucket costs ab
 class PersistentMap(Mapping[str, V]):
     """An immutable mapping with string keys, iterated in sorted order."""
 
-    __slots__ = ("_buckets", "_size")
+    __slots__ = ("_buckets", "_keys", "_size")
 
     _buckets: tuple[dict[str, V], ...]  # never mutated
     _size: int
+    _keys: tuple[str, ...] | None  # sorted; None until they are needed
 
     def __init__(self, entries: Mapping[str, V] | None = None) -> None:
         buckets: list[dict[str, V]] = [_EMPTY] * _BUCKETS
@@ -31,12 +32,15 @@ class PersistentMap(Mapping[str, V]):
             buckets[place][key] = value
         self._buckets = tuple(buckets)
         self._size = len(entries or ())
+        self._keys = None
 
     def __getitem__(self, key: str) -> V:
         return self._buckets[hash(key) % _BUCKETS][key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(chain.from_iterable(self._buckets)))
+        if self._keys is None:  # most maps are iterated many times or never
+            self._keys = tuple(sorted(chain.from_iterable(self._buckets)))
+        return iter(self._keys)
 
     def __len__(self) -> int:
         return self._size
@@ -70,5 +74,6 @@ class PersistentMap(Mapping[str, V]):
     def _with_bucket(self, place: int, bucket: dict[str, V]) -> "PersistentMap[V]":
         copy: PersistentMap[V] = PersistentMap.__new__(PersistentMap)
         copy._buckets = (*self._buckets[:place], bucket, *self._buckets[place + 1 :])
+        copy._keys = None
         copy._size = self._size - len(self._buckets[place]) + len(bucket)
         return copy

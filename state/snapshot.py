@@ -5,6 +5,7 @@ here reads a file, a clock or the environment.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from msgspec import Struct, field
@@ -140,9 +141,9 @@ class Snapshot(Struct, frozen=True):
         Args:
             present: returns the address to use instead of one.
         """
-        before = {*self.resources, *self.intents}
-        if all(present(address) == address for address in before):
+        if all(present(address) == address for address in chain(self.resources, self.intents)):
             return self
+        before = {*self.resources, *self.intents}
         resources = {
             present(address): replace(
                 one, address=present(address), depends_on=tuple(dict.fromkeys(map(present, one.depends_on)))

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -145,6 +145,14 @@ class Plans(Displayed, Mapping[str, Plan]):
 
     def __len__(self) -> int:
         return len(self.by_folder)
+
+    # Not those of Mapping, which look each plan up by its name: that compares the names of all others.
+
+    def values(self) -> ValuesView[Plan]:
+        return self.by_folder.values()
+
+    def items(self) -> ItemsView[str, Plan]:
+        return {plan.stack.name: plan for plan in self.by_folder.values()}.items()
 
     @property
     def digest(self) -> str:

@@ -47,7 +47,7 @@ class Address(NamedTuple):
         return _parsed(text)
 
     def __str__(self) -> str:
-        return "/".join((self.kind, *map(_quoted, self.name)))
+        return _text(self)
 
 
 @lru_cache(maxsize=10_000)
@@ -62,6 +62,11 @@ def _parsed(text: str) -> Address:
 
 
 @lru_cache(maxsize=10_000)  # a plan writes and compares each address many times
+def _text(address: Address) -> str:
+    return "/".join((address.kind, *map(_quoted, address.name)))
+
+
+@lru_cache(maxsize=10_000)
 def _quoted(part: str) -> str:
     return quote(part, safe=":@+=,", errors=_ANY)
 

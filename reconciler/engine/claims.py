@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from providers.protocol import Exclusive, KindFacts
 from providers.regular_files import real_path
-from reconciler.core.claims import OtherClaim, claims_of_others, is_gone, is_taken, with_claims
+from reconciler.core.claims import OtherClaim, OtherClaims, claims_of_others, is_gone, is_taken, with_claims
 from reconciler.core.events import Notice
 from reconciler.core.graph import Graph, Origin
 from reconciler.core.plan import Action, Plan, Stack, Step
@@ -79,7 +79,7 @@ class PlanClaims:
             or is_gone(one, self.remote_state)
             or is_void(one)
         )
-        return self._without_writes_to_others(steps, self.register)
+        return self._without_writes(steps, met)
 
     def claim(self, plan: Plan, settled: Snapshot) -> Plan:
         """Claim each exclusive resource that the plan keeps, in one compare-and-swap, before its first write.
@@ -142,6 +142,10 @@ class PlanClaims:
 
     def _without_writes_to_others(self, steps: Sequence[Step], register: Register) -> tuple[Step, ...]:
         met = claims_of_others(steps, register, self.own, self.remote_state, self.facts)
+        return self._without_writes(steps, met)
+
+    def _without_writes(self, steps: Sequence[Step], met: OtherClaims) -> tuple[Step, ...]:
+        """The steps, without writes to resources with these claims, unless they are waived."""
         return with_claims(
             steps,
             {address: [one for one in claims if one not in self.waived] for address, claims in met.items()},

@@ -20,8 +20,12 @@ from reconciler.core.diagnostics import BusyError, UserError, error
 
 def display_path(path: Path) -> str:
     """A path relative to the current folder if it is below it, with `/`."""
-    if not path.is_absolute() and os.pardir not in path.parts:
-        return path.as_posix()
+    if os.pardir not in path.parts:
+        if not path.is_absolute():
+            return path.as_posix()
+        text, here = os.fspath(path), f"{Path.cwd()}{os.sep}"
+        if text.startswith(here):  # the usual case, in a fraction of the time
+            return text[len(here) :].replace(os.sep, "/")
     relative = os.path.relpath(path)
     return (path if relative.startswith(os.pardir) else Path(relative)).as_posix()
 

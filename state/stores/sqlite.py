@@ -61,7 +61,6 @@ from state.stores.group_commit import GroupCommit
 if TYPE_CHECKING:
     from tenacity import Retrying
 
-
 _SCHEMA_VERSION = 6
 _REGISTERS: Final = """
     CREATE TABLE IF NOT EXISTS registers (
@@ -189,6 +188,7 @@ class SqliteStore:
         self._transact: GroupCommit[sqlite3.Connection] = GroupCommit(self._commit, self._mutex)
         self._last_saves: dict[str, _LastSave] = {}
         self._loaded: dict[str, Snapshot] = {}  # the latest load per stack; later serials build on it
+        self._read_registers: dict[str, Register] = {}  # the last ones that were read
 
     def __enter__(self) -> Self:
         return self
@@ -368,8 +368,12 @@ class SqliteStore:
         layouts = self._read("SELECT user_version FROM pragma_user_version")
         if not layouts or layouts[0][0] < _FIRST_WITH_REGISTERS:
             return None
-        for (body,) in self._read("SELECT body FROM registers WHERE scope = ?", scope):
-            return parse_register(body, scope, str(self.path))
+        known = self._read_registers.get(scope)
+        sql = "SELECT CASE WHEN serial = ? THEN NULL ELSE body END FROM registers WHERE scope = ?"
+        for (body,) in self._read(sql, known.serial if known is not None else -1, scope):
+            if known is None or body is not None:
+                known = self._read_registers[scope] = parse_register(body, scope, str(self.path))
+            return known
         return None
 
     def save_register(self, register: Register, *, expected_serial: int | None) -> Register:

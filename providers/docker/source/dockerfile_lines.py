@@ -5,6 +5,7 @@ The source of the rules is BuildKit's `frontend/dockerfile/parser`; tests compar
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -15,6 +16,8 @@ _OFFICIAL_SYNTAX = re.compile(r"(?:docker\.io/)?docker/dockerfile(?::[0-9][0-9.]
 _WITH_HEREDOCS = ("RUN", "COPY", "ADD")
 _HEREDOC = re.compile(r"\d*<<(-?)([^<]+)", re.DOTALL)
 _SPACES = re.compile(r"[\t\v\f\r ]+")
+_KEPT = 1 << 16
+"""Characters of a Dockerfile above which its instructions are not kept."""
 
 
 class Instructions(Struct, frozen=True):
@@ -52,6 +55,11 @@ def has_heredoc(instruction: str) -> bool:
 
 def split(text: str) -> Instructions:
     """Split a Dockerfile into its instructions. Never fails."""
+    return _split(text) if len(text) <= _KEPT else _split.__wrapped__(text)
+
+
+@lru_cache(maxsize=64)  # each is split several times, and pipelines have equal ones
+def _split(text: str) -> Instructions:
     lines = [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]
     directives, certain = _directives(lines)
     escape = next((value for name, value, _ in directives if name == "escape"), "\\")

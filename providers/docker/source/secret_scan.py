@@ -7,6 +7,7 @@ A user who can pull an image can read all of its layers, including files that a 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from itertools import chain, islice
 
 from msgspec import Struct
@@ -34,6 +35,7 @@ from providers.secret_rules import (
 )
 
 _PER_FILE = 10  # reported findings per file
+_KEPT = 1 << 16  # bytes of a Dockerfile above which its secrets are not kept
 _DECLARED = re.compile(r"""([A-Za-z_][A-Za-z0-9_]*)=("(?:[^"\\]|\\.)*"|'[^']*'|\S*)""")
 
 
@@ -212,7 +214,18 @@ def _line(content: Iterable[bytes], offset: int) -> int | None:
     return line
 
 
-def _secrets_of_dockerfile(path: str, recipe: bytes) -> Iterator[Secret]:
+def _secrets_of_dockerfile(path: str, recipe: bytes) -> Sequence[Secret]:
+    if len(recipe) > _KEPT:
+        return tuple(_searched_dockerfile(path, recipe))
+    return _kept_dockerfile(path, recipe)
+
+
+@lru_cache(maxsize=64)  # pipelines have equal ones
+def _kept_dockerfile(path: str, recipe: bytes) -> Sequence[Secret]:
+    return tuple(_searched_dockerfile(path, recipe))
+
+
+def _searched_dockerfile(path: str, recipe: bytes) -> Iterator[Secret]:
     found = [*secrets_of_file(path, _Content("", path, recipe))]
     yield from found
     lines = {secret.line for secret in found}

@@ -16,7 +16,7 @@ import os
 import struct
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -26,6 +26,8 @@ from providers.regular_files import open_regular, read_regular, real_path
 
 VARIABLE = "RECONCILER_NO_INDEX"
 """The environment variable that turns the index off."""
+_HOMES = "HOME", "XDG_CACHE_HOME"
+"""The environment variables that decide where the indexes are."""
 MIN_FILES, MIN_BYTES = 1000, 16 << 20
 """A context with fewer files and fewer bytes has no index: it is read in no time."""
 RESOLUTION = 2_000_000_000
@@ -160,7 +162,12 @@ def forget(folder: Path) -> None:
 
 
 def index_folder() -> Path:
-    """Where the indexes are."""
+    """Where the indexes are. Raises RuntimeError without a home folder."""
+    return _index_folder(*map(os.environ.get, _HOMES))
+
+
+@lru_cache(maxsize=8)  # finding it takes as long as reading an index
+def _index_folder(*_: str | None) -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("reconciler", appauthor=False) / "sources"

@@ -57,13 +57,19 @@ NOTHING = Installed(())
 
 def installed_in(python: Path, variables: Mapping[str, str] = os.environ) -> Installed:
     """The packages that classes can import when this interpreter runs them."""
-    extra = tuple(Path(folder) for folder in variables.get("PYTHONPATH", "").split(os.pathsep) if folder)
+    extra = _paths(tuple(variables.get("PYTHONPATH", "").split(os.pathsep)))
     if os.path.abspath(python) == os.path.abspath(sys.executable):  # noqa: PTH100 - links are other environments
-        return _installed((*extra, *(Path(folder) for folder in sys.path[1:] if folder)), python)
+        return _installed((*extra, *_paths(tuple(sys.path[1:]))), python)
     if not _exists(python):
         return NOTHING  # it cannot run, so nothing contradicts the stand-ins
     folders = _package_folders(python)
     return _installed(None if folders is None else (*extra, *folders), python)
+
+
+@functools.lru_cache(maxsize=8)
+def _paths(folders: tuple[str, ...]) -> tuple[Path, ...]:
+    """The same paths each time, as a path computes its hash once."""
+    return tuple(Path(folder) for folder in folders if folder)
 
 
 def _installed(folders: tuple[Path, ...] | None, python: Path) -> Installed:

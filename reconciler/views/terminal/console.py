@@ -8,6 +8,7 @@ from typing import IO, Any, cast
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.control import strip_control_codes
 from rich.segment import Segment
 from rich.text import Span, Text
 
@@ -47,17 +48,21 @@ class _Console(Console):
     def print(self, *objects: Any, **options: Any) -> None:
         before_output(self)
         texts = [Text(item) if isinstance(item, str) else item for item in objects]
-        plain = self.color_system is None and not self.is_terminal and not options
-        if plain and all(isinstance(item, Text) for item in texts):
-            self._print_plain(" ".join(on_one_line(text).plain for text in texts))
+        if self.is_plain and not options and all(isinstance(item, Text) for item in texts):
+            self.print_plain(" ".join(on_one_line(text).plain for text in texts))
             return
         super().print(*(self._line(item) if isinstance(item, Text) else item for item in texts), **options)
 
-    def _print_plain(self, line: str) -> None:
-        """Print a line without styles: a log may get ten thousand of them, and rendering is slow."""
+    @property
+    def is_plain(self) -> bool:
+        """Whether it has no styles and no width, as a log."""
+        return self.color_system is None and not self.is_terminal
+
+    def print_plain(self, lines: str) -> None:
+        """Print lines without styles: rendering is slow."""
         with self:  # writes the buffer at the end
-            line = without_workflow_commands(line) if in_workflow() else line
-            self._buffer.append(Segment(f"{line}\n"))
+            lines = without_workflow_commands(lines) if in_workflow() else lines
+            self._buffer.append(Segment(f"{lines}\n"))
 
     def _line(self, text: Text) -> Text:
         line = on_one_line(text)
@@ -130,34 +135,65 @@ def wrapped(line: Text, width: int) -> Text:
     return Text("\n").join([first, *(Text.assemble((below, "dim"), other) for other in others)])
 
 
-def columns(rows: Iterable[Sequence[Text]], gap: int = 2, widest: int = WIDEST) -> list[Text]:
-    """Rows as lines with aligned columns, without trailing blanks. A cell wider than `widest` sticks out."""
-    rows = list(rows)
-    sizes = [[cell.cell_len for cell in row] for row in rows]
+def print_lines(lines: Iterable[Text], out: Console) -> None:
+    """Print each line, and write them all at once: there may be ten thousand."""
+    if isinstance(out, _Console) and out.is_plain:
+        before_output(out)
+        out.print_plain("\n".join([on_one_line(line).plain for line in lines]))
+        return
+    with out:  # writes the buffer at the end
+        for line in lines:
+            out.print(line)
+
+
+Cell = str | tuple[str, str] | Text
+"""A part of a line, as `Text.assemble` takes it: a text, one with its style, or one with several."""
+
+_Spans = tuple[str, list[Span]]
+
+
+def columns(
+    rows: Iterable[Sequence[Cell]], gap: int = 2, widest: int = WIDEST, before: Cell = ""
+) -> list[Text]:
+    """Rows as lines with aligned columns, without trailing blanks. A cell wider than `widest` sticks out.
+
+    Args:
+        before: the start of each line.
+    """
+    start = _spans(before)
+    cells = [[_spans(cell) for cell in row] for row in rows]
+    sizes = [[cell_len(text) for text, _ in row] for row in cells]
     widths = [
         max((size for size in column if size <= widest), default=0) for column in zip(*sizes, strict=True)
     ]
     return [
-        _aligned(row, [max(width - size, 0) + gap for size, width in zip(row_sizes, widths, strict=True)])
-        for row, row_sizes in zip(rows, sizes, strict=True)
+        _aligned(
+            row, [max(width - size, 0) + gap for size, width in zip(row_sizes, widths, strict=True)], start
+        )
+        for row, row_sizes in zip(cells, sizes, strict=True)
     ]
 
 
-def _aligned(row: Sequence[Text], blanks: Sequence[int]) -> Text:
+def _spans(cell: Cell) -> _Spans:
+    """A text as `Text` has it, and its styles. A `Text` for each of ten thousand cells takes much longer."""
+    if isinstance(cell, Text):
+        own = [Span(0, len(cell), cell.style)] if cell.style else []
+        return cell.plain, own + cell.spans
+    text, style = (cell, "") if isinstance(cell, str) else cell
+    text = strip_control_codes(text)
+    return text, [Span(0, len(text), style)] if style else []
+
+
+def _aligned(row: Sequence[_Spans], blanks: Sequence[int], before: _Spans) -> Text:
     """The cells in one line, with so many blanks after each. `Text.append` takes ten times as long."""
-    texts: list[str] = []
-    spans: list[Span] = []
-    start = 0
-    for cell, after in zip(row, blanks, strict=True):
-        text = cell.plain
-        if cell.style:
-            spans.append(Span(start, start + len(text), cell.style))
-        spans += [span.move(start) for span in cell.spans]
+    texts, spans = [before[0]], list(before[1])
+    start = len(before[0])
+    for (text, styled), after in zip(row, blanks, strict=True):
+        spans += [span.move(start) for span in styled]
         texts.append(text + " " * after)
         start += len(text) + after
-    line = Text("".join(texts), spans=spans)
-    line.rstrip()
-    return line
+    line = "".join(texts).rstrip()
+    return Text(line, spans=[span.right_crop(len(line)) for span in spans if span.start < len(line)])
 
 
 def pairs(values: Mapping[str, str], indent: int = 0) -> list[Text]:

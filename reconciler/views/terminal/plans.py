@@ -1,6 +1,6 @@
 """Prints a plan: a tree of resources, each field with its old and new value, class and reason."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
 from rich.text import Text
@@ -28,9 +28,12 @@ from reconciler.views.phrases import (
 )
 from reconciler.views.plan_rows import _is_row, rows
 from reconciler.views.shown_values import format_value
-from reconciler.views.terminal.console import CLASS_STYLES, STYLES, columns, indented
+from reconciler.views.terminal.console import CLASS_STYLES, STYLES, columns, indented, print_lines
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.promotions import promotion_lines
+
+_GUIDES = {False: ("├── ", "│   "), True: ("└── ", "    ")}
+"""By whether a child is the last one of its parent: what is before its head, and before its rows."""
 
 SUMMARISED = (
     Action.CREATE,
@@ -44,23 +47,20 @@ SUMMARISED = (
 
 def print_plan(plan: Plan, out: Console) -> None:
     """Print the plan as a tree of resources, and its summary."""
-    with out:  # writes all lines at once: there may be thousands
-        _print_plan(plan, out)
+    print_lines(_lines(plan), out)
 
 
-def _print_plan(plan: Plan, out: Console) -> None:
-    out.print(Text.assemble((plan.stack.label, "bold"), ("  " + plan.stack.host, "dim")))
-    for line in promotion_lines(plan.promotion) if plan.promotion is not None else ():
-        out.print(line)
-    lines = list(_tree([step for step in plan.steps if _is_shown(step)], audience_of(plan)))
-    if lines:
-        out.print()
-        for line in lines:
-            out.print(line)
-        out.print()
-    for line in contract_lines(plan):
-        out.print(line)
-    out.print(summary(plan))
+def _lines(plan: Plan) -> Iterator[Text]:
+    yield Text.assemble((plan.stack.label, "bold"), ("  " + plan.stack.host, "dim"))
+    if plan.promotion is not None:
+        yield from promotion_lines(plan.promotion)
+    shown = [step for step in plan.steps if _is_shown(step)]
+    if shown:
+        yield Text()
+        yield from _tree(shown, audience_of(plan))
+        yield Text()
+    yield from contract_lines(plan)
+    yield summary(plan)
 
 
 def contract_lines(plan: Plan) -> Iterable[Text]:
@@ -202,23 +202,15 @@ def _tree(steps: Iterable[Step], audience: Audience) -> Iterable[Text]:
     for step in steps:
         below.setdefault(_parent(step, named.get(step.address.name[:-1], ())), []).append(step)
 
-    def branches(parent: Address | None) -> Iterable[tuple[Text, bool]]:
-        """The lines of the steps below `parent`, each with whether it is the head of a step."""
-        for step in below.get(parent, ()):
-            yield _head(step, audience), True
-            yield from ((indented(row, 4), False) for row in _rows(step, audience))
-            yield from _with_guides(list(branches(step.address)))
+    def branches(parent: Address | None, guides: str) -> Iterator[Text]:
+        children = below.get(parent, [])
+        for step in children:
+            own, inner = ("", "") if parent is None else _GUIDES[step is children[-1]]
+            yield _head(step, guides + own, audience)
+            yield from _rows(step, guides + inner, audience)
+            yield from branches(step.address, guides + inner)
 
-    return (line for line, _ in branches(None))
-
-
-def _with_guides(lines: list[tuple[Text, bool]]) -> Iterable[tuple[Text, bool]]:
-    """The lines of the children of a resource, with the guides of the tree."""
-    last = max((index for index, (_, is_head) in enumerate(lines) if is_head), default=0)
-    for index, (line, is_head) in enumerate(lines):
-        head, below = ("└── ", "    ") if index >= last else ("├── ", "│   ")
-        guide = head if is_head else below
-        yield Text.assemble((guide, "dim"), line), False
+    return branches(None, "")
 
 
 def _parent(step: Step, namesakes: Sequence[Step]) -> Address | None:
@@ -233,10 +225,11 @@ def _parent(step: Step, namesakes: Sequence[Step]) -> Address | None:
     return None
 
 
-def _head(step: Step, audience: Audience) -> Text:
+def _head(step: Step, guides: str, audience: Audience) -> Text:
     style = STYLES[step.action]
     word = "unchanged" if step.action is Action.NOOP else step.action.word
     head = Text.assemble(
+        (guides, "dim"),
         (f"{step.action.symbol} {step.address}", style),
         (f"  {word}", style),
         (f"  {reason(step.reason, audience)}", "dim"),
@@ -244,14 +237,14 @@ def _head(step: Step, audience: Audience) -> Text:
     return head.append("  refused", "bold red") if step.refusal else head
 
 
-def _rows(step: Step, audience: Audience) -> list[Text]:
+def _rows(step: Step, guides: str, audience: Audience) -> list[Text]:
     lines = []
     for row in rows(step, audience):
         new_object = step.action is Action.CREATE and row.cls is ChangeClass.PENDING
-        new = Text(row.new, "green")
+        new = (row.new, "green")
         values = new if new_object or not row.old else Text.assemble((row.old, "red"), " -> ", new)
-        lines.append([Text(row.path), values, Text(row.remark, CLASS_STYLES.get(row.cls, "dim"))])
-    return columns(lines)
+        lines.append([row.path, values, (row.remark, CLASS_STYLES.get(row.cls, "dim"))])
+    return columns(lines, before=Text.assemble((guides, "dim"), "    "))
 
 
 def _is_shown(step: Step) -> bool:
