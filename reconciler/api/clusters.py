@@ -16,23 +16,27 @@ from reconciler.api.workspaces import Workspace
 from reconciler.core.diagnostics import UserError, error
 from reconciler.engine.chunks import Task
 from reconciler.engine.cluster import connect
+from reconciler.engine.local_workers import local
 from reconciler.engine.run_identity import VERSION
-from reconciler.engine.workers import OpenWorkers, local
+from reconciler.engine.workers import OpenWorkers
 from state.stores.opening import state_files
 
 
-def workers_of(scheduler: str | None, workspace: Workspace, environment: Environment) -> OpenWorkers:
+def workers_of(
+    scheduler: str | None, workspace: Workspace, environment: Environment, here: OpenWorkers = local
+) -> OpenWorkers:
     """The workers of a cluster.
 
     Args:
-        scheduler: `HOST:PORT` of its Dask scheduler; None for the workers of this machine.
+        scheduler: `HOST:PORT` of its Dask scheduler; None for those of this machine.
         environment: with names, as from `explicit`.
+        here: opens the workers of this machine.
 
     Raises:
         UserError: the current folder is not the top folder of the workspace, so paths would differ.
     """
     if scheduler is None:
-        return local
+        return here
     top = workspace.root
     if not top.samefile(Path.cwd()):
         detail = f"The workers resolve the same paths in their checkouts. Run it there: cd {top}"

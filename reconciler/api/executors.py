@@ -6,9 +6,19 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-from reconciler.engine.workers import THREADS, OpenWorkers, Workers, cores, local
+from reconciler.engine.local_workers import LocalWorkers, local, start_early
+from reconciler.engine.workers import THREADS, OpenWorkers, Workers, cores
 
-__all__ = ["BorrowedExecutor", "OpenWorkers", "borrowed", "count_of", "is_of_threads", "open_workers"]
+__all__ = [
+    "BorrowedExecutor",
+    "LocalWorkers",
+    "OpenWorkers",
+    "borrowed",
+    "count_of",
+    "is_of_threads",
+    "open_workers",
+    "start_early",
+]
 
 R = TypeVar("R")
 _CHUNKS_EACH = 4
@@ -45,9 +55,14 @@ def count_of(executor: Executor) -> int:
     return count if isinstance(count, int) and count > 0 else cores()
 
 
-def open_workers(executor: Executor | None) -> OpenWorkers:
-    """The workers of a call that reads; None for those of this machine, as many as help."""
-    return local if executor is None else partial(borrowed, executor)
+def open_workers(executor: Executor | None, here: OpenWorkers = local) -> OpenWorkers:
+    """The workers of a call.
+
+    Args:
+        executor: of the caller; None for the workers of this machine.
+        here: opens these.
+    """
+    return here if executor is None else partial(borrowed, executor)
 
 
 @contextmanager

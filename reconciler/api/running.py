@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,13 @@ from msgspec.structs import replace
 
 from reconciler.api.approvals import PYTHON, ApprovalWords, missing_review, other_plan, unconfirmed, utc_now
 from reconciler.api.events import EventSink, OnEvent
-from reconciler.api.executors import OpenWorkers, borrowed, count_of, is_of_threads
+from reconciler.api.executors import (
+    LocalWorkers,
+    OpenWorkers,
+    count_of,
+    is_of_threads,
+    open_workers,
+)
 from reconciler.api.plans import Plan, Plans
 from reconciler.api.requests import BUILDS, JOBS, ApplyOptions, Consent, FleetOptions
 from reconciler.api.runs import RunReport
@@ -41,6 +47,7 @@ from reconciler.engine.files_key import files_key
 from reconciler.engine.fleet_apply import apply_approved, apply_fleet
 from reconciler.engine.problems import diagnostics_of
 from reconciler.engine.run_results import failed_run, planned_run
+from reconciler.engine.workers import THREADS
 from reconciler.system.files import display_path
 from reconciler.views.counting import plural
 
@@ -168,8 +175,8 @@ class FleetRun(Struct, frozen=True):
         self,
         follow: Follow,
         stop: threading.Event,
+        workers: OpenWorkers,
         *,
-        workers: OpenWorkers | None = None,
         in_threads: bool = True,
     ) -> RunReport:
         """Apply the plans that are to be applied.
@@ -177,8 +184,8 @@ class FleetRun(Struct, frozen=True):
         Args:
             follow: gets the events, from one thread at a time; all but the end of the run.
             stop: once it is set, nothing new starts.
-            workers: run the pipelines; None for threads of this process.
-            in_threads: whether they are threads of this process, where running pipelines can be stopped.
+            workers: run the pipelines.
+            in_threads: whether they are threads on this machine, where running pipelines can be stopped.
         """
         chosen = self.chosen
         waves = (self.fleet.waves or ONE_WAVE).split([display_path(folder) for folder in chosen])
@@ -243,14 +250,14 @@ class FleetRun(Struct, frozen=True):
         chosen: Mapping[Path, Plan],
         follow: Follow,
         stop: threading.Event,
-        workers: OpenWorkers | None,
+        workers: OpenWorkers,
         in_threads: bool,
     ) -> dict[Path, PipelineRun]:
         """Apply the plans, and return the result of each pipeline that was started."""
         plans, fleet = self.plans, self.fleet
         at_once = min(len(chosen), fleet.jobs + fleet.builds)
         # Few steps of each pipeline, if many of them are applied at once.
-        steps = max(1, min(self.apply.parallel, 2 * JOBS // at_once))
+        steps = max(1, min(self.apply.parallel, THREADS // at_once))
         timeout = self.apply.lock_timeout if in_threads else max(self.apply.lock_timeout, WAIT)
         reads = plans.environment.reads(plans.pipelines.read_options, search=plans.command.searches)
         sign_in = partial(
@@ -261,28 +268,28 @@ class FleetRun(Struct, frozen=True):
             verb=plans.command.verb,
             override=plans.override,
         )
-        if in_threads:
-            sign_in = partial(sign_in, stop=stop)
-        task = Task(
-            reads,
-            sign_in,
-            partial(
+        with workers(len(chosen)) as opened:
+            if in_threads and opened.processes == 1:
+                sign_in = partial(sign_in, stop=stop)
+            work = partial(
                 apply_approved,
                 plans.command.operation,
                 replace(self.apply, parallel=steps, lock_timeout=timeout),
                 self.skip_moved,
-            ),
-            total=len(chosen),
-            writes=True,
-        )
-        of_core: dict[Path, CorePlan] = dict(chosen)
-        if workers is not None:
-            with workers(len(chosen)) as opened:
-                task = replace(task, sessions=opened.processes)
-                key = partial(files_key, read_options=reads, emit=follow) if opened.elsewhere else None
-                return apply_fleet(of_core, task, opened.executor, fleet, follow, stop, key)
-        with ThreadPoolExecutor(at_once, thread_name_prefix="fleet") as executor:
-            return apply_fleet(of_core, task, executor, fleet, follow, stop)
+            )
+            sessions = min(opened.processes, at_once)  # the rest is idle, and needs no share of the requests
+            task = Task(reads, sign_in, work, sessions, total=len(chosen), writes=True)
+            return apply_fleet(
+                dict(chosen),
+                task,
+                opened.executor,
+                fleet,
+                follow,
+                stop,
+                self.failures if fleet.limit else 0,
+                partial(files_key, read_options=reads, emit=follow) if opened.elsewhere else None,
+                isolates=opened.isolates,
+            )
 
 
 def apply_plans(
@@ -336,12 +343,9 @@ def _run(run: FleetRun, sink: EventSink, stop: threading.Event, executor: Execut
     is_of_one = run.plans.is_of_one
     if is_of_one:
         follow = partial(_without_waves, sink)
-    report = run.carry_out(
-        follow,
-        stop,
-        workers=None if executor is None else partial(borrowed, executor),
-        in_threads=is_of_threads(executor),
-    )
+    with LocalWorkers(stop) as here:
+        workers = open_workers(executor, here)
+        report = run.carry_out(follow, stop, workers, in_threads=is_of_threads(executor))
     return replace(report, runs=tuple(replace(one, wave=0) for one in report.runs)) if is_of_one else report
 
 

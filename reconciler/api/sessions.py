@@ -10,6 +10,7 @@ from reconciler.api.stores import open_state
 from reconciler.core.events import Emit
 from reconciler.engine.chunks import SignIn
 from reconciler.engine.session import Session, session
+from reconciler.engine.workers import STOP
 from reconciler.workspace.discovery import stacks_below
 
 __all__ = ["Session", "SignIn", "open_session", "sign_in"]
@@ -49,7 +50,7 @@ def open_session(
 
     Args:
         shares: number of sessions.
-        stop: when it is set, no further step of an apply starts.
+        stop: when it is set, no further step of an apply starts; None for `STOP` of a worker process.
 
     The others are as for `sign_in`.
 
@@ -60,7 +61,7 @@ def open_session(
         environment.target(),
         open_state(emit, state),
         emit,
-        stop or threading.Event(),
+        stop or STOP,
         verb=verb,
         rps=rps and rps / shares,
         at_once=max(1, AT_ONCE // shares),

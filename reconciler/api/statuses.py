@@ -12,7 +12,7 @@ from rich.console import Console
 from reconciler.api.displays import Displayed
 from reconciler.api.environments import Environment
 from reconciler.api.events import EventSink, OnEvent
-from reconciler.api.executors import OpenWorkers, open_workers
+from reconciler.api.executors import LocalWorkers, OpenWorkers, open_workers
 from reconciler.api.orphaned import orphans_of
 from reconciler.api.sessions import SignIn, sign_in
 from reconciler.api.stores import open_state
@@ -121,29 +121,30 @@ class FoundStatus(Struct, frozen=True):
 
 def status_of(
     pipelines: Pipelines,
-    environments: Sequence[Environment],
+    environments: Sequence[Environment] | None,
     *,
     offline: bool,
     on_event: OnEvent | None,
     executor: Executor | None,
 ) -> StatusReport:
     """As `Pipelines.status`."""
+    selected = pipelines.workspace.environments() if environments is None else environments
     problems: list[Diagnostic] = [
         line for problem in pipelines.problems.values() for line in diagnostics_of(problem)
     ]
     now = datetime.now(UTC)
     sink = EventSink(on_event)
-    targets = [environment.target() for environment in environments]
-    with open_state(sink, pipelines.workspace.state) as store:
+    targets = [environment.target() for environment in selected]
+    with LocalWorkers() as here, open_state(sink, pipelines.workspace.state) as store:
         found = find_status(
             pipelines,
-            list(zip(targets, environments, strict=True)),
+            list(zip(targets, selected, strict=True)),
             store,
             now=now,
             offline=offline,
             emit=sink,
             failed=lambda problem: problems.extend(problem.diagnostics),
-            workers=open_workers(executor),
+            workers=open_workers(executor, here),
             columns=[Column(target.environment.name, target.scope) for target in targets],
         )
     sink.raise_error()

@@ -12,6 +12,7 @@ from reconciler.api.approvals import COMMAND, utc_now
 from reconciler.api.clusters import workers_of
 from reconciler.api.commands import Command
 from reconciler.api.events import Follow, RunEnded, RunEvent
+from reconciler.api.executors import LocalWorkers, OpenWorkers
 from reconciler.api.planning import make_plans
 from reconciler.api.plans import Plans
 from reconciler.api.requests import ApplyOptions, Consent, FleetOptions, PlanRequest, ReadOptions
@@ -127,18 +128,22 @@ class _Run:
         self._request = request
         where = where.explicit() if request.fleet.executor else where  # workers have other variables
         self._environment = where.named()
-        self._workers = workers_of(request.fleet.executor, request.pipelines.workspace, self._environment)
         self._out = out
         self._err = err
         self._started, self._waited = utc_now(), prompts.waited()
         self.is_planned_only = False
 
     def __call__(self, stop: execution.StopSignal, write_event: Follow) -> RunReport:
+        with LocalWorkers(stop) as here:
+            return self._run(stop, write_event, here)
+
+    def _run(self, stop: execution.StopSignal, write_event: Follow, here: LocalWorkers) -> RunReport:
         request = self._request
-        plans = self._plan_all(request.plan)
+        workers = workers_of(request.fleet.executor, request.pipelines.workspace, self._environment, here)
+        plans = self._plan_all(request.plan, workers)
         revised = request.command.revise(plans.values(), request.plan)
         if revised != request.plan:
-            plans = self._plan_all(revised)
+            plans = self._plan_all(revised, workers)
         run = FleetRun(
             plans,
             request.consent,
@@ -165,16 +170,18 @@ class _Run:
         stop.steps_running = True
         with unstoppable(), FleetTable(self._err, interrupted=stop.is_set) as table:
             stop.is_shown = table.is_live
-            follow = _Follower(write_event, table, stop)
-            is_here = request.fleet.executor is None
-            workers = None if is_here else self._workers
-            report = run.carry_out(follow, stop, workers=workers, in_threads=is_here)
-            follow.show_end(report)
+
+            def follow(event: RunEvent) -> None:
+                stop.note(event)
+                write_event(event)
+                table(event)
+
+            report = run.carry_out(follow, stop, workers, in_threads=request.fleet.executor is None)
+            table(RunEnded(report))  # `write_event` gets it after every run, also if nothing was applied
         stop.is_shown = False
-        self.broken = follow.broken
         return report
 
-    def _plan_all(self, options_: PlanRequest) -> Plans:
+    def _plan_all(self, options_: PlanRequest, workers: OpenWorkers) -> Plans:
         request = self._request
         with ProgressView(self._err) as progress:
             return make_plans(
@@ -183,7 +190,7 @@ class _Run:
                 options_,
                 request.command.does,
                 progress,
-                workers=self._workers,
+                workers=workers,
                 rps=request.fleet.rps,
                 override=request.consent.override,
                 saved=request.saved.plans if request.saved else None,
@@ -195,34 +202,3 @@ class _Run:
         if request.consent.yes or request.consent.digest or request.saved or not prompts.is_interactive():
             return True
         return prompts.confirm(request.command.question, plans)
-
-
-@dataclass(slots=True)
-class _Follower:
-    """Passes on the events. If the terminal's reader is gone, nothing new starts, and what runs may finish.
-
-    Attributes:
-        broken: the error of the output; None if there is none.
-    """
-
-    write_event: Follow
-    show: Follow
-    stop: execution.StopSignal
-    broken: OSError | None = None
-
-    def __call__(self, event: RunEvent) -> None:
-        self.write_event(event)
-        self._show(event)
-
-    def show_end(self, report: RunReport) -> None:
-        """Show the end of the run, which is written after every run, also if nothing was applied."""
-        self._show(RunEnded(report))
-
-    def _show(self, event: RunEvent) -> None:
-        if self.broken is not None:
-            return
-        try:
-            self.show(event)
-        except OSError as problem:
-            self.broken = problem
-            self.stop.set()

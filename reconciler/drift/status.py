@@ -23,6 +23,7 @@ from reconciler.drift.findings import DriftState, LastApply, Report, StackReport
 from reconciler.drift.orphans import Orphan
 from reconciler.engine.chunks import Problem, SignIn
 from reconciler.engine.inspection import read_each
+from reconciler.engine.local_workers import local
 from reconciler.engine.missing_state import (
     emptied_note,
     is_emptied,
@@ -35,7 +36,7 @@ from reconciler.engine.recorded import image_in, pipeline_at
 from reconciler.engine.requests import PlanRequest, ReadOptions
 from reconciler.engine.session import Session, stack_of, with_older_names
 from reconciler.engine.validate import ValidatedPipeline
-from reconciler.engine.workers import OpenWorkers, local
+from reconciler.engine.workers import OpenWorkers
 from reconciler.pipeline.channels import followed_environment
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.shared import SharedSettings

@@ -3,18 +3,20 @@
 Everything that comes and goes can be pickled, so a worker is a thread, a process or a machine of a cluster.
 """
 
+import pickle
 import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, suppress
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 from msgspec import Struct, field
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from providers.rate_limit import AT_ONCE
 from providers.waits import Hashing
@@ -39,12 +41,14 @@ SignIn = Callable[[Emit, int], AbstractContextManager[Session]]
 class Task(Struct, Generic[A, T], frozen=True, dict=True):
     """The work for each pipeline. To run in other processes, all of it must support pickling.
 
+    It goes there with each chunk, but is pickled once, and unpickled once in each process.
+
     Attributes:
         read_options: how to read the files.
         sign_in: opens the session of a process when its first pipeline needs it.
         work: called once per pipeline whose files have no errors, from several threads, with its argument.
         sessions: number of processes, which share the allowed requests per second.
-        threads: most pipelines of a chunk at once.
+        threads: most pipelines of a process at once, if its chunks have several.
         total: number of all pipelines.
         writes: whether the work writes. If not, a list that several pipelines need is read once for all.
         key: identifies the task within a process.
@@ -58,6 +62,18 @@ class Task(Struct, Generic[A, T], frozen=True, dict=True):
     total: int = 1
     writes: bool = False
     key: str = field(default_factory=lambda: uuid4().hex)
+
+    @cached_property
+    def _pickled(self) -> bytes:
+        return pickle.dumps(astuple(self))
+
+    def __reduce__(self) -> tuple[Callable[[bytes], "Task[A, T]"], tuple[bytes]]:
+        return _unpickled, (self._pickled,)
+
+
+@lru_cache(maxsize=8)
+def _unpickled(body: bytes) -> Task[Any, Any]:
+    return Task(*pickle.loads(body))
 
 
 class Chunk(Struct, Generic[A], frozen=True):
@@ -81,7 +97,7 @@ class Outcomes(Struct, Generic[T], frozen=True):
     """The outcomes of a chunk: of all its pipelines, unless signing in failed.
 
     Attributes:
-        events: events of a worker process.
+        events: events of a worker process that sent none as they happened.
     """
 
     of: Mapping[Path, T | Problem]
@@ -92,6 +108,8 @@ class Outcomes(Struct, Generic[T], frozen=True):
 
 emits: dict[str, Emit] = {}
 """In the process of the command: task key -> receives the events."""
+send_event: Callable[[str, Event], None] | None = None
+"""In a worker process that sends events as they happen: sends one to the command, with the task's key."""
 _processes: "dict[str, _Process[Any, Any]]" = {}
 """Task key -> the task's part of this process."""
 _processes_lock = threading.Lock()
@@ -99,6 +117,8 @@ _processes_lock = threading.Lock()
 
 def run_chunk(task: Task[A, T], chunk: Chunk[A]) -> Outcomes[T]:
     """In the process of a worker: run the task for the pipelines of a chunk."""
+    if send_event is not None and task.key not in _processes:
+        close_idle()  # the session of the plan, when its apply begins
     with _processes_lock:
         if task.key not in _processes:
             _processes[task.key] = _Process(task)
@@ -141,12 +161,13 @@ class _Process(Generic[A, T]):
     def __init__(self, task: Task[A, T]) -> None:
         self.in_hand = 0
         self._task = task
-        self._emit = emits.get(task.key, self._collect)
+        self._emit = emits.get(task.key) or (self._send if send_event else self._collect)
         self._events: deque[Event] = deque()
         self._session: Session | None = None
         self._sign_in_error: tuple[int, Problem] | None = None  # after the number of an attempt
         self._open = ExitStack()
         self._lock = threading.Lock()
+        self._threads = self._open.enter_context(ThreadPoolExecutor(task.threads))
         # Reading files and evaluating classes keeps a core busy.
         self._computing = threading.Semaphore(max(1, cores() // task.sessions))
 
@@ -155,19 +176,16 @@ class _Process(Generic[A, T]):
 
     def run(self, chunk: Chunk[A]) -> Outcomes[T]:
         outcomes: dict[Path, T | Problem] = {}
-        if len(chunk.jobs) == 1:
+        works: list[Callable[[], object]] = []
+        with self._computing:
             for folder, argument in chunk.jobs.items():
-                if (validated := self._read(chunk, folder, outcomes)) is not None:
-                    self._work(chunk, folder, validated, argument, outcomes)
-        else:  # one thread computes, the others mostly wait for servers
-            with ThreadPoolExecutor(min(self._task.threads, len(chunk.jobs))) as pool:
-                works = [
-                    pool.submit(self._work, chunk, folder, validated, argument, outcomes)
-                    for folder, argument in chunk.jobs.items()
-                    if (validated := self._read(chunk, folder, outcomes)) is not None
-                ]
-            for work in works:
-                work.result()
+                if (validated := self._read(chunk, folder, outcomes)) is None:
+                    continue
+                work = partial(self._work, chunk, folder, validated, argument, outcomes)
+                # This thread goes on computing; the others mostly wait for servers.
+                works.append(work if len(chunk.jobs) == 1 else self._threads.submit(work).result)
+        for finish in works:
+            finish()
         events: list[Event] = []
         with suppress(IndexError):  # another thread takes events, too
             while True:
@@ -180,8 +198,7 @@ class _Process(Generic[A, T]):
     ) -> ValidatedPipeline | None:
         """A pipeline whose files have no errors; None after an error, which becomes its outcome."""
         try:
-            with self._computing:
-                validated = validate(folder, self._task.read_options, emit=self._emit_of(folder))
+            validated = validate(folder, self._task.read_options, emit=self._emit_of(folder))
             if expected := chunk.keys.get(folder):
                 _require_same_files(folder, validated, expected)
             validated.require_valid()
@@ -206,8 +223,7 @@ class _Process(Generic[A, T]):
             outcomes[folder] = problem
 
     def _emit_of(self, folder: Path) -> Emit:
-        name = display_path(folder)
-        return lambda event: self._emit(PipelineEvent(name, event))
+        return lambda event: self._emit(PipelineEvent(display_path(folder), event))
 
     def _signed_in(self, attempt: int) -> Session | None:
         """The session; None if signing in failed in this or a later attempt."""
@@ -224,11 +240,22 @@ class _Process(Generic[A, T]):
                     self._session = replace(session, threads=max(1, AT_ONCE // self._task.total))
             return self._session
 
+    def _send(self, event: Event) -> None:
+        """Send an event as it happens; of a task that reads, none that only describes the present."""
+        assert send_event is not None
+        if self._task.writes or not _is_of_the_present(event):
+            send_event(self._task.key, event)
+
     def _collect(self, event: Event) -> None:
-        """Keep an event until its chunk ends. Notes and hashing describe the present only."""
-        inner = event.event if isinstance(event, PipelineEvent) else event
-        if not isinstance(inner, Note | Hashing):
+        """Keep an event until its chunk ends."""
+        if not _is_of_the_present(event):
             self._events.append(event)
+
+
+def _is_of_the_present(event: Event) -> bool:
+    """Whether an event only describes what is being done."""
+    inner = event.event if isinstance(event, PipelineEvent) else event
+    return isinstance(inner, Note | Hashing)
 
 
 def _require_same_files(folder: Path, validated: ValidatedPipeline, expected: str) -> None:

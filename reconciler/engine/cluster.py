@@ -71,7 +71,8 @@ def connect(
         size = max(1, total // (at_once * _CHUNKS_EACH))
         executor = _Cluster(client, prepare)
         try:
-            yield Workers(executor, len(threads), at_once, THREADS // at_once, size, elsewhere=True)
+            together = max(1, THREADS // len(threads))
+            yield Workers(executor, len(threads), at_once, together, size, elsewhere=True)
         finally:
             executor.shutdown(wait=False)
             with suppress(Exception):

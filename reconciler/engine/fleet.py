@@ -52,6 +52,7 @@ def run(
     chunk: int = 1,
     stop: threading.Event | None = None,
     key_of_files: Callable[[Path], str] | None = None,
+    isolates: bool = False,
 ) -> Generator[tuple[Path, T | Problem], None, None]:
     """Yield the outcome of each pipeline when its chunk finishes.
 
@@ -61,11 +62,12 @@ def run(
     Args:
         lanes: the pipelines.
         executor: gets only the chunks that the lanes allow, so that none waits in its queue.
-        emit: gets a `PipelineEvent` when it happens in this process, or with the outcomes of another one.
+        emit: gets a `PipelineEvent` when it happens in this process or is sent to it, else with the outcomes.
         chunk: number of pipelines in a chunk.
         stop: once it is set, nothing new starts. Pipelines that never started have no outcome.
         key_of_files: the key that the files of a folder must have; None for workers with the same files. With
             it, workers get folders relative to the current folder.
+        isolates: whether a chunk that may have killed its process is tried again while nothing else runs.
 
     Raises:
         UserError, StateError: no session could be opened, for a reason that is not transient. Raised after
@@ -77,7 +79,10 @@ def run(
     try:
         while True:
             for queue in queues:
-                while not (stop and stop.is_set()) and (part := queue.start()) is not None:
+                while not (stop and stop.is_set()):
+                    is_alone = isolates and any(part.attempt > 1 for _, part in in_hand.values())
+                    if is_alone or (part := queue.start(may_retry=not (isolates and in_hand))) is None:
+                        break
                     sent = _elsewhere(part, key_of_files) if key_of_files else part
                     in_hand[executor.submit(run_chunk, task, sent)] = queue, part
             if not in_hand:
@@ -139,12 +144,14 @@ class _Queue(Generic[A, T]):
         self._is_signed_in = False
         self._sign_in_error: Problem | None = None
 
-    def start(self) -> Chunk[A] | None:
+    def start(self, *, may_retry: bool) -> Chunk[A] | None:
         """The chunk to start now; None to start nothing."""
         if self._in_hand == 0 and self._is_signed_in and self._lost and not (self._waiting and self._at_once):
             self._waiting.extend(self._lost)
             self._lost, self._at_once = [], max(self._at_once, 1)
         if not self._waiting or self._in_hand >= self._at_once:
+            return None
+        if self._waiting[0].attempt > 1 and not may_retry:
             return None
         self._in_hand += 1
         return self._waiting.popleft()

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +21,7 @@ from reconciler.core.diagnostics import UserError
 from reconciler.core.events import Event, PipelineEvent
 from reconciler.core.plan import Plan
 from reconciler.core.runs import (
+    FAILURES,
     Follow,
     PipelineFinished,
     PipelineRun,
@@ -150,7 +152,9 @@ def apply_fleet(
     options: FleetOptions,
     follow: Follow,
     stop: threading.Event,
+    failures: int = 0,
     key_of_files: Callable[[Path], str] | None = None,
+    isolates: bool = False,
 ) -> dict[Path, PipelineRun]:
     """Apply approved plans, and return the result of each pipeline that was started.
 
@@ -159,10 +163,10 @@ def apply_fleet(
         task: applies one plan, see `apply_approved`.
         follow: gets every event from one thread at a time.
         stop: once it is set, no pipeline and no further step of a running one starts.
-        key_of_files: as for `fleet.run`.
+        failures: the pipelines that failed before, which count for the limit of the run.
+        key_of_files, isolates: as for `fleet.run`.
     """
     runs: dict[Path, PipelineRun] = {}
-    failures = 0
     halt = threading.Event()
     followed = _InOrder(follow)
     limit = options.limit or (NO_FAILURE if options.waves else NO_LIMIT)
@@ -172,23 +176,32 @@ def apply_fleet(
         followed(WaveStarted(number, [display_path(folder) for folder in wave]))
         failures_in_wave = 0
         lanes = _lanes({folder: plans[folder] for folder in wave}, options)
-        outcomes = run(lanes, task, executor, followed.engine_event, stop=halt, key_of_files=key_of_files)
-        for folder, outcome in _with_sign_in_errors(outcomes, wave):
-            plan = plans[folder]
-            ended = (
-                failed_run(outcome, plan.stack.folder, stack=plan.stack, plan=plan)
-                if isinstance(outcome, UserError | StateError)
-                else outcome
-            )
-            runs[folder] = replace(ended, folder=display_path(folder), wave=number)
-            followed(PipelineFinished(runs[folder]))
-            is_failure = ended.result in (RunResult.FAILED, RunResult.REFUSED)
-            failures += is_failure
-            failures_in_wave += is_failure
-            if stop.is_set() or limit.is_exceeded(
-                in_run=failures, in_wave=failures_in_wave, wave_size=len(wave)
-            ):
-                halt.set()
+        outcomes = run(
+            lanes,
+            task,
+            executor,
+            followed.engine_event,
+            stop=halt,
+            key_of_files=key_of_files,
+            isolates=isolates,
+        )
+        with closing(outcomes):  # after an error, what is in hand is waited for
+            for folder, outcome in _with_sign_in_errors(outcomes, wave):
+                plan = plans[folder]
+                ended = (
+                    failed_run(outcome, plan.stack.folder, stack=plan.stack, plan=plan)
+                    if isinstance(outcome, UserError | StateError)
+                    else outcome
+                )
+                runs[folder] = replace(ended, folder=display_path(folder), wave=number)
+                followed(PipelineFinished(runs[folder]))
+                is_failure = ended.result in FAILURES
+                failures += is_failure
+                failures_in_wave += is_failure
+                if stop.is_set() or limit.is_exceeded(
+                    in_run=failures, in_wave=failures_in_wave, wave_size=len(wave)
+                ):
+                    halt.set()
     return runs
 
 

@@ -15,10 +15,11 @@ from reconciler.core.events import Emit, Event, FleetProgress, Note, PipelineEve
 from reconciler.engine.chunks import A, Problem, SignIn, T, Task
 from reconciler.engine.files_key import files_key
 from reconciler.engine.fleet import Lane, run
+from reconciler.engine.local_workers import local
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline, duplicate_stack_error
-from reconciler.engine.workers import OpenWorkers, local
+from reconciler.engine.workers import OpenWorkers
 from state.errors import StateError
 
 
@@ -90,6 +91,7 @@ def read_each(
             quiet,
             chunk=workers.size,
             key_of_files=key if workers.elsewhere else None,
+            isolates=workers.isolates,
         )
         try:
             for folder, outcome in outcomes:

@@ -160,8 +160,8 @@ class ApplyOptions(Struct, frozen=True):
     command: Sequence[str]
 
 
-JOBS = 32
-"""Pipelines that are applied at once, unless they publish an image."""
+JOBS = 64
+"""Pipelines that are applied at once, unless they publish an image: some compute, others send requests."""
 BUILDS = 2
 """Pipelines that publish an image at once."""
 

@@ -1,4 +1,4 @@
-"""The workers of a run: threads of this process, or worker processes on this machine."""
+"""What workers are made of: their number, and how a worker process starts and ends."""
 
 import os
 import shutil
@@ -6,29 +6,25 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor
 from contextlib import AbstractContextManager, contextmanager
-from queue import LifoQueue
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from providers.rate_limit import AT_ONCE
 
 if TYPE_CHECKING:
-    from concurrent.futures import ProcessPoolExecutor
-
-
-R = TypeVar("R")
+    from multiprocessing.context import ForkServerContext, SpawnContext
 
 THREADS = 2 * AT_ONCE
 """Most pipelines at once, in all workers together: some compute while the requests of others are sent."""
 _OURS = "reconciler.", "providers.", "state."
 _MANY = 100
 """The number of pipelines from which on worker processes save time."""
-_CHUNKS_EACH = 4
-"""Chunks per process: few, to keep the threads of a chunk busy, but enough to balance uneven chunks."""
+MOST_THREADS = 1 << 10
+"""More than any run uses: it hands out no more than it allows at once."""
 
 
 class Workers(Struct, frozen=True):
@@ -38,9 +34,11 @@ class Workers(Struct, frozen=True):
         executor: runs chunks of pipelines.
         processes: number of processes, each with a session.
         at_once: number of chunks that it runs at once.
-        threads: most pipelines of a chunk at once.
+        threads: most pipelines of a process at once, if its chunks have several.
         size: number of pipelines in a chunk.
         elsewhere: whether they have files of their own, in a checkout that may be at another place.
+        isolates: whether a process runs several chunks, so that a pipeline which may have killed its process
+            is tried again while nothing else runs.
     """
 
     executor: Executor
@@ -49,10 +47,15 @@ class Workers(Struct, frozen=True):
     threads: int
     size: int
     elsewhere: bool = False
+    isolates: bool = False
 
 
 OpenWorkers = Callable[[int], AbstractContextManager[Workers]]
 """Opens the workers for a number of pipelines."""
+
+
+STOP = threading.Event()
+"""In a worker process: set when the command is stopped, so that no further step of an apply starts."""
 
 
 class LostWorkersError(BrokenExecutor):
@@ -68,68 +71,9 @@ class LostWorkersError(BrokenExecutor):
         self.hint = hint
 
 
-@contextmanager
-def local(total: int) -> Iterator[Workers]:
-    """Workers on this machine: from `_MANY` pipelines on in processes, otherwise threads.
-
-    After an exception, calls in hand are not waited for, so they must only read.
-    """
-    count = max(1, min(cores(), THREADS, 2 * total // _MANY))
-    if count == 1:
-        executor: Executor = ThreadPoolExecutor(THREADS)
-        workers = Workers(executor, 1, THREADS, 1, 1)
-    else:
-        executor = WorkerProcesses(count)
-        workers = Workers(executor, count, count, THREADS // count, -(-total // (count * _CHUNKS_EACH)))
-    try:
-        yield workers
-    except BaseException:
-        executor.shutdown(wait=False, cancel_futures=True)
-        raise
-    executor.shutdown()
-
-
-class WorkerProcesses(Executor):
-    """Worker processes, each in a standard pool of its own.
-
-    So a process that is killed breaks only the call that it ran, and the next call gets a new process. With
-    more calls than processes, `submit` waits.
-    """
-
-    def __init__(self, count: int) -> None:
-        from multiprocessing import active_children
-
-        self._others = set(active_children())
-        # The last one first: after a failed sign-in, work goes to a process that was signed in.
-        self._idle: LifoQueue[ProcessPoolExecutor] = LifoQueue()
-        self._pools = [_one_process() for _ in range(count)]
-        for pool in self._pools:
-            self._idle.put(pool)
-
-    def submit(self, call: Callable[..., R], /, *args: Any, **kwargs: Any) -> "Future[R]":
-        pool = self._idle.get()
-        with _without_ctrl_c():
-            future = pool.submit(call, *args, **kwargs)
-
-        def ended(future: "Future[R]") -> None:
-            if future.cancelled() or not isinstance(future.exception(), BrokenExecutor):
-                self._idle.put(pool)
-                return
-            self._pools.append(_one_process())
-            self._idle.put(self._pools[-1])
-
-        future.add_done_callback(ended)
-        return future
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End all processes; without `wait`, also those that run a call."""
-        from multiprocessing import active_children
-
-        if not wait:
-            for child in set(active_children()) - self._others:
-                child.terminate()
-        for pool in self._pools:
-            pool.shutdown(cancel_futures=cancel_futures)
+def processes_for(total: int) -> int:
+    """The number of processes that save time for so many pipelines."""
+    return max(1, min(cores(), THREADS, 2 * total // _MANY))
 
 
 def remove_sockets() -> None:
@@ -140,23 +84,25 @@ def remove_sockets() -> None:
         shutil.rmtree(get_temp_dir(), ignore_errors=True)
 
 
-def _one_process() -> "ProcessPoolExecutor":
-    from concurrent.futures import ProcessPoolExecutor  # few runs need more than one process
+def process_context() -> "tuple[ForkServerContext | SpawnContext, dict[str, str]]":
+    """A context that starts processes at any time, and the variables for `start_worker` in each of them."""
     from multiprocessing import get_all_start_methods, get_context
+    from multiprocessing.resource_tracker import ensure_running
 
-    method = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
-    context = get_context(method)
-    if method == "forkserver":  # imports once what all workers need
-        context.set_forkserver_preload([name for name in sys.modules if name.startswith(_OURS)])
+    ensure_running()  # a start of it in `without_ctrl_c` would let the signal through again
     variables = dict(os.environ)
-    return ProcessPoolExecutor(1, mp_context=context, initializer=_start_worker, initargs=(variables,))
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn"), variables
+    context = get_context("forkserver")  # imports once what all workers need
+    context.set_forkserver_preload([name for name in sys.modules if name.startswith(_OURS)])
+    return context, variables
 
 
-def _start_worker(variables: Mapping[str, str]) -> None:
+def start_worker(variables: Mapping[str, str]) -> None:
     """In a worker process: take over the variables, and end with the command, however it ends.
 
-    The process that workers are forked from has the variables of the first run. A pool's worker would wait
-    forever: it holds both ends of the pipe that its calls come through.
+    The process that workers are forked from has the variables of the first run. Workers that
+    were forked one after the other have ends of each other's pipes, so these may stay open.
     """
     from multiprocessing import parent_process
 
@@ -167,13 +113,15 @@ def _start_worker(variables: Mapping[str, str]) -> None:
 
     def end() -> None:
         parent.join()
+        if (builders := sys.modules.get("providers.docker.builders.command_line")) is not None:
+            builders.end_commands()
         os._exit(1)
 
     threading.Thread(target=end, name="parent", daemon=True).start()
 
 
 @contextmanager
-def _without_ctrl_c() -> Iterator[None]:
+def without_ctrl_c() -> Iterator[None]:
     """Let a process that starts in this block never receive Ctrl-C: the command handles it, after the block.
 
     An initializer would be too late: an interpreter that is still starting prints a traceback. So would one
@@ -182,12 +130,9 @@ def _without_ctrl_c() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    from multiprocessing.resource_tracker import ensure_running
-
-    ensure_running()  # a start of it would let the signal through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        with _later(signal.SIGINT):  # another thread may get the signal
+        with _later(signal.SIGINT), _later(signal.SIGTERM):  # another thread may get the first one
             yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -195,8 +140,8 @@ def _without_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def _later(number: signal.Signals) -> Iterator[None]:
-    """Handle a signal after the block, if this thread handles signals at all."""
-    if threading.current_thread() is not threading.main_thread():
+    """Handle a signal after the block, if this thread has a handler for it."""
+    if threading.current_thread() is not threading.main_thread() or not callable(signal.getsignal(number)):
         yield
         return
     seen: list[FrameType | None] = []

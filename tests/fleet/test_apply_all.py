@@ -9,19 +9,36 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from providers.sandbox import Sandbox
-from reconciler.engine.requests import ReadOptions
+from reconciler import api
+from reconciler.core.events import Event, StepStarted
+from reconciler.core.plan import Plan
+from reconciler.core.runs import PipelineRun
+from reconciler.engine.fleet_apply import Operation, apply_approved
+from reconciler.engine.requests import ApplyOptions, ReadOptions
+from reconciler.engine.session import Session
+from reconciler.engine.validate import ValidatedPipeline
 from tests.commands.terminal import terminal
 from tests.conftest import Cli, Ended, training
 from tests.fleet import made
 from tests.waits import PATIENCE, until
 
 COUNT = 12
+IN_PROCESSES = """
+import os, sys
+from reconciler import cli
+from reconciler.engine import workers
+workers._MANY, os.sched_getaffinity = 2, lambda _: {0, 1}
+cli.main(sys.argv[1:])
+"""
+"""A program that runs a command in two worker processes."""
 
 
 class Fleet:
@@ -31,6 +48,7 @@ class Fleet:
         self.sandbox = sandbox
         self.cli = cli
         self.folders = folders
+        self.in_processes = False
 
     def apply(self, *arguments: str) -> tuple[Ended, dict[str, Any]]:
         """Apply, and return how it ended with the JSON report."""
@@ -73,19 +91,29 @@ def fleet(cli: Cli, sandbox: Sandbox) -> Iterator[Fleet]:
     sandbox.switch(faults=[])
 
 
+@pytest.fixture(params=["threads", "worker processes"])
+def either(request: pytest.FixtureRequest, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> Fleet:
+    """The fleet, whose pipelines are applied in threads of the command or of worker processes."""
+    if request.param != "threads":
+        monkeypatch.setattr("reconciler.engine.workers._MANY", 2)
+        monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+        fleet.in_processes = True
+    return fleet
+
+
 def results(report: dict[str, Any]) -> dict[str, str]:
     return {run["folder"]: run["result"] for run in report["pipelines"]}
 
 
-def test_one_field_in_every_pipeline(fleet: Fleet) -> None:
-    fleet.describe("Better.")
+def test_one_field_in_every_pipeline(either: Fleet) -> None:
+    either.describe("Better.")
 
-    ended, report = fleet.apply("--all", "--yes")
+    ended, report = either.apply("--all", "--yes")
 
     assert ended.code == 0, ended.err
     assert set(results(report).values()) == {"applied"}
-    assert fleet.descriptions() == {"Better.": COUNT}
-    assert len(fleet.sandbox.writes(service="platform")) == COUNT
+    assert either.descriptions() == {"Better.": COUNT}
+    assert len(either.sandbox.writes(service="platform")) == COUNT
 
 
 def test_nothing_to_do_writes_nothing(fleet: Fleet) -> None:
@@ -106,23 +134,23 @@ def test_only_what_changed_is_applied(fleet: Fleet) -> None:
     assert Counter(results(report).values()) == {"applied": 2, "unchanged": COUNT - 2}
 
 
-def test_a_failure_stops_no_other_and_the_next_run_does_what_is_left(fleet: Fleet) -> None:
-    fleet.describe("Better.")
-    broken = fleet.sandbox.platform.processing("pipeline_0004")
+def test_a_failure_stops_no_other_and_the_next_run_does_what_is_left(either: Fleet) -> None:
+    either.describe("Better.")
+    broken = either.sandbox.platform.processing("pipeline_0004")
     assert broken is not None
-    fleet.sandbox.fail("PATCH", f"/api/processing/{broken['id']}$", 422, times=None)
+    either.sandbox.fail("PATCH", f"/api/processing/{broken['id']}$", 422, times=None)
 
-    ended, report = fleet.apply("--all", "--yes")
+    ended, report = either.apply("--all", "--yes")
 
     assert ended.code == 1
     assert results(report).pop("pipeline_0004") == "failed"
     assert Counter(results(report).values()) == {"failed": 1, "applied": COUNT - 1}
     assert "422" in ended.err and "pipeline_0004" in ended.err
 
-    fleet.sandbox.switch(faults=[])
-    ended, report = fleet.apply("--all", "--yes")
+    either.sandbox.switch(faults=[])
+    ended, report = either.apply("--all", "--yes")
     assert ended.code == 0
-    assert fleet.changed() == {"pipeline_0004"}
+    assert either.changed() == {"pipeline_0004"}
 
 
 def test_a_pipeline_with_errors_in_its_files_stops_no_other(fleet: Fleet) -> None:
@@ -136,11 +164,11 @@ def test_a_pipeline_with_errors_in_its_files_stops_no_other(fleet: Fleet) -> Non
     assert "pipeline_0002/config.toml:1" in ended.err
 
 
-def test_nothing_new_starts_after_too_many_failures(fleet: Fleet) -> None:
-    fleet.describe("Better.")
-    fleet.sandbox.fail("PATCH", "/api/processing/[0-9a-f-]+$", 422, times=None)
+def test_nothing_new_starts_after_too_many_failures(either: Fleet) -> None:
+    either.describe("Better.")
+    either.sandbox.fail("PATCH", "/api/processing/[0-9a-f-]+$", 422, times=None)
 
-    ended, report = fleet.apply("--all", "--yes", "--jobs", "1", "--max-failures", "2")
+    ended, report = either.apply("--all", "--yes", "--jobs", "1", "--max-failures", "2")
 
     assert ended.code == 1
     assert Counter(results(report).values()) == {"failed": 3, "not_started": COUNT - 3}
@@ -156,15 +184,15 @@ def test_a_wave_starts_after_the_one_before(fleet: Fleet) -> None:
     assert Counter(run["wave"] for run in report["pipelines"]) == {1: 1, 2: 3, 3: COUNT - 4}
 
 
-def test_a_failure_in_a_wave_is_the_end(fleet: Fleet) -> None:
-    fleet.describe("Better.")
-    fleet.sandbox.fail("PATCH", "/api/processing/[0-9a-f-]+$", 422, times=1)
+def test_a_failure_in_a_wave_is_the_end(either: Fleet) -> None:
+    either.describe("Better.")
+    either.sandbox.fail("PATCH", "/api/processing/[0-9a-f-]+$", 422, times=1)
 
-    ended, report = fleet.apply("--all", "--yes", "--waves", "1,100%")
+    ended, report = either.apply("--all", "--yes", "--waves", "1,100%")
 
     assert ended.code == 1
     assert Counter(results(report).values()) == {"failed": 1, "not_started": COUNT - 1}
-    assert fleet.descriptions()["Better."] == 0
+    assert either.descriptions()["Better."] == 0
 
 
 def test_a_failure_in_a_wave_that_is_tolerated_is_not(fleet: Fleet) -> None:
@@ -175,6 +203,58 @@ def test_a_failure_in_a_wave_that_is_tolerated_is_not(fleet: Fleet) -> None:
 
     assert ended.code == 1
     assert Counter(results(report).values()) == {"failed": 1, "applied": COUNT - 1}
+
+
+@pytest.mark.parametrize(
+    ("broken", "options", "is_stopped"),
+    [
+        (1, (), False),
+        (1, ("--waves", "1,100%"), False),  # it is in no wave
+        (1, ("--max-failures", "0"), True),
+        (1, ("--max-failures", "1"), False),
+        (2, ("--max-failures", "1"), True),
+        (1, ("--max-failures", "0%"), True),
+        (1, ("--max-failures", "10%"), False),
+        (2, ("--max-failures", "10%", "--waves", "1,100%"), True),
+        (2, ("--max-failures", "1", "--waves", "1,100%"), True),
+    ],
+    ids=str,
+)
+def test_failures_while_planning_count_for_the_limit(
+    fleet: Fleet, broken: int, options: tuple[str, ...], is_stopped: bool
+) -> None:
+    fleet.describe("Better.")
+    for number in range(2, 2 + broken):
+        (fleet.folders[number] / "config.toml").write_text("[metadata\n")
+
+    ended, report = fleet.apply("--all", "--yes", *options)
+
+    others = "not_started" if is_stopped else "applied"
+    assert (ended.code, report["stopped_by_failures"]) == (1, is_stopped)
+    assert Counter(results(report).values()) == {"failed": broken, others: COUNT - broken}
+    assert bool(fleet.sandbox.writes()) != is_stopped
+    assert ("too many pipelines failed before" in ended.err) == is_stopped
+
+
+def test_failures_while_planning_and_applying_count_together(fleet: Fleet) -> None:
+    fleet.describe("Better.")
+    (fleet.folders[2] / "config.toml").write_text("[metadata\n")
+    fleet.sandbox.fail("PATCH", "/api/processing/[0-9a-f-]+$", 422, times=None)
+
+    _, report = fleet.apply("--all", "--yes", "--jobs", "1", "--max-failures", "2")
+
+    assert Counter(results(report).values()) == {"failed": 3, "not_started": COUNT - 3}
+
+
+def test_the_python_interface_counts_them_too(fleet: Fleet) -> None:
+    fleet.describe("Better.")
+    (fleet.folders[2] / "config.toml").write_text("[metadata\n")
+    workspace = api.Workspace.open()
+    plans = workspace.select(all=True).plan(workspace.environment())
+
+    report = plans.apply(approve=True, max_failures=0)
+
+    assert (report.stopped_by_failures, report.exit_code) == (True, 1)
 
 
 @pytest.mark.parametrize("option", [("--waves", "0%"), ("--max-failures", "many"), ("--jobs", "0")])
@@ -344,25 +424,31 @@ def test_rollback_takes_a_selection(fleet: Fleet) -> None:
 
     ended = fleet.cli("rollback", "pipeline_0000", "pipeline_0001", "--yes")
     assert ended.code == 0, ended.err
-    assert fleet.descriptions() == {"Worse.": COUNT - 2, "Number 0 of a fleet.": 1, "Number 1 of a fleet.": 1}
+    assert fleet.descriptions() == {
+        "Worse.": COUNT - 2,
+        "Number 0 of a fleet.": 1,
+        "Number 1 of a fleet.": 1,
+    }
 
 
-def test_deploy_takes_a_selection(fleet: Fleet) -> None:
-    fleet.change_source(0, 1, 2)
+def test_deploy_takes_a_selection(either: Fleet) -> None:
+    either.change_source(0, 1, 2)
 
-    refused = fleet.cli("deploy", "--all", "--yes")
+    refused = either.cli("deploy", "--all", "--yes")
     assert refused.code == 12
     assert "--bump" in refused.err
+    assert f"{COUNT - 3} to change in config.toml only, 3 refused." in refused.out
 
-    ended = fleet.cli("deploy", "--all", "--bump", "patch", "--yes")
+    ended = either.cli("deploy", "--all", "--bump", "patch", "--yes")
     assert ended.code == 0, ended.err
-    versions = Counter(one["docker_tag"] for one in fleet.sandbox.platform.processings())
+    versions = Counter(one["docker_tag"] for one in either.sandbox.platform.processings())
     assert versions == {"latest": COUNT}
     configs = Counter(
         re.findall(r'version = "(.*)"\n(?:.*\n)*.*image_tag = "(.*)"', (f / "config.toml").read_text())[0]
-        for f in fleet.folders
+        for f in either.folders
     )
-    assert configs == {("1.0.1", "latest"): 3, ("1.0.0", ""): COUNT - 3}
+    assert configs == {("1.0.1", "latest"): 3, ("1.0.0", "latest"): COUNT - 3}  # as a deploy of each
+    assert f"{COUNT} in sync." in either.cli("deploy", "--all", "--yes").out
 
 
 def test_values_of_one_pipeline_are_not_for_many(fleet: Fleet) -> None:
@@ -395,6 +481,8 @@ def test_image_takes_a_selection(fleet: Fleet) -> None:
 def started(fleet: Fleet, *arguments: str, **options: Any) -> "subprocess.Popen[str]":
     """The command, in a process of its own."""
     command = [sys.executable, "-m", "reconciler", *arguments]
+    if fleet.in_processes:
+        command[1:3] = ["-c", IN_PROCESSES]
     return subprocess.Popen(
         command, cwd=fleet.cli.folder, stderr=subprocess.PIPE, text=True, start_new_session=True, **options
     )
@@ -406,14 +494,14 @@ def wait_for_writes(fleet: Fleet, run: "subprocess.Popen[str]", count: int) -> N
         time.sleep(0.02)
 
 
-def test_ctrl_c_lets_what_is_in_hand_finish_and_starts_nothing_new(fleet: Fleet, tmp_path: Path) -> None:
-    fleet.describe("Better.")
-    fleet.sandbox.fail("PATCH", "/api/processing/[0-9a-f-]+$", "hang", seconds=1, times=None)
-    fleet.sandbox.clear_requests()
+def test_ctrl_c_lets_what_is_in_hand_finish_and_starts_nothing_new(either: Fleet, tmp_path: Path) -> None:
+    either.describe("Better.")
+    either.sandbox.fail("PATCH", "/api/processing/[0-9a-f-]+$", "hang", seconds=1, times=None)
+    either.sandbox.clear_requests()
     file = tmp_path / "run.json"
 
-    with started(fleet, "apply", "--all", "--yes", "--jobs", "2", "--json", str(file)) as run:
-        wait_for_writes(fleet, run, 1)
+    with started(either, "apply", "--all", "--yes", "--jobs", "2", "--json", str(file)) as run:
+        wait_for_writes(either, run, 1)
         run.send_signal(signal.SIGINT)
         _, err = run.communicate()
 
@@ -421,28 +509,79 @@ def test_ctrl_c_lets_what_is_in_hand_finish_and_starts_nothing_new(fleet: Fleet,
     counts = Counter(results(json.loads(file.read_text())).values())
     assert counts.total() == COUNT
     assert counts["not_started"] >= COUNT - 4
-    assert fleet.descriptions()["Better."] == counts["applied"]
-    fleet.sandbox.switch(faults=[])
-    assert fleet.apply("--all", "--yes")[0].code == 0
-    assert fleet.descriptions() == {"Better.": COUNT}
+    assert either.descriptions()["Better."] == counts["applied"]
+    either.sandbox.switch(faults=[])
+    assert either.apply("--all", "--yes")[0].code == 0
+    assert either.descriptions() == {"Better.": COUNT}
 
 
-def test_after_a_kill_the_next_run_does_what_is_left(fleet: Fleet) -> None:
-    fleet.describe("Better.")
-    fleet.sandbox.fail("PATCH", "/api/processing/[0-9a-f-]+$", "hang", seconds=1, times=None)
-    fleet.sandbox.clear_requests()
+def test_after_a_kill_the_next_run_does_what_is_left(either: Fleet) -> None:
+    either.describe("Better.")
+    either.sandbox.fail("PATCH", "/api/processing/[0-9a-f-]+$", "hang", seconds=1, times=None)
+    either.sandbox.clear_requests()
 
-    with started(fleet, "apply", "--all", "--yes", "--jobs", "2") as run:
-        wait_for_writes(fleet, run, 3)
+    with started(either, "apply", "--all", "--yes", "--jobs", "2") as run:
+        wait_for_writes(either, run, 3)
         run.kill()
-    done = fleet.descriptions()["Better."]
+    done = either.descriptions()["Better."]
 
-    fleet.sandbox.switch(faults=[])
-    ended, report = fleet.apply("--all", "--yes")
+    either.sandbox.switch(faults=[])
+    ended, report = either.apply("--all", "--yes")
     assert ended.code == 0, ended.err
-    assert fleet.descriptions() == {"Better.": COUNT}
-    assert len(fleet.changed()) <= COUNT - done
+    assert either.descriptions() == {"Better.": COUNT}
+    assert len(either.changed()) <= COUNT - done
     assert set(results(report).values()) <= {"applied", "unchanged"}
+
+
+@dataclass(frozen=True)
+class KilledInAStep:
+    """Applies a plan, but ends like a killed process in a step of one pipeline: once, or always.
+
+    Attributes:
+        mark: a file that exists once it happened.
+    """
+
+    mark: Path
+    often: bool
+
+    def __call__(
+        self,
+        operation: Operation,
+        options: ApplyOptions,
+        skips: bool,
+        session: Session,
+        validated: ValidatedPipeline,
+        plan: Plan,
+    ) -> PipelineRun:
+        if plan.stack.name == "pipeline_0007" and (self.often or not self.mark.exists()):
+            session = replace(session, emit=self.kill)
+        return apply_approved(operation, options, skips, session, validated, plan)
+
+    def kill(self, event: Event) -> None:
+        if isinstance(event, StepStarted):
+            self.mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(("often", "result"), [(False, "applied"), (True, "failed")])
+def test_a_worker_process_that_is_killed_costs_at_most_its_pipeline(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, often: bool, result: str
+) -> None:
+    """The kernel kills it while it applies several, whose locks are free then."""
+    monkeypatch.setattr("reconciler.engine.workers._MANY", 2)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr("reconciler.api.running.apply_approved", KilledInAStep(tmp_path / "killed", often))
+    fleet.describe("Better.")
+
+    ended, report = fleet.apply("--all", "--yes")
+
+    assert (tmp_path / "killed").exists()
+    assert ended.code == (1 if often else 0), ended.err
+    assert results(report) == {folder.name: "applied" for folder in fleet.folders} | {"pipeline_0007": result}
+    sent = Counter(request["path"] for request in fleet.sandbox.writes(service="platform"))
+    assert len(sent) == fleet.descriptions()["Better."]
+    # Only what was under way in the killed process may be sent again; the platform may answer late.
+    assert max(sent.values()) <= 2
 
 
 def test_a_reader_that_ends_stops_the_run_without_a_traceback(fleet: Fleet) -> None:
@@ -508,7 +647,7 @@ def test_a_terminal_shows_the_table_and_says_that_running_steps_finish(fleet: Fl
         screen.type("y")
         screen.expect(f"0 of {COUNT} done  2 running")
         until(lambda: len(fleet.sandbox.writes(service="platform")) == 2)
-        screen.interrupt()
+        screen.interrupt(at_prompt=False)
         screen.expect("interrupted: running steps finish; interrupt again to stop now")
         screen.expect("Not finished: ")
         assert screen.end() == 130

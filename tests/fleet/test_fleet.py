@@ -227,19 +227,54 @@ def test_a_worker_that_is_always_killed_hides_nothing_else(
     assert active_children() == []
 
 
-def test_ctrl_c_while_workers_start_prints_one_word(fleet: Fleet) -> None:
-    assert _interrupted(fleet, lambda _: True) == (130, ["interrupted"])
+@pytest.mark.parametrize("command", ["plan", "drift", "status", "apply"])
+@pytest.mark.parametrize(
+    ("arguments", "early"), [(("--all",), True), (("--all", "--type", "TRAINING"), False)]
+)
+def test_workers_are_forked_before_the_command_has_a_thread(
+    fleet: Fleet, command: str, arguments: tuple[str, ...], early: bool
+) -> None:
+    code = """
+import os, sys, threading
+from multiprocessing import popen_fork
+from reconciler import cli
+from reconciler.engine import workers
+workers._MANY, os.sched_getaffinity = 2, lambda _: {0, 1}
+def fork(*_):
+    is_imported = f"reconciler.cli.handlers.{sys.argv[1]}" in sys.modules
+    os._exit(50 if is_imported and threading.active_count() == 1 else 60)
+popen_fork.Popen._launch = fork
+cli.main(sys.argv[1:])
+"""
+    program = [sys.executable, "-c", code, command, *arguments]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+
+    assert (done.returncode == 50) is early, done.stderr
+    assert done.returncode != 60
+
+
+SIGNALS = {
+    "Ctrl-C": lambda pid: os.killpg(pid, signal.SIGINT),
+    "SIGTERM": lambda pid: os.kill(pid, signal.SIGTERM),
+    "SIGTERM to the group": lambda pid: os.killpg(pid, signal.SIGTERM),
+}
+"""How a command with worker processes is interrupted."""
+
+
+@pytest.mark.parametrize("sent", SIGNALS)
+def test_a_signal_while_workers_start_prints_one_word(fleet: Fleet, sent: str) -> None:
+    assert _interrupted(fleet, lambda _: True, sent) == (130, ["interrupted"])
 
 
 def test_ctrl_c_while_a_worker_starts_waits_for_the_start() -> None:
     """Another thread may get the signal, although this one blocks it."""
     code = """
 import os, signal, threading, time
-from reconciler.engine.workers import _without_ctrl_c
+from reconciler.engine.workers import without_ctrl_c
 signal.signal(signal.SIGINT, signal.default_int_handler)
 threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
 try:
-    with _without_ctrl_c():
+    with without_ctrl_c():
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.2)
         print("started")
@@ -251,15 +286,16 @@ except KeyboardInterrupt:
     assert done.stdout.split("\n")[:2] == ["started", "interrupted"]
 
 
-def test_ctrl_c_while_workers_read_prints_one_word(fleet: Fleet) -> None:
+@pytest.mark.parametrize("sent", SIGNALS)
+def test_a_signal_while_workers_read_prints_one_word(fleet: Fleet, sent: str) -> None:
     def asks(_: int) -> bool:
         return any(request["path"].endswith("/inputs") for request in fleet.sandbox.requests())
 
-    assert _interrupted(fleet, asks) == (130, ["interrupted"])
+    assert _interrupted(fleet, asks, sent) == (130, ["interrupted"])
 
 
-def _interrupted(fleet: Fleet, ready: Callable[[int], bool]) -> tuple[int, list[str]]:
-    """Press Ctrl-C when a worker process runs and `ready`; returns the exit code and the words on stderr."""
+def _interrupted(fleet: Fleet, ready: Callable[[int], bool], sent: str) -> tuple[int, list[str]]:
+    """Interrupt when a worker process runs and `ready`; returns the exit code and the words on stderr."""
     code = """
 import os, signal
 from reconciler import cli
@@ -283,20 +319,16 @@ cli.main(["drift", "--all"])
         while not any(ready(pid) for pid in _workers(run.pid)):
             assert run.poll() is None
             time.sleep(0.01)
-        os.killpg(run.pid, signal.SIGINT)
-        _, err = run.communicate()
+        SIGNALS[sent](run.pid)
+        _, err = run.communicate()  # until no process has its stderr
         assert [*Path(scratch).iterdir()] == [], "nothing is left, sockets of workers included"
     return run.returncode, err.split()
 
 
 def _workers(command: int) -> list[int]:
-    """The worker processes of a command, which are forked from one of its children."""
-    return [
-        worker
-        for child in _children(command)
-        if "forkserver" in _read(f"/proc/{child}/cmdline")
-        for worker in _children(child)
-    ]
+    """The worker processes of a command, which are forked from it."""
+    program = _read(f"/proc/{command}/cmdline")
+    return [child for child in _children(command) if _read(f"/proc/{child}/cmdline") == program]
 
 
 def _children(pid: int) -> list[int]:
@@ -487,8 +519,9 @@ class TestShards:
 
         ended, report = self.merge(fleet, first, third)
 
-        assert (ended.code, list(report["failed"])) == (13, ["part 2/3"])
-        assert "part 2/3 is missing" in ended.err
+        [missing] = report["failed"]
+        assert (ended.code, missing.partition(" of ")[0]) == (13, "part 2/3")
+        assert f"{missing} is missing" in " ".join(ended.err.split())
 
     def test_two_different_reports_of_a_stack_are_an_error(self, fleet: Fleet) -> None:
         (part,) = self.parts(fleet, 1)

@@ -6,6 +6,7 @@ import re
 import pytest
 from msgspec.structs import replace
 
+from providers.sandbox import Sandbox
 from reconciler.core.diagnostics import error, warning
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED, INTERRUPTED
 from reconciler.core.runs import PipelineRun, RunReport, RunResult
@@ -13,6 +14,7 @@ from reconciler.core.stale import StaleField, StaleStep
 from reconciler.core.values import Address
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.recap import print_recap
+from tests.conftest import Cli, copy_example
 from tests.fleet import runs
 
 WHERE = "--organization my-org --env STAGING"
@@ -55,27 +57,6 @@ def test_each_failure_has_its_reason_and_a_command_that_repeats_it() -> None:
     assert block.endswith(f"    reconciler apply broken {WHERE}\n")
     for way in ("--theirs", "--take processing/pipeline_041", "--accept-foreign"):
         assert f" {way}\n" in text
-
-
-@pytest.mark.parametrize(
-    ("command", "options", "plan_options", "goes_further"),
-    [
-        ("apply", (), (), False),
-        ("apply", (), ("--bump", "patch"), False),
-        ("apply", (), ("--bump", "patch", "--force-bump"), True),
-        ("deploy", (), ("--bump", "patch", "--force-bump"), True),
-        ("rollback", (), (), True),
-        ("rollback", ("--to", "1.0.1"), (), False),
-        ("destroy", (), (), False),
-    ],
-)
-def test_a_command_that_would_change_the_others_again_is_for_those_alone_that_are_left(
-    command: str, options: tuple[str, ...], plan_options: tuple[str, ...], goes_further: bool
-) -> None:
-    report = replace(runs.report(), command=command, options=options, plan_options=plan_options)
-    _, err = printed(report)
-    assert ("for them alone" in err[-1]) is goes_further
-    assert ("does only what is left" in err[-1]) is not goes_further
 
 
 @pytest.mark.parametrize("result", [RunResult.FAILED, RunResult.REFUSED, RunResult.INTERRUPTED])
@@ -165,3 +146,30 @@ def test_remarks_about_applied_pipelines_are_grouped() -> None:
         "warning: PROD runs this, too",
         "  in 2 pipelines: pipeline_001, pipeline_002",
     ]
+
+
+@pytest.mark.parametrize("why", ["a wrong token", "another source", "a file with an error"])
+@pytest.mark.parametrize("selection", ["dataset_cleanup", "--all"])
+def test_a_run_that_starts_nothing_names_each_problem_once(
+    why: str, selection: str, cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("dataset_cleanup", "single_training"):
+        copy_example(name, cli.folder, sandbox.registry)
+    if why == "a wrong token":
+        monkeypatch.setenv("PICSELLIA_TOKEN", "wrong")
+        words = "could not sign in"
+    elif why == "another source":
+        assert cli("apply", "--all", "--yes").code == 0
+        for folder in ("dataset_cleanup", "single_training"):
+            (cli.folder / folder / "pipeline.py").write_text("pass\n")
+        words = "is never overwritten"
+    else:
+        for folder in ("dataset_cleanup", "single_training"):
+            (cli.folder / folder / "config.toml").write_text("[metadata\n")
+        words = "is not valid TOML"
+    ended = cli("apply", selection, "--yes")
+    assert ended.code in (1, 12)
+    assert ended.err.count(words) == 1, ended.err
+    if selection == "--all":
+        assert "Not finished: 2 " in ended.err
+        assert "reconciler apply" in ended.err

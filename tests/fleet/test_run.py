@@ -1,9 +1,8 @@
 """One task for many pipelines: what starts, what is waited for, and what comes back."""
 
 import os
+import pickle
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -23,7 +22,7 @@ from reconciler.engine.problems import CannotCheckError
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline
-from reconciler.engine.workers import WorkerProcesses
+from reconciler.engine.worker_threads import WorkerThreads
 from state.claims import Registers
 from tests.fleet import made
 from tests.waits import until
@@ -78,6 +77,14 @@ def test_every_pipeline_has_its_outcome_and_no_chunk_waits_in_the_executor(
     assert found == {folder: f"{folder.name} argument of {folder.name}" for folder in folders}
     assert len(executor.futures) == -(-len(folders) // chunk)
     assert max(executor.in_hand) <= at_once
+
+
+def test_a_task_goes_to_a_process_with_each_chunk_but_is_unpickled_there_once() -> None:
+    task = Task(ReadOptions(), fake_session, name_of, threads=2)
+    first, second = (pickle.loads(pickle.dumps((name_of, task, number)))[1] for number in range(2))
+    assert first is second
+    assert (first, first.key) == (task, task.key)
+    assert pickle.loads(pickle.dumps(Task(ReadOptions(), fake_session, name_of))).key != task.key
 
 
 def test_a_lane_that_is_full_holds_up_no_other(folders: list[Path]) -> None:
@@ -232,8 +239,8 @@ def in_processes(
     folders: list[Path], work: Callable[[Session, ValidatedPipeline, str], Any], emit: Emit, chunk: int
 ) -> Mapping[Path, Any]:
     task = Task(ReadOptions(), fake_session, work, sessions=2, threads=2)
-    with WorkerProcesses(2) as executor:
-        return dict(run([Lane(jobs(folders), 2)], task, executor, emit, chunk=chunk))
+    with WorkerThreads(2, threading.Event()) as executor:
+        return dict(run([Lane(jobs(folders), 2)], task, executor, emit, chunk=chunk, isolates=True))
 
 
 def test_events_carry_their_pipeline(folders: list[Path]) -> None:
@@ -263,7 +270,7 @@ def test_a_pipeline_that_kills_its_worker_costs_itself_only(folders: list[Path],
 
     killed = found.pop(folders[2])
     assert isinstance(killed, CannotCheckError)
-    assert str(killed) == "the worker process that was working on it was killed"
+    assert killed.diagnostics[0].summary == "the worker process that was working on it was killed"
     assert found == jobs([*folders[:2], *folders[3:]])
 
 
@@ -272,28 +279,7 @@ def hanging(session: Session, validated: ValidatedPipeline, argument: str) -> No
     threading.Event().wait()
 
 
-def test_no_worker_outlives_a_command_that_is_killed(folders: list[Path]) -> None:
-    code = f"""
-from pathlib import Path
-from reconciler.core.events import ignore
-from tests.fleet.test_run import hanging, in_processes
-if __name__ == "__main__":
-    in_processes([Path(path) for path in {list(map(str, folders))}], hanging, ignore, 1)
-"""
-    with subprocess.Popen(
-        [sys.executable, "-c", code],
-        cwd=Path(__file__).parents[2],
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as command:
-        assert command.stdout is not None
-        workers = [int(command.stdout.readline()) for _ in range(2)]
-        command.kill()
-    until(lambda: not any(_is_running(pid) for pid in workers))
-
-
-def _is_running(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
     except (FileNotFoundError, ProcessLookupError):

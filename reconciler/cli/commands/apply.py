@@ -50,4 +50,5 @@ def command(**arguments: Any) -> int:
     """
     from reconciler.cli.handlers.apply import run
 
+    options.start_workers(arguments["selection"], arguments["fleet_options"].executor)
     return run(**arguments)

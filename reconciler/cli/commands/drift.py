@@ -59,4 +59,5 @@ def command(**arguments: Any) -> int:
     """
     from reconciler.cli.handlers.drift import run
 
+    options.start_workers(arguments["selection"], arguments["executor"])
     return run(**arguments)

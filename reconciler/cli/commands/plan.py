@@ -37,4 +37,5 @@ def command(**arguments: Any) -> int:
     """
     from reconciler.cli.handlers.plan import run
 
+    options.start_workers(arguments["selection"], arguments["executor"])
     return run(**arguments)

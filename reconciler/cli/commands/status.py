@@ -38,4 +38,5 @@ def command(**arguments: Any) -> int:
     """
     from reconciler.cli.handlers.status import run
 
+    options.start_workers(arguments["selection"], arguments["executor"])
     return run(**arguments)

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from reconciler.api.clusters import workers_of
 from reconciler.api.environments import Environment, Target, environments_with_login
 from reconciler.api.errors import UserError
+from reconciler.api.executors import LocalWorkers
 from reconciler.api.orphaned import orphans_note
 from reconciler.api.requests import ReadOptions
 from reconciler.api.statuses import (
@@ -64,7 +65,7 @@ def run(
         code = FAILED
         print_diagnostics(problem.diagnostics, err)
 
-    with ProgressView(err) as progress, stores.store(progress) as store:
+    with LocalWorkers() as here, ProgressView(err) as progress, stores.store(progress) as store:
         pipelines = pipelines_beside_orphans(
             replace(selection, read_options=read_options), partial(stored_scopes, store), store
         )
@@ -79,7 +80,7 @@ def run(
             offline=offline,
             emit=progress,
             failed=failed,
-            workers=workers_of(executor, pipelines.workspace, where.named()),
+            workers=workers_of(executor, pipelines.workspace, where.named(), here),
             columns=columns,
         )
     if found.matrix is not None:

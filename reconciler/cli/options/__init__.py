@@ -27,6 +27,7 @@ from reconciler.cli.options.selecting import (
     pipelines_to_deploy,
     refuse_forced_bump_of_many,
     shard,
+    start_workers,
 )
 from reconciler.cli.options.targets import (
     STATE,
@@ -75,6 +76,7 @@ __all__ = [
     "resolving",
     "shard",
     "side_by_side",
+    "start_workers",
     "state_url",
     "take",
     "versions",

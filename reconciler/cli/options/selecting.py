@@ -1,6 +1,7 @@
 """The options that select pipelines."""
 
 import functools
+import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -140,6 +141,24 @@ class Selection(Struct, frozen=True):
 
 
 _CHECKED_FIRST = "All names are checked first. Correct them, or leave out those that are wrong."
+
+
+def start_workers(selection: Selection, executor: str | None) -> None:
+    """Start the workers of a command, if it selects many pipelines. Call it after all imports.
+
+    Args:
+        executor: the scheduler of the workers, if they are elsewhere.
+    """
+    request = selection.request
+    if executor is not None or request.groups or request.has_filters:
+        return
+    total = len(request.names)
+    if request.everything:
+        total = sum(os.path.exists(f"{name}/config.toml") for name in os.listdir())  # noqa: PTH110, PTH208
+    if total > 1:
+        from reconciler.api.executors import start_early
+
+        start_early(total)
 
 
 _MERGE_BASE: Final = object()
