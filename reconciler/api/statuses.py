@@ -1,6 +1,6 @@
 """Version, image, last apply and drift of each selected pipeline in several environments."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -146,6 +146,7 @@ def status_of(
             failed=lambda problem: problems.extend(problem.diagnostics),
             workers=open_workers(executor, here),
             columns=[Column(target.environment.name, target.scope) for target in targets],
+            scopes=None if environments is None else {target.scope for target in targets},
         )
     sink.raise_error()
     assert found.matrix is not None
@@ -169,12 +170,14 @@ def find_status(
     failed: Callable[[UserError], None],
     workers: OpenWorkers,
     columns: Sequence[Column] | None = None,
+    scopes: Collection[str] | None = None,
 ) -> FoundStatus:
     """The rows of the pipelines in these environments; the one in use comes first.
 
     Args:
         failed: gets each config.toml that has errors, once per folder, and each state that cannot be read.
         columns: of the matrix; None for no matrix.
+        scopes: the scopes that may have rows; None for all that the store has.
 
     Raises:
         StateError: the store cannot be read.
@@ -195,10 +198,13 @@ def find_status(
             sign_in=None if offline else sign_in_to,
             failed=failed,
             open_workers=workers,
+            scopes=scopes,
         )
     )
     orphans: list[Orphan] = []
     for scope in stored_scopes(store):
+        if scopes is not None and scope not in scopes:
+            continue
         try:
             orphans += orphans_of(pipelines, partial(list, (scope,)), emit, store)
         except (UserError, StateError) as problem:

@@ -28,6 +28,8 @@ from reconciler.credentials.saved import Login
 TOKEN = "PICSELLIA_TOKEN"
 ORGANIZATION = "PICSELLIA_ORGANIZATION"
 ENVIRONMENT = "PICSELLIA_ENV"
+DEFAULT = "default"
+"""The source of an environment that nothing selects."""
 FIXED = "fixed"
 """The source of the address of PROD, STAGING and LOCAL."""
 
@@ -142,7 +144,7 @@ class TargetSettings:
         """The name of the environment. Raises UserError if there is none of this name."""
         found = self._first((self._environment, "--env"), (self._variables.get(ENVIRONMENT), ENVIRONMENT))
         if found is None:
-            found = self._first((saved.context().get("env"), str(saved.context_file())), ("PROD", "default"))
+            found = self._first((saved.context().get("env"), str(saved.context_file())), ("PROD", DEFAULT))
             assert found is not None
         name = found.value.upper()
         if name not in (*ENVIRONMENTS, *self._declared) and name not in saved.environments():
@@ -165,16 +167,28 @@ class TargetSettings:
         found = found or (declared.organization if declared else None)
         found = found or self._first((saved.context().get("organization"), str(saved.context_file())))
         if found is None:
-            names = list(self._declared)
-            select = (
-                f"Use --env {' or '.join(names)} of reconciler.toml" if names else "Use --organization ORG"
-            )
-            detail = f"{select}, set {ORGANIZATION}, or log in: reconciler login"
-            raise UserError(error("no organization is selected", detail))
+            raise self._nothing_selected()
         if (problem := organization_problem(found.value)) is not None:
             detail = f"It {problem}. Write the name that the platform shows, such as my-org."
             raise UserError(error(f"{found.source} has no name of an organization", detail))
         return found
+
+    @property
+    def selects_environment(self) -> bool:
+        """Whether an option, a variable or a login selects the environment. Raises UserError."""
+        return self.environment.source != DEFAULT
+
+    def _nothing_selected(self) -> UserError:
+        flags = " or ".join(f"--env {name}" for name in self._declared)
+        if not flags:
+            detail = f"Use --organization ORG, set {ORGANIZATION}, or log in: reconciler login"
+        elif self.selects_environment:
+            detail = f"Use --organization ORG, or {flags} of reconciler.toml, or set {ORGANIZATION}"
+        else:
+            names = ", ".join(self._declared)
+            detail = f"reconciler.toml has {names}. Use {flags}, or set {ENVIRONMENT}"
+            return UserError(error("no environment is selected", detail))
+        return UserError(error("no organization is selected", detail))
 
     @cached_property
     def host(self) -> Sourced:

@@ -3,7 +3,7 @@
 Reads only. A row that cannot be read has the reason, and hides no other row.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
@@ -43,6 +43,7 @@ from reconciler.pipeline.shared import SharedSettings
 from reconciler.system.files import display_path
 from reconciler.workspace.discovery import stacks_below, stacks_in
 from state.errors import AmbiguousStateError, NewerFormatError, StateError, UnreadableStateError
+from state.register import scope_of
 from state.renaming import RenamingStore
 from state.snapshot import Snapshot
 from state.stores.base import Store
@@ -126,6 +127,7 @@ def status(
     sign_in: Callable[[Target], SignIn] | None,
     failed: Callable[[UserError], None],
     open_workers: OpenWorkers = local,
+    scopes: Collection[str] | None = None,
 ) -> Iterator[Row]:
     """Yield a row for each pipeline in each environment that has its state, and in the first target.
 
@@ -133,6 +135,7 @@ def status(
         targets: environments with a login; the one in use comes first.
         sign_in: opens sessions, to read the live objects, too; None to read files and state only.
         failed: gets each config.toml that has errors, once per folder, and each state that cannot be read.
+        scopes: those that get a row for state without a login; None for all.
 
     Raises:
         state.errors.StateError: the store cannot be read.
@@ -172,7 +175,9 @@ def status(
         for folder in folders:
             if folder in here:
                 yield _with_outcome(here[folder], outcomes.get(folder))
-    without_login = [stack for stack in stored if stack not in listed]
+    without_login = [
+        stack for stack in stored if stack not in listed and (scopes is None or scope_of(stack) in scopes)
+    ]
     if without_login:
         trainings = _trainings(folders, used, read_options.shared)
         yield from _rows_without_login(folders, without_login, trainings, store, failed)

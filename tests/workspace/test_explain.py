@@ -98,4 +98,4 @@ def test_a_url_with_a_key_is_not_repeated(cli: Cli, file: Path, monkeypatch: pyt
 def test_without_a_selected_environment_it_names_those_of_the_file(cli: Cli, file: Path) -> None:
     ended = cli("whoami", "--explain")
     assert ended.code == 1
-    assert "Use --env EU of reconciler.toml" in ended.err
+    assert "reconciler.toml has EU. Use --env EU" in ended.err

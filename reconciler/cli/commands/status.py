@@ -24,9 +24,9 @@ def command(**arguments: Any) -> int:
     """Show the version that runs, was applied last and is in the files, by pipeline and environment.
 
     A pipeline is in sync only if all three agree and nothing else has drift. Lists the environments that you
-    are logged in to, those of reconciler.toml whose token variable is set, and those in the state. Only
-    reads. Exits with 13 if an environment that you are logged in to could not be checked. Drift does not
-    change the exit code.
+    are logged in to, those of reconciler.toml whose token variable is set, and those in the state, so it
+    needs no --env. Only reads. Exits with 13 if an environment that you are logged in to could not be
+    checked. Drift does not change the exit code.
 
     --matrix has a column for each environment of reconciler.toml, with the versions that each lacks. One that
     cannot be read says why, and the exit code is 13.

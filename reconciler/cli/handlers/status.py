@@ -72,6 +72,8 @@ def run(
         for problem in pipelines.problems.values():
             failed(problem)
         logins, columns = _matrix_logins(where) if matrix else (_logins(where), None)
+        if not (logins or matrix or stored_scopes(store)):
+            where.target()  # raises
         found = find_status(
             pipelines,
             logins,
@@ -115,8 +117,14 @@ def _show_matrix(found: Matrix, now: datetime, outputs: Outputs, code: int) -> i
     return code
 
 
-def _logins(where: options.TargetOptions, *, needs_one_in_use: bool = True) -> list[Login]:
-    """The environment in use, then all others with a login. Raises UserError."""
+def _logins(where: options.TargetOptions, *, needs_one_in_use: bool | None = None) -> list[Login]:
+    """The environment in use, then all others with a login.
+
+    Raises:
+        UserError: an environment is selected and has no login, or there is neither one nor a reconciler.toml.
+    """
+    if needs_one_in_use is None:
+        needs_one_in_use = where.settings().selects_environment
     found = environments_with_login(where.named(), needs_one_in_use=needs_one_in_use)
     return [(environment.target(), environment) for environment in found]
 
