@@ -28,7 +28,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from state.lock_info import LockInfo
 
-
 VERIFY_COMMAND = "reconciler state verify STACK"
 
 
@@ -48,6 +47,9 @@ class StateError(ReconcilerError):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  {self.hint}" if self.hint else self.message
 
     def __reduce__(self) -> tuple[object, ...]:
         # Workers send errors to the reporting process; `args` differ from the constructors' parameters.

@@ -120,6 +120,9 @@ class UserError(ReconcilerError):
         super().__init__("; ".join(d.summary for d in diagnostics))
         self.diagnostics = diagnostics
 
+    def __str__(self) -> str:
+        return "\n".join(one.text for one in self.diagnostics)
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Support pickling: worker processes pass errors to the command."""
         return type(self), self.diagnostics

@@ -77,4 +77,16 @@ def planned_run(plan: Plan, folder: str) -> PipelineRun:
         result, code = RunResult.UNCHANGED, DONE
     else:
         result, code = RunResult.NOT_STARTED, FAILED
-    return PipelineRun(folder, plan.stack, result, code, plan=plan)
+    version = _version_in(plan) if result is RunResult.UNCHANGED else ""
+    return PipelineRun(folder, plan.stack, result, code, plan=plan, version=version)
+
+
+def _version_in(plan: Plan) -> str:
+    """The version that the plan leaves; "" if it has no image."""
+    versions = (
+        change.desired
+        for step in plan.steps
+        for change in step.changes
+        if step.address.kind == "image" and change.path == "version"
+    )
+    return next((version for version in versions if isinstance(version, str)), "")

@@ -281,7 +281,8 @@ class BucketStore:
             document = loads(body.decode("ascii"))
             write = document.pop("write")
         except (CorruptStateError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as problem:
-            raise damaged_register(scope, self.objects.url, str(problem)) from None
+            why = problem.message if isinstance(problem, CorruptStateError) else str(problem)
+            raise damaged_register(scope, self.objects.url, why) from None
         return parse_register(dumps(document), scope, self.objects.url), str(write)
 
     # -- locks
