@@ -3,7 +3,9 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from reconciler.api.states import State
 from reconciler.api.stores import Store, open_state
 from reconciler.cli import options
 from reconciler.core.events import Emit
@@ -17,7 +19,7 @@ def store(emit: Emit, url: str | None = None) -> Store:
 
 
 @contextmanager
-def opened(url: str | None = None) -> Iterator[Store]:
-    """A store for commands that need no session. Shows when a bucket does not answer."""
+def opened(url: str | None = None) -> Iterator[State]:
+    """The state, for commands that need no session. Shows when a bucket does not answer."""
     with ProgressView(console(sys.stderr)) as progress, store(progress, url) as state_store:
-        yield state_store
+        yield State(state_store, options.workspace, Path.cwd())

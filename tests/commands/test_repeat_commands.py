@@ -103,6 +103,7 @@ RUNS = {
     "adopt": ((f"{NAME}", f"{PROCESSING}#docker_image", *LIVE),),
     "image": (("--all", *LIVE), (NAME, *LIVE, "--verify")),
     "contract": ((NAME, "9.9.9", *LIVE),),
+    "graph": (("--all", *LIVE),),
     "list": (("--all", *LIVE),),
     "whoami": (LIVE,),
     "destroy": (("--all", *LIVE), ("--stack", NAME, *LIVE, "--yes"), (NAME, *LIVE, "--prune", "--yes")),

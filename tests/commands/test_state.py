@@ -194,6 +194,29 @@ def test_the_other_commands_have_documents(record: Path, document: Document) -> 
     assert addresses == ["processing/app"]
 
 
+def test_what_is_forgotten_can_be_forgotten_again(record: Path, cli: Cli, document: Document) -> None:
+    """A job that is repeated, or was killed before it could release the claim, ends as the first one."""
+    for _ in range(2):
+        assert document("forget", "my_pipeline", "input/app/new", "--yes")["serial"] == 3
+    for _ in range(2):  # that a run deleted is not there either
+        assert document("forget", "my_pipeline", "model/M")["serial"] == 3
+    never = cli("state", "forget", "my_pipeline", "input/app/never", "--yes")
+    assert never.code == 1
+    assert "input/app/never is not in the state" in never.err
+    for _ in range(2):
+        assert document("forget", "--stack", "my_pipeline", "--yes")["serial"] == 4
+
+
+def test_a_source_of_a_copy_that_does_not_exist_is_an_error_and_an_empty_one_is_not(cli: Cli) -> None:
+    ended = cli("state", "copy", "./typo.db", "target.db")
+    assert (ended.code, "./typo.db does not exist" in ended.err) == (1, True), ended
+    assert not (cli.folder / "target.db").exists()
+    with SqliteStore(cli.folder / "empty.db") as empty, empty.lock("org@LIVE/app", run("ada"), timeout=0):
+        pass
+    ended = cli("state", "copy", "empty.db", "target.db")
+    assert (ended.code, ended.out) == (0, "there is no state in empty.db\n"), ended
+
+
 def test_forget_takes_the_lock(record: Path, cli: Cli) -> None:
     with SqliteStore(record) as store, store.lock(STACK, run("bob"), timeout=0):
         ended = cli("state", "forget", "my_pipeline", "input/app/new", "--yes")
@@ -286,3 +309,71 @@ def test_the_commands_of_the_page_work(
         "diff",
         "verify",
     }
+
+
+SCOPES = ("sandbox@LOCAL", "sandbox@127.0.0.1:8123", "other@LOCAL")
+WHERE = (
+    (),
+    ("--env", "LOCAL"),
+    ("--env", "STAGING"),
+    ("--organization", "other"),
+    ("--organization", "none"),
+)
+
+
+@pytest.mark.parametrize("where", WHERE, ids=" ".join)
+def test_a_refused_name_leads_to_one_that_works(home: Path, cli: Cli, where: tuple[str, ...]) -> None:
+    """A hint that repeats the refused name does not help."""
+    stacks = [f"{scope}/app" for scope in SCOPES]
+    with SqliteStore(home.parent / "state.db") as store:
+        for stack in stacks:
+            empty = Snapshot.new(stack, f"lineage of {stack}")
+            made = empty.with_resource(resource("model/M", a=1)).written(serial=0, by="1", at=AT)
+            store.save(made, expected_serial=0, lock=None)
+    for name in ("app", "apq", "LOCAL/app", "STAGING/app", *stacks):
+        follow(cli, name, where, ())
+
+
+def follow(cli: Cli, name: str, where: tuple[str, ...], refused: tuple[str, ...]) -> None:
+    """Take every way that an error names, until one shows a state."""
+    ended = cli("state", "show", name, *where)
+    if ended.code == 0:
+        return
+    assert name not in refused, (*refused, where)
+    ways = [(other, where) for other in re.findall(r"Did you mean '(.*?)'", ended.err)]
+    for others in re.findall(r"There is state of (.*)\. Give its full name", ended.err):
+        ways += [(other, ()) for other in others.split(", ")]
+    for others in re.findall(r"has several stacks: (.*)", ended.err):
+        ways += [(other, ()) for other in others.split(", ")]
+    assert ways or "There is state of" in ended.err, ended.err
+    for other, options in ways:
+        follow(cli, other, options, (*refused, name))
+
+
+def test_a_stack_of_another_environment_is_named(record: Path, cli: Cli) -> None:
+    for name in ("my_pipeline", STACK):
+        ended = cli("state", "show", name, "--env", "LOCAL")
+
+        assert ended.code == 1
+        assert f"there is no state of {name} with these options" in ended.err
+        assert (
+            f"There is state of {STACK}. Give its full name, without --env and --organization." in ended.err
+        )
+
+
+def test_adopt_without_state_says_so(cli: Cli, sandbox: Sandbox) -> None:
+    """`apply` finds what exists by its name; `adopt` cannot know who changed what."""
+    name = "dataset_cleanup"
+    copy_example(name, cli.folder, sandbox.registry)
+    assert cli("apply", name, "--yes").code == 0
+    assert cli("state", "forget", "--stack", name, "--yes").code == 0
+    for changed in ({}, {"default_cpu": 7}):
+        sandbox.platform.edit_processing(name, **changed)
+
+        ended = cli("adopt", name)
+
+        assert ended.code == 0
+        assert "is empty" in ended.err
+        assert "Apply the files to create or add them again: reconciler apply dataset_cleanup" in ended.err
+        assert "nothing to adopt: the state does not show what was changed outside" in ended.err
+        assert "nothing was changed outside" not in ended.err

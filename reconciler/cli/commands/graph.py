@@ -13,6 +13,7 @@ FORMATS = ("mermaid", "dot", "svg")
 
 @click.command("graph", cls=options.SectionedCommand)
 @options.pipelines
+@options.where
 @click.option(
     "--format",
     "format_",
@@ -32,7 +33,7 @@ def command(**arguments: Any) -> int:
 
     For one pipeline, draws its resources and their dependencies, from its files or from a saved plan. For
     several, draws the pipelines with their resources, the models that they share, and the environments with
-    their channels. Works offline and without a token.
+    their channels. The values of config.toml are those of the environment. Works offline and without a token.
 
     \b
     Examples:

@@ -18,16 +18,19 @@ def command() -> None:
     """Show, check and repair state.
 
     STACK is the name of a stack as in plans, my-org@STAGING/my_pipeline. The name of the pipeline is enough
-    if the pipeline has only one stack. In the folder of that pipeline, no name is needed.
+    if the pipeline has only one stack. If it has several, select one with --env, or with the environment in
+    front of the name: STAGING/my_pipeline. In the folder of that pipeline, no name is needed.
 
     \b
     Examples:
       reconciler state list
       reconciler state history my_pipeline
+      reconciler state show my_pipeline --env STAGING
     """
 
 
 @command.command("list")
+@options.among_stacks
 @json_document
 def list_stacks(**arguments: Any) -> int:
     """List the stacks that have state.
@@ -49,6 +52,7 @@ def list_stacks(**arguments: Any) -> int:
     shell_complete=options.completions.serials,
     help="Show the state version with this serial. Default: the latest.",
 )
+@options.among_stacks
 @json_document
 def show(**arguments: Any) -> int:
     """Show a stack's state: the resources of the last apply with all fields.
@@ -74,6 +78,7 @@ def show(**arguments: Any) -> int:
     show_default=True,
     help="Largest number of runs to show; of saves with --saves or --json.",
 )
+@options.among_stacks
 @json_document
 def history(**arguments: Any) -> int:
     """Show each run that changed a stack's state, latest first.
@@ -99,8 +104,9 @@ def history(**arguments: Any) -> int:
     required=True,
     shell_complete=options.completions.stack_and_serials,
 )
+@options.among_stacks
 @json_document
-def diff(values: tuple[str, ...], json_place: Path | None) -> int:
+def diff(values: tuple[str, ...], where: options.TargetOptions, json_place: Path | None) -> int:
     """Show the changes in a stack's state from serial A to serial B, field by field.
 
     \b
@@ -113,7 +119,7 @@ def diff(values: tuple[str, ...], json_place: Path | None) -> int:
     if not after:
         raise click.UsageError("give two serials, after the name of the stack: STACK A B")
     serial = click.IntRange(1)
-    return state.diff(name[0] if name else None, serial(before), serial(after), json_place)
+    return state.diff(name[0] if name else None, serial(before), serial(after), where, json_place)
 
 
 @command.command("forget")
@@ -127,6 +133,7 @@ def diff(values: tuple[str, ...], json_place: Path | None) -> int:
 )
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for approval.")
 @options.lock_timeout
+@options.among_stacks
 @json_document
 def forget(**arguments: Any) -> int:
     """Remove one resource, or everything with --stack, from a stack's state. The resources themselves stay.
@@ -147,6 +154,7 @@ def forget(**arguments: Any) -> int:
 @click.argument("before", metavar="FROM", shell_complete=options.completions.stacks)
 @click.argument("after", metavar="TO")
 @options.lock_timeout
+@options.among_stacks
 @json_document
 def move(**arguments: Any) -> int:
     """Rename the state of a stack, with its history. The resources themselves stay.
@@ -170,6 +178,7 @@ def move(**arguments: Any) -> int:
     shell_complete=options.completions.scopes,
     help="Rebuild the claims of an organization and environment, such as my-org@STAGING, from the states.",
 )
+@options.among_stacks
 @json_document
 def claims(**arguments: Any) -> int:
     """List which stack claims each processing, model version and image repository.
@@ -188,6 +197,7 @@ def claims(**arguments: Any) -> int:
 
 @command.command("unlock")
 @_stack
+@options.among_stacks
 @json_document
 def unlock(**arguments: Any) -> int:
     """Remove the lock of a run that ended without releasing it.
@@ -205,6 +215,7 @@ def unlock(**arguments: Any) -> int:
 
 @command.command("verify")
 @_stack
+@options.among_stacks
 @json_document
 def verify(**arguments: Any) -> int:
     """Check a stack's state for damage, and show how to repair it.

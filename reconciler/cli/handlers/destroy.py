@@ -1,7 +1,9 @@
 """Runs `reconciler destroy`."""
 
+import shlex
 import sys
 import threading
+from collections.abc import Sequence
 
 import click
 
@@ -14,18 +16,20 @@ from reconciler.api.requests import (
     ReadOptions,
     SelectionRequest,
 )
+from reconciler.api.state_edits import OtherWorkspaceError, SharedStackError, recorded_stack, refuse_shared
 from reconciler.cli import options, stores
 from reconciler.cli.applying import Dialogue, run_one
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.prompts import Question
-from reconciler.cli.recorded_stacks import OtherWorkspaceError, recorded_stack, refuse_existing_folder
 from reconciler.cli.selected_applying import apply_files
+from reconciler.core.diagnostics import UserError, error
 from reconciler.core.exit_codes import CONFLICT, DONE
 from reconciler.core.plan import Stack
 from reconciler.core.plan_options import PlanOptions
 from reconciler.engine.apply import ApplyRequest, ApplyResult
 from reconciler.engine.destroy import destroy_stack, plan_destroy
 from reconciler.engine.session import Session, session
+from reconciler.system.files import display_path
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.progress import ProgressView
@@ -80,14 +84,17 @@ def _destroy_stack(
         from reconciler.cli.handlers.plan import refuse_unused
 
         refuse_unused({}, outputs)
+    if where == options.TargetOptions(None, None):
+        where = _in_name(name) or where
     target = where.target()
     try:
-        with stores.opened() as store:
-            found, source = recorded_stack(store, name, target.scope)
-    except OtherWorkspaceError as problem:
+        with stores.opened() as state:
+            found, source = recorded_stack(state, name, target.scope)
+            _refuse_existing_folder(found, where.arguments("destroy"))
+            refuse_shared(state, found)
+    except (OtherWorkspaceError, SharedStackError) as problem:
         print_diagnostics(problem.diagnostics, console(sys.stderr))
         return CONFLICT
-    refuse_existing_folder(found, where.arguments("destroy"))
     own_name = found.partition("/")[2]
     stack = Stack(
         target.organization, target.environment.name, target.host, own_name, own_name, source.folder
@@ -108,6 +115,18 @@ def _destroy_stack(
         dialogue=_Destroy,
         again=(*again, *(["--prune"] if request.options.prune else [])),
     )
+
+
+def _in_name(name: str) -> options.TargetOptions | None:
+    """The environment in front of the name of a stack: `LIVE/app`, `my-org@LIVE/app`; None without one.
+
+    In capitals only, as the name of a stack may begin with that of an image: `live/app`.
+    """
+    before, slash, _ = name.partition("/")
+    organization, _, environment = before.rpartition("@")
+    if not slash or environment not in options.environment_names():
+        return None
+    return options.TargetOptions(organization or None, environment)
 
 
 def _show_plan(stack: Stack, where: options.TargetOptions, request: PlanRequest, outputs: Outputs) -> int:
@@ -133,3 +152,18 @@ def _show_plan(stack: Stack, where: options.TargetOptions, request: PlanRequest,
 class _Destroy(Dialogue):
     verb = "destroy"
     question = Question.DESTROY
+
+
+def _refuse_existing_folder(stack: str, target_options: Sequence[str]) -> None:
+    """Raise UserError if a folder of the workspace declares this stack of the target with these options."""
+    name = stack.partition("/")[2]
+    for folder, names in stacks_below(options.workspace().root).items():
+        if name in names:
+            shown = display_path(folder)
+            command = shlex.join(("reconciler", "destroy", shown, *target_options))
+            raise UserError(
+                error(
+                    f"{stack} has a folder: {shown}",
+                    f"Destroy it with its files:  {command}",
+                )
+            )

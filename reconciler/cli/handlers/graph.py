@@ -34,6 +34,7 @@ DRAWN = {"mermaid": mermaid, "dot": dot, "svg": svg}
 
 def run(
     selection: options.Selection,
+    where: options.TargetOptions,
     format_: str | None,
     plan_file: Path | None,
     outputs: Outputs,
@@ -41,6 +42,7 @@ def run(
 ) -> int:
     if format_ is not None and outputs.places:
         raise click.UsageError("pass --format or -o, not both")
+    read_options = where.reads(read_options)
     places = outputs.places or {format_ or "mermaid": STDOUT}
     err = console(sys.stderr)
     code = DONE
@@ -84,6 +86,7 @@ def _of_pipelines(
             python=read_options.python,
             static_only=read_options.static_only,
             timeout=read_options.timeout,
+            environment=read_options.environment,
             shared=read_options.shared,
         )
         if pipeline is not None and not pipeline.config.docker.image_name:

@@ -150,6 +150,18 @@ def where(command: Command) -> Command:
     return _organization("Organization on the platform.")(environment(_with_target(command)))
 
 
+def among_stacks(command: Command) -> Command:
+    """`--organization` and `--env` without defaults, which narrow a search for stacks, passed as `where`."""
+    environment = click.option(
+        "--env",
+        "environment",
+        type=EnvironmentType(),
+        metavar="[" + "|".join(ENVIRONMENTS) + "|NAME]",
+        help="Only stacks of this environment.",
+    )
+    return _organization("Only stacks of this organization.")(environment(_with_target(command)))
+
+
 def destination(command: Command) -> Command:
     """`--organization` and `--to`, passed as `where`."""
     environment = click.option(
