@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from reconciler.core.approval import SHORT
+from reconciler.core.approval import SHORT, is_approved
 from reconciler.core.diagnostics import Diagnostic, error
 from reconciler.core.plan import Plan
+from reconciler.engine.requests import Consent
 from reconciler.pipeline.shared import SharedSettings
 from reconciler.views.counting import plural
 
@@ -16,8 +17,8 @@ __all__ = [
     "PYTHON",
     "ApprovalWords",
     "missing_review",
-    "other_plan",
     "review_of",
+    "unapproved",
     "unconfirmed",
     "utc_now",
 ]
@@ -41,6 +42,28 @@ class ApprovalWords(Struct, frozen=True):
 
 COMMAND = ApprovalWords("--approve {}", "--yes", "--override REASON", "Without a terminal this")
 PYTHON = ApprovalWords('approve="{}"', "approve=True", 'plan(override="REASON")', "This")
+
+
+def unapproved(
+    plans: Iterable[Plan],
+    total: str,
+    consent: Consent,
+    shared: SharedSettings,
+    words: ApprovalWords,
+    *,
+    is_attended: bool,
+) -> Diagnostic | None:
+    """The refusal of plans that are not the approved ones, or that lack a required review; None if neither.
+
+    Somebody who answers the question of a command has seen the plans. Without that, their digest proves it.
+
+    Args:
+        total: the digest of all plans of the run.
+        is_attended: whether the user is about to answer.
+    """
+    if consent.digest is not None:
+        return None if is_approved(consent.digest, total) else other_plan(consent.digest, total)
+    return None if consent.override or is_attended else missing_review(plans, total, shared, words)
 
 
 def other_plan(approved: str, actual: str) -> Diagnostic:

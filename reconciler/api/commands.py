@@ -6,7 +6,7 @@ from typing import Self
 from msgspec import Struct, field
 
 from reconciler.core.plan import Plan
-from reconciler.engine.fleet_apply import ApplyFiles, DeployFiles, Operation, RollBack
+from reconciler.engine.operations import ApplyFiles, DeployFiles, Operation, RollBack
 from reconciler.engine.requests import ReadOptions
 
 __all__ = ["Command"]
@@ -43,16 +43,21 @@ class Command(Struct, frozen=True):
     searches: bool = True
 
     @classmethod
-    def rollback(cls, to: str | None, write: bool) -> Self:
+    def rollback(cls, to: str | None, write: bool, *, is_of_many: bool) -> Self:
         """Restores an earlier state version. Another environment may share the channel, so every plan needs
         an approval."""
         again = (*(["--to", to] if to is not None else []), *(["--write"] if write else []))
-        return cls(RollBack(to, write), "rollback", always, again, searches=False)
+        return cls(RollBack(to, write, is_of_many), "rollback", always, again, searches=False)
 
     @classmethod
     def destroy(cls) -> Self:
         """Deletes what a pipeline has. What it deletes is in the options of its plan."""
         return cls(verb="destroy", searches=False)
+
+    @classmethod
+    def promote(cls) -> Self:
+        """Gives an environment the images of another one, which are published already."""
+        return cls(verb="promote", searches=False)
 
     @classmethod
     def deploy(cls, read_options: ReadOptions) -> Self:

@@ -17,8 +17,8 @@ from reconciler.core.deletes import without_deletes_of_declared
 from reconciler.core.events import Emit
 from reconciler.core.plan import Plan as CorePlan
 from reconciler.engine.chunks import Problem
-from reconciler.engine.fleet_apply import Operation
 from reconciler.engine.inspection import inspect_all
+from reconciler.engine.operations import Operation
 from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline
 from reconciler.system.files import display_path

@@ -10,20 +10,14 @@ from pathlib import Path
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from reconciler.api.approvals import PYTHON, ApprovalWords, missing_review, other_plan, unconfirmed, utc_now
+from reconciler.api.approvals import PYTHON, ApprovalWords, unapproved, unconfirmed, utc_now
 from reconciler.api.events import EventSink, OnEvent
-from reconciler.api.executors import (
-    LocalWorkers,
-    OpenWorkers,
-    count_of,
-    is_of_threads,
-    open_workers,
-)
+from reconciler.api.executors import LocalWorkers, OpenWorkers, count_of, is_of_threads, open_workers
 from reconciler.api.plans import Plan, Plans
 from reconciler.api.requests import BUILDS, JOBS, ApplyOptions, Consent, FleetOptions
 from reconciler.api.runs import RunReport
 from reconciler.api.sessions import open_session
-from reconciler.core.approval import digest, is_approved
+from reconciler.core.approval import digest
 from reconciler.core.diagnostics import Diagnostic, error
 from reconciler.core.exit_codes import CONFLICT
 from reconciler.core.plan import Plan as CorePlan
@@ -151,14 +145,12 @@ class FleetRun(Struct, frozen=True):
         """
         consent, total = self.consent, self.total
         plans = list(self.plans.values())
-        if consent.digest is not None and not is_approved(consent.digest, total):
-            return other_plan(consent.digest, total)
+        shared = self.plans.pipelines.workspace.settings.shared()
+        applicable = [plan for plan in plans if plan.can_apply]
         is_asked = is_attended and not (consent.yes or self.saved)
-        if not (consent.override or consent.digest is not None or is_asked):
-            applicable = [plan for plan in plans if plan.can_apply]
-            shared = self.plans.pipelines.workspace.settings.shared()
-            if (missing := missing_review(applicable, total, shared, self.words)) is not None:
-                return missing
+        refusal = unapproved(applicable, total, consent, shared, self.words, is_attended=is_asked)
+        if refusal is not None:
+            return refusal
         if self.saved is not None and not self.saved.skip_stale:
             stale = [run for run in self.runs.values() if run.stale_steps or run.mismatch]
             if stale:
@@ -166,9 +158,9 @@ class FleetRun(Struct, frozen=True):
                 are = "is" if len(stale) == 1 else "are"
                 return error(f"{plural(len(stale), 'saved plan')} {are} out of date", detail)
         if not (consent.yes or consent.digest or self.saved or is_attended):
-            unapproved = list(filter(self.plans.command.confirms, plans))
-            if unapproved:
-                return unconfirmed(unapproved, total, self.words)
+            waiting = list(filter(self.plans.command.confirms, plans))
+            if waiting:
+                return unconfirmed(waiting, total, self.words)
         return None
 
     def carry_out(

@@ -331,7 +331,9 @@ class Pipelines(Sequence[SelectedPipeline]):
         from reconciler.api.commands import Command
         from reconciler.api.planning import plan_pipelines
 
-        command = Command.rollback(None if to is None else str(to), write)
+        command = Command.rollback(
+            None if to is None else str(to), write, is_of_many=len(self) != 1 or not self.request.is_by_name
+        )
         return plan_pipelines(
             self,
             environment,

@@ -2,46 +2,55 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import ExitStack
 from dataclasses import dataclass
 
+from msgspec import Struct
 from msgspec.structs import replace
 from rich.console import Console
 
-from reconciler.api.approvals import utc_now
+from reconciler.api.applying import (
+    ApplyResult,
+    ApplyStatus,
+    Approval,
+    PlanResult,
+    Work,
+    applied_run,
+    apply_one,
+    check_builders,
+    failed_run,
+)
+from reconciler.api.approvals import COMMAND, unapproved, utc_now
+from reconciler.api.commands import Command
 from reconciler.api.errors import StateError, diagnostics_of
 from reconciler.api.requests import ApplyOptions, Consent, PlanRequest
-from reconciler.api.validating import ValidatedPipeline
-from reconciler.cli import execution, options, prompts, stores
-from reconciler.cli.approvals import other_plan, plan_options, unreviewed
+from reconciler.cli import execution, options, prompts
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.prompts import Question, confirm
 from reconciler.cli.report_files import write_run
-from reconciler.core.approval import digest, is_approved
+from reconciler.core.approval import digest
 from reconciler.core.diagnostics import Diagnostic, UserError
 from reconciler.core.events import Emit, Event, PipelineEvent, StepStarted
-from reconciler.core.plan import Plan
+from reconciler.core.plan import Plan, request_options
 from reconciler.core.runs import Follow, PipelineStarted, RunEnded, RunReport, RunResult, RunStarted
-from reconciler.engine.apply import ApplyRequest, ApplyResult, ApplyStatus, Approval, apply_plan
-from reconciler.engine.plan import PlanResult, check_builders
-from reconciler.engine.run_results import applied_run, failed_run
-from reconciler.engine.session import Session, session
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.lost_output import unstoppable
 from reconciler.views.terminal.messages import print_applied, print_diagnostics, print_outcomes
 from reconciler.views.terminal.plans import print_mismatch, print_plan, print_refusals, print_stale
 from reconciler.views.terminal.progress import ProgressView
-from reconciler.workspace.discovery import stacks_below
 
 
 @dataclass
 class Dialogue:
-    """The output and questions between a plan and its apply, and the output after it.
+    """The output and questions between the plan of one pipeline and its apply, and the output after it.
 
     Attributes:
+        command: the command, with its question.
         consent: what the arguments approve in advance.
         folder: the pipeline's folder, for reports.
         follow: gets the start of the run.
+        approved: is entered once the plan is approved: nothing that is printed may end the run then.
         is_shown: whether the plan was printed.
         refusal: why a plan without problems of its own may not be applied; None if there is no reason.
     """
@@ -49,14 +58,14 @@ class Dialogue:
     out: Console
     err: Console
     progress: ProgressView
+    command: "WritingCommand"
     consent: Consent
     folder: str
     follow: Follow
+    approved: ExitStack
     is_shown: bool = False
     refusal: Diagnostic | None = None
 
-    verb = "apply"
-    question = Question.APPLY
     may_bump = False
     """Whether `revise` may bump the version. If so, the run locks config.toml, as it may write to it."""
 
@@ -77,32 +86,27 @@ class Dialogue:
         self.show(planned.plan)
         answer = self._answer(planned, ask)
         if answer is Approval.GIVEN:
+            self.approved.enter_context(unstoppable())
             self.progress.resume()
             plans = {self.folder: planned.plan}
-            self.follow(RunStarted(self.verb, [[self.folder]], plans, digest(plans.values())))
+            self.follow(RunStarted(self.command.does.verb, [[self.folder]], plans, digest(plans.values())))
             self.follow(PipelineStarted(self.folder))
         return answer
 
     def _answer(self, planned: PlanResult, ask: bool) -> Approval:
-        approved, actual = self.consent.digest, digest([planned.plan])
-        writes = ask or any(step.writes for step in planned.plan.steps)
-        if approved is not None and writes:
-            if is_approved(approved, actual):
-                return Approval.GIVEN
-            self.refusal = other_plan(approved, actual)
+        plans, consent = [planned.plan], self.consent
+        if consent.digest is None or ask or any(step.writes for step in planned.plan.steps):
+            is_attended = ask and not consent.yes and prompts.is_interactive()
+            shared = options.workspace().shared()
+            self.refusal = unapproved(plans, digest(plans), consent, shared, COMMAND, is_attended=is_attended)
+        if self.refusal is not None:
             print_diagnostics([self.refusal], self.err)
             return Approval.UNATTENDED
-        is_attended = ask and not self.consent.yes and prompts.is_interactive()
-        refusal = unreviewed([planned.plan], self.consent, actual, is_attended=is_attended)
-        if refusal is not None:
-            self.refusal = refusal
-            print_diagnostics([self.refusal], self.err)
-            return Approval.UNATTENDED
-        if self.consent.yes or not ask:
+        if consent.yes or consent.digest is not None or not ask:
             return Approval.GIVEN
         if prompts.is_interactive():
             check_builders(planned)
-            is_given = confirm(self.question, [planned.plan])
+            is_given = confirm(self.command.question, plans)
             return Approval.GIVEN if is_given else Approval.DECLINED
         return Approval.UNATTENDED if self.needs_yes(planned) else Approval.GIVEN
 
@@ -127,81 +131,61 @@ class Dialogue:
         print_applied(applied, self.out, self.err)
 
 
-Task = Callable[[Session, Dialogue], ApplyResult]
-"""The work for one pipeline, in a signed-in session."""
+def unchanged(_: Collection[Plan], request: PlanRequest) -> PlanRequest:
+    """The same options."""
+    return request
 
 
-def apply_one(
-    find: Callable[[Emit], ValidatedPipeline],
-    folder: str,
-    where: options.TargetOptions,
-    request: PlanRequest,
-    apply_options: ApplyOptions,
-    *,
-    consent: Consent,
-    outputs: Outputs,
-    dialogue: type[Dialogue] = Dialogue,
-    saved: Plan | None = None,
-    skip_moved: bool = False,
-    again: tuple[str, ...] = (),
-) -> int:
-    """Apply one pipeline and return the exit code.
+class WritingCommand(Struct, frozen=True):
+    """A command that writes, and what it asks and prints.
 
-    Args:
-        find: returns the pipeline, whose files have no errors. Raises UserError.
-        folder: the pipeline's folder, for reports.
-        again: as for `run_one`.
+    Attributes:
+        does: the command.
+        question: asks for the approval of all plans.
+        dialogue: asks and prints for one pipeline.
+        revise: gets the plans of several pipelines and their options, and returns the options to plan with
+            instead.
     """
 
-    def prepare(emit: Emit) -> Task:
-        validated = find(emit)
-        return lambda opened, dialogue: apply_plan(
-            opened,
-            validated,
-            request,
-            ApplyRequest(apply_options, dialogue.approve, saved, skip_moved),
-            revise=dialogue.revise,
-            may_bump=dialogue.may_bump,
-        )
-
-    return run_one(
-        prepare,
-        folder,
-        where,
-        consent=consent,
-        outputs=outputs,
-        dialogue=dialogue,
-        request=request,
-        again=again,
-    )
+    does: Command = Command()
+    question: Question = Question.APPLY
+    dialogue: type[Dialogue] = Dialogue
+    revise: Callable[[Collection[Plan], PlanRequest], PlanRequest] = unchanged
 
 
 def run_one(
-    prepare: Callable[[Emit], Task],
+    command: WritingCommand,
+    prepare: Callable[[Emit], Work],
     folder: str,
     where: options.TargetOptions,
+    request: PlanRequest,
     *,
     consent: Consent,
+    apply_options: ApplyOptions,
     outputs: Outputs,
-    dialogue: type[Dialogue],
-    request: PlanRequest | None = None,
-    again: tuple[str, ...] = (),
+    saved: Plan | None = None,
+    skip_moved: bool = False,
 ) -> int:
-    """Run a task for one pipeline, print and report the result and return the exit code.
+    """Plan and apply one stack, print and report the result and return the exit code.
 
     Args:
-        prepare: returns the task. Raises UserError.
+        prepare: returns what applies it. Raises UserError.
         folder: the pipeline's folder, for reports.
         request: the options of the plan, for a command that repeats the run.
-        again: options of a command that repeats the run, apart from those of its plan; with `--plan` or
-            `--stack` all of them.
+        saved: a plan that was approved earlier; None to ask.
+        skip_moved: apply the steps of a saved plan that are still valid, if others changed.
 
     Raises:
         UserError: a report could not be written.
     """
     out, err = console(sys.stderr if outputs.on_stdout else sys.stdout), console(sys.stderr)
     started_at, started, waited = utc_now(), time.monotonic(), prompts.waited()
-    with execution.interruptible() as stop, ProgressView(err) as progress, outputs.events() as follow:
+    with (
+        ExitStack() as approved,
+        execution.interruptible() as stop,
+        ProgressView(err) as progress,
+        outputs.events() as follow,
+    ):
 
         def emit(event: Event) -> None:
             stop.steps_running = stop.steps_running or isinstance(event, StepStarted)
@@ -209,20 +193,22 @@ def run_one(
             progress(event)
             follow(PipelineEvent(folder, event))
 
-        talk = dialogue(out, err, progress, consent, folder, follow)
+        environment = where.named()
+        talk = command.dialogue(out, err, progress, command, consent, folder, follow, approved)
         try:
-            task = prepare(emit)
-            with session(
-                where.target(),
-                stores.store(emit),
+            applied = apply_one(
+                prepare,
+                environment,
+                options.state_url(),
+                command.does,
+                apply_options,
+                talk,
                 emit,
-                stop,
-                verb=dialogue.verb,
-                stacks_below=stacks_below,
-                find_target=where.beside,
+                stop=stop,
+                saved=saved,
+                skip_moved=skip_moved,
                 override=consent.override,
-            ) as opened:
-                applied = task(opened, talk)
+            )
         except (UserError, StateError) as problem:
             progress.pause()
             with unstoppable():
@@ -235,7 +221,7 @@ def run_one(
             asked = prompts.waited() - waited
             run = applied_run(applied, folder, time.monotonic() - started - asked)
         report = RunReport(
-            dialogue.verb,
+            command.does.verb,
             started_at,
             utc_now(),
             digest([run.plan] if run.plan else []),
@@ -243,8 +229,11 @@ def run_one(
             refusal=talk.refusal,
             interrupted=stop.is_set(),
             declined=run.result is RunResult.NOT_STARTED and talk.refusal is None,
-            options=again,
-            plan_options=plan_options(dialogue.verb, where, request or PlanRequest()),
+            options=command.does.options,
+            plan_options=(
+                *environment.arguments(command.does.verb),
+                *request_options(request.to_document()),
+            ),
             waited=round(prompts.waited() - waited),
         )
         follow(RunEnded(report))

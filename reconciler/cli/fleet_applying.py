@@ -1,25 +1,24 @@
 """Applies many pipelines: plan all, show one summary, ask once, apply side by side, and report each."""
 
 import sys
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection
 
 import click
-from msgspec.structs import replace
+from msgspec import Struct
 from rich.console import Console
 
 from reconciler.api.approvals import COMMAND, utc_now
 from reconciler.api.clusters import workers_of
-from reconciler.api.commands import Command
 from reconciler.api.events import Follow, RunEnded, RunEvent
 from reconciler.api.executors import LocalWorkers, OpenWorkers
 from reconciler.api.planning import make_plans
 from reconciler.api.plans import Plans
-from reconciler.api.requests import ApplyOptions, Consent, FleetOptions, PlanRequest, ReadOptions
+from reconciler.api.requests import ApplyOptions, Consent, FleetOptions, PlanRequest
 from reconciler.api.running import FleetRun, Saved
 from reconciler.api.runs import RunReport
 from reconciler.api.workspaces import Pipelines
 from reconciler.cli import execution, options, prompts
+from reconciler.cli.applying import WritingCommand
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.report_files import write_run
 from reconciler.core.plan import Plan
@@ -31,32 +30,11 @@ from reconciler.views.terminal.progress import ProgressView
 from reconciler.views.terminal.recap import print_recap
 
 
-def unchanged(_: Collection[Plan], request: PlanRequest) -> PlanRequest:
-    """The same options."""
-    return request
-
-
-@dataclass(frozen=True, slots=True)
-class FleetCommand:
-    """A command that writes, and its words.
-
-    Attributes:
-        does: the command.
-        question: asks for the approval of all plans.
-        revise: gets the plans and their options, and returns the options to plan with instead.
-    """
-
-    does: Command = field(default_factory=Command)
-    question: prompts.Question = prompts.Question.APPLY
-    revise: Callable[[Collection[Plan], PlanRequest], PlanRequest] = unchanged
-
-
-@dataclass(frozen=True, slots=True)
-class FleetRequest:
+class FleetRequest(Struct, frozen=True):
     """What to do with the selected pipelines.
 
     Attributes:
-        command: the words of the command.
+        command: the command, with its question.
         pipelines: the pipelines, and the names that match none.
         plan: the options of the plans.
         saved: the plans that were saved; None to plan from the files.
@@ -66,7 +44,7 @@ class FleetRequest:
         apply: how to apply one plan.
     """
 
-    command: FleetCommand
+    command: WritingCommand
     pipelines: Pipelines
     plan: PlanRequest
     consent: Consent
@@ -74,24 +52,6 @@ class FleetRequest:
     apply: ApplyOptions
     saved: Saved | None = None
     skip_moved: bool = False
-
-
-def apply_selected(
-    command: FleetCommand,
-    selection: options.Selection,
-    where: options.TargetOptions,
-    plan: PlanRequest,
-    *,
-    consent: Consent,
-    fleet_options: FleetOptions,
-    apply_options: ApplyOptions,
-    read_options: ReadOptions,
-    outputs: Outputs,
-) -> int:
-    """As `apply_pipelines`, for the pipelines of a selection, which are planned from their files."""
-    pipelines = replace(selection, read_options=read_options).pipelines()
-    request = FleetRequest(command, pipelines, plan, consent, fleet_options, apply_options)
-    return apply_pipelines(request, where, outputs)
 
 
 def apply_pipelines(request: FleetRequest, where: options.TargetOptions, outputs: Outputs) -> int:

@@ -28,7 +28,7 @@ from reconciler.core.stale import StaleStep, plan_mismatch, stale_steps
 from reconciler.engine.executor import ExecutionResult, Executor
 from reconciler.engine.plan import PlanResult
 from reconciler.engine.problems import provider_diagnostic
-from reconciler.engine.promote import plan_pipeline
+from reconciler.engine.promote import plan_pipeline, writes_version
 from reconciler.engine.requests import ApplyOptions, PlanRequest
 from reconciler.engine.run_identity import VERSION, this_run
 from reconciler.engine.session import Session
@@ -75,6 +75,8 @@ class ApplyRequest(Struct, frozen=True):
         saved_plan: a plan that the user approved earlier. Only its steps run, without confirmation.
         skip_stale: run the steps of the saved plan that are still valid. Otherwise one stale step stops all.
         resumes: a run of this plan that was killed may have carried out some of its steps.
+        revise: gets a plan from the files and its request, and returns the request to plan with instead.
+        may_bump: `revise` may add a bump, which is written to config.toml.
     """
 
     options: ApplyOptions
@@ -82,6 +84,8 @@ class ApplyRequest(Struct, frozen=True):
     saved_plan: Plan | None = None
     skip_stale: bool = False
     resumes: bool = False
+    revise: Callable[[PlanResult, PlanRequest], PlanRequest] | None = None
+    may_bump: bool = False
 
 
 class ApplyResult(Struct, frozen=True):
@@ -114,31 +118,22 @@ def apply_plan(
     validated: ValidatedPipeline,
     plan_request: PlanRequest,
     request: ApplyRequest,
-    *,
-    revise: Callable[[PlanResult, PlanRequest], PlanRequest] | None = None,
-    may_bump: bool = False,
 ) -> ApplyResult:
-    """Plan from the pipeline's files, and apply the plan.
-
-    Args:
-        revise: gets the plan and its request, and returns the request to plan with instead.
-        may_bump: `revise` may add a bump, which is written to config.toml.
-
-    Raises: as `carry_out`.
-    """
+    """Plan from the pipeline's files, and apply the plan. Raises as `carry_out`."""
     pipeline, key = validated.require_valid()
 
     def make(_: LockInfo | None) -> PlanResult:
         planned = plan_pipeline(session, validated, plan_request)
-        if revise is not None and request.saved_plan is None:
-            revised = revise(planned, plan_request)
+        if request.revise is not None and request.saved_plan is None:
+            revised = request.revise(planned, plan_request)
             if revised != plan_request:
                 planned = plan_pipeline(session, validated, revised)
         return planned
 
-    is_final = plan_request.promote is not None and plan_request.promote.final
-    writes_config = bool(plan_request.bump or is_final or may_bump or pipeline.loaded.edits)
-    source = plan_request.promote.source if plan_request.promote is not None else ""
+    promote = plan_request.promote
+    writes_config = bool(plan_request.bump or request.may_bump or pipeline.loaded.edits)
+    writes_config = writes_config or (promote is not None and writes_version(pipeline, promote))
+    source = promote.source if promote is not None else ""
     return carry_out(
         session, pipeline, make, request, key=key, writes_config=writes_config, promoted_from=source
     )

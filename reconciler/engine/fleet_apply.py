@@ -12,7 +12,6 @@ from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -31,16 +30,14 @@ from reconciler.core.runs import (
     WaveStarted,
 )
 from reconciler.core.waves import NO_FAILURE, NO_LIMIT, ONE_WAVE
-from reconciler.engine.apply import ApplyRequest, ApplyResult, Approval, apply_plan
+from reconciler.engine.apply import ApplyRequest, Approval
 from reconciler.engine.chunks import Problem, Task
 from reconciler.engine.fleet import Lane, run
-from reconciler.engine.promote import plan_pipeline
-from reconciler.engine.requests import ApplyOptions, FleetOptions, PlanRequest, ReadOptions
-from reconciler.engine.rollback import plan_back, roll_back
+from reconciler.engine.operations import Operation
+from reconciler.engine.requests import ApplyOptions, FleetOptions, PlanRequest
 from reconciler.engine.run_results import applied_run, failed_run
 from reconciler.engine.session import Session
-from reconciler.engine.validate import ValidatedPipeline, validate
-from reconciler.pipeline.version import image_tag_edits
+from reconciler.engine.validate import ValidatedPipeline
 from reconciler.system.files import display_path
 from state.errors import StateError
 
@@ -48,76 +45,6 @@ from state.errors import StateError
 def publishes(plan: Plan) -> bool:
     """Whether applying the plan publishes an image, which may have to be built."""
     return any(step.writes and FACTS[step.address.kind].published_as for step in plan.steps)
-
-
-class Operation(Protocol):
-    """How a command plans one pipeline, and applies the plan. Can be pickled. Both raise as `apply_plan`."""
-
-    def plan(self, session: Session, validated: ValidatedPipeline, request: PlanRequest) -> Plan: ...
-
-    def apply(
-        self, session: Session, validated: ValidatedPipeline, plan: Plan, request: ApplyRequest
-    ) -> ApplyResult: ...
-
-
-@dataclass(frozen=True, slots=True)
-class ApplyFiles:
-    """Brings the platform in line with the files, promotes, or deletes what is in the state: as requested."""
-
-    def plan(self, session: Session, validated: ValidatedPipeline, request: PlanRequest) -> Plan:
-        return plan_pipeline(session, validated, request).plan
-
-    def apply(
-        self, session: Session, validated: ValidatedPipeline, plan: Plan, request: ApplyRequest
-    ) -> ApplyResult:
-        return apply_plan(session, validated, PlanRequest.from_document(plan.request), request)
-
-
-@dataclass(frozen=True, slots=True)
-class DeployFiles:
-    """As `ApplyFiles`, and the image tag of the version goes into config.toml if it has another one.
-
-    Attributes:
-        read: how to read the files.
-    """
-
-    read: ReadOptions
-
-    def plan(self, session: Session, validated: ValidatedPipeline, request: PlanRequest) -> Plan:
-        return plan_pipeline(session, self._with_image_tag(session, validated), request).plan
-
-    def apply(
-        self, session: Session, validated: ValidatedPipeline, plan: Plan, request: ApplyRequest
-    ) -> ApplyResult:
-        edited = self._with_image_tag(session, validated)
-        return apply_plan(session, edited, PlanRequest.from_document(plan.request), request)
-
-    def _with_image_tag(self, session: Session, validated: ValidatedPipeline) -> ValidatedPipeline:
-        pipeline, _ = validated.require_valid()
-        config = pipeline.config
-        edits = image_tag_edits(config.metadata.version, config.docker.image_tag)
-        return validate(pipeline.folder, self.read, edits, emit=session.emit) if edits else validated
-
-
-@dataclass(frozen=True, slots=True)
-class RollBack:
-    """Restores an earlier state version.
-
-    Attributes:
-        to: see `find_earlier`.
-        write: also write the earlier version to config.toml.
-    """
-
-    to: str | None
-    write: bool
-
-    def plan(self, session: Session, validated: ValidatedPipeline, request: PlanRequest) -> Plan:
-        return plan_back(session, validated.require_valid()[0], self.to, write=self.write).plan
-
-    def apply(
-        self, session: Session, validated: ValidatedPipeline, plan: Plan, request: ApplyRequest
-    ) -> ApplyResult:
-        return roll_back(session, validated.require_valid()[0], self.to, request, write=self.write)
 
 
 def apply_approved(
@@ -138,7 +65,7 @@ def apply_approved(
     """
     started = time.monotonic()
     request = ApplyRequest(options, lambda *_: Approval.GIVEN, plan, skip_stale_steps, resumes=True)
-    applied = operation.apply(session, validated, plan, request)
+    applied = operation.apply(session, validated, PlanRequest.from_document(plan.request), request)
     ended = applied_run(applied, plan.stack.folder, time.monotonic() - started)
     if ended.result is RunResult.UNCHANGED:  # a worker that was killed had carried out every step
         return replace(ended, result=RunResult.APPLIED)

@@ -1,6 +1,5 @@
 """Runs `reconciler apply`."""
 
-from functools import partial
 from pathlib import Path
 
 import click
@@ -16,11 +15,11 @@ from reconciler.api.requests import (
     SelectionRequest,
     Shard,
 )
-from reconciler.cli import execution, options
-from reconciler.cli.applying import apply_one
+from reconciler.cli import options
+from reconciler.cli.applying import WritingCommand
 from reconciler.cli.outputs import Outputs
+from reconciler.cli.selected_applying import apply_selected
 from reconciler.core.plan import Plan, Stack
-from reconciler.system.files import display_path
 from reconciler.views.reports import plan_json
 
 
@@ -64,21 +63,23 @@ def run(
         request = PlanRequest.from_document(saved.request)
         if not selection.request.names:
             selection = replace(selection, request=SelectionRequest((saved.stack.name,)), where=where)
+    command = WritingCommand(Command(options=again))
     if not isinstance(saved, plan_json.SavedPlans) and selection.request.is_of_one:
-        return _apply_one(
+        return apply_selected(
+            command,
             selection,
             where,
             request,
-            saved,
-            skip_moved,
-            consent,
-            apply_options,
-            outputs,
-            read_options,
-            again,
+            consent=consent,
+            fleet_options=fleet_options,
+            apply_options=apply_options,
+            read_options=read_options,
+            outputs=outputs,
+            saved=saved,
+            skip_moved=skip_moved,
         )
-    from reconciler.api.running import Saved
-    from reconciler.cli.fleet_applying import FleetCommand, FleetRequest, apply_pipelines
+    from reconciler.api.running import Saved  # late: one pipeline needs none of these
+    from reconciler.cli.fleet_applying import FleetRequest, apply_pipelines
 
     plans = None
     if not isinstance(saved, plan_json.SavedPlans):
@@ -93,7 +94,7 @@ def run(
         plans = Saved(by_folder, saved.digest, skip_stale)
     return apply_pipelines(
         FleetRequest(
-            FleetCommand(Command(options=again)),
+            command,
             pipelines.part(shard),
             request,
             consent,
@@ -104,33 +105,6 @@ def run(
         ),
         where,
         outputs,
-    )
-
-
-def _apply_one(
-    selection: options.Selection,
-    where: options.TargetOptions,
-    request: PlanRequest,
-    saved: Plan | None,
-    skip_moved: bool,
-    consent: Consent,
-    apply_options: ApplyOptions,
-    outputs: Outputs,
-    read_options: ReadOptions,
-    again: tuple[str, ...],
-) -> int:
-    folder = selection.folder()
-    return apply_one(
-        partial(execution.validated, folder, where.reads(read_options, search=True)),
-        display_path(folder),
-        where,
-        request,
-        apply_options,
-        consent=consent,
-        outputs=outputs,
-        saved=saved,
-        skip_moved=skip_moved,
-        again=again,
     )
 
 

@@ -9,27 +9,26 @@ import click
 from msgspec.structs import replace
 from rich.console import Console
 
+from reconciler.api.applying import ApplyResult, PlanResult
 from reconciler.api.commands import Command
 from reconciler.api.requests import ApplyOptions, Consent, FleetOptions, PlanRequest, ReadOptions
 from reconciler.api.validating import ValidatedPipeline, validate
 from reconciler.cli import kept_answers, options, prompts
-from reconciler.cli.applying import Dialogue, apply_one
+from reconciler.cli.applying import Dialogue, WritingCommand
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.prompts import Default, Question, choose
 from reconciler.cli.questions import ASKED, MODEL, answers, form
 from reconciler.cli.report_files import terminal
+from reconciler.cli.selected_applying import apply_selected
 from reconciler.core.events import Emit
 from reconciler.core.plan import Action, Plan
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.values import Address
-from reconciler.engine.apply import ApplyResult
-from reconciler.engine.plan import PlanResult
 from reconciler.pipeline.bumps import Bump
 from reconciler.pipeline.config import load
 from reconciler.pipeline.toml.toml_edits import Edits, Value
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath
 from reconciler.pipeline.version import bump, image_tag_edits, is_rc
-from reconciler.system.files import display_path
 from reconciler.views.counting import listed, plural, shown_names
 from reconciler.views.phrases import reason
 from reconciler.views.terminal.console import console
@@ -64,27 +63,11 @@ def run(
 
         unused = {"--image": image, "--cpu": cpu is not None, "--gpu": gpu is not None, "--model": model}
         return plan.dry_run(selection, where, request, fleet_options, outputs, read_options, unused=unused)
-    if selection.request.is_of_one:
-        folder = selection.folder()
-        return apply_one(
-            partial(_read, folder, edits, where.reads(read_options, search=True), terminal(outputs)),
-            display_path(folder),
-            where,
-            request,
-            apply_options,
-            consent=consent,
-            outputs=outputs,
-            dialogue=_Deploy,
-        )
-    if edits:
+    if edits and not selection.request.is_of_one:
         raise click.UsageError("the options for values of config.toml, such as --image, are for one pipeline")
-    from reconciler.cli.fleet_applying import FleetCommand, apply_selected
-
-    command = FleetCommand(
-        Command.deploy(where.reads(read_options, search=True)), _Deploy.question, revise=_with_bump
-    )
+    does = Command.deploy(where.reads(read_options, search=True))
     return apply_selected(
-        command,
+        WritingCommand(does, Question.DEPLOY, _Deploy, _with_bump),
         selection,
         where,
         request,
@@ -93,6 +76,7 @@ def run(
         apply_options=apply_options,
         read_options=read_options,
         outputs=outputs,
+        read=partial(_read, edits, terminal(outputs)),
     )
 
 
@@ -112,8 +96,6 @@ def _with_bump(plans: Collection[Plan], request: PlanRequest) -> PlanRequest:
 
 
 class _Deploy(Dialogue):
-    verb = "deploy"
-    question = Question.DEPLOY
     may_bump = True
 
     def revise(self, planned: PlanResult, request: PlanRequest) -> PlanRequest:
@@ -168,7 +150,7 @@ class _Deploy(Dialogue):
 
 
 def _read(
-    folder: Path, option_edits: Edits, read_options: ReadOptions, out: Console, emit: Emit
+    option_edits: Edits, out: Console, folder: Path, read_options: ReadOptions, emit: Emit
 ) -> ValidatedPipeline:
     """The pipeline, with answers for the values that its config.toml lacks. Raises UserError."""
     err = console(sys.stderr)

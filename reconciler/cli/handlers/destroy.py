@@ -2,11 +2,12 @@
 
 import shlex
 import sys
-import threading
 from collections.abc import Sequence
 
 import click
+from msgspec.structs import replace
 
+from reconciler.api.applying import of_stack, plan_stack
 from reconciler.api.commands import Command
 from reconciler.api.requests import (
     ApplyOptions,
@@ -16,19 +17,21 @@ from reconciler.api.requests import (
     ReadOptions,
     SelectionRequest,
 )
-from reconciler.api.state_edits import OtherWorkspaceError, SharedStackError, recorded_stack, refuse_shared
+from reconciler.api.state_edits import (
+    OtherWorkspaceError,
+    SharedStackError,
+    recorded_stack,
+    refuse_shared,
+)
 from reconciler.cli import options, stores
-from reconciler.cli.applying import Dialogue, run_one
+from reconciler.cli.applying import WritingCommand, run_one
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.prompts import Question
-from reconciler.cli.selected_applying import apply_files
+from reconciler.cli.selected_applying import apply_selected
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.exit_codes import CONFLICT, DONE
 from reconciler.core.plan import Stack
 from reconciler.core.plan_options import PlanOptions
-from reconciler.engine.apply import ApplyRequest, ApplyResult
-from reconciler.engine.destroy import destroy_stack, plan_destroy
-from reconciler.engine.session import Session, session
 from reconciler.system.files import display_path
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
@@ -48,18 +51,17 @@ def run(
     outputs: Outputs,
     read_options: ReadOptions,
 ) -> int:
-    request = PlanRequest(options=PlanOptions(prune=prune, destroy=True))
+    request, command = PlanRequest(options=PlanOptions(prune=prune, destroy=True)), Command.destroy()
     if stack is not None:
         if selection.request != SelectionRequest():
             raise click.UsageError("select pipelines, or a stack without a folder with --stack STACK")
-        return _destroy_stack(stack, where, request, dry_run, apply_options, consent, outputs)
+        return _destroy_stack(stack, command, where, request, dry_run, apply_options, consent, outputs)
     if dry_run:
         from reconciler.cli.handlers import plan
 
-        command = Command.destroy()
         return plan.dry_run(selection, where, request, fleet_options, outputs, read_options, command=command)
-    return apply_files(
-        _Destroy,
+    return apply_selected(
+        WritingCommand(command, Question.DESTROY),
         selection,
         where,
         request,
@@ -73,6 +75,7 @@ def run(
 
 def _destroy_stack(
     name: str,
+    command: Command,
     where: options.TargetOptions,
     request: PlanRequest,
     dry_run: bool,
@@ -101,19 +104,17 @@ def _destroy_stack(
     )
     if dry_run:
         return _show_plan(stack, where, request, outputs)
-
-    def task(opened: Session, dialogue: Dialogue) -> ApplyResult:
-        return destroy_stack(opened, stack, request, ApplyRequest(apply_options, dialogue.approve))
-
-    again = ("--stack", own_name, "--organization", stack.organization, "--env", stack.environment)
+    where_it_is = ("--stack", own_name, "--organization", stack.organization, "--env", stack.environment)
+    again = (*where_it_is, *(["--prune"] if request.options.prune else []))
     return run_one(
-        lambda _: task,
+        WritingCommand(replace(command, options=again), Question.DESTROY),
+        lambda _: of_stack(stack, request),
         source.folder,
         where,
+        PlanRequest(),
         consent=consent,
+        apply_options=apply_options,
         outputs=outputs,
-        dialogue=_Destroy,
-        again=(*again, *(["--prune"] if request.options.prune else [])),
     )
 
 
@@ -133,25 +134,10 @@ def _show_plan(stack: Stack, where: options.TargetOptions, request: PlanRequest,
     """Show the plan for a stack without a folder, and write it as requested."""
     from reconciler.cli.handlers.plan import show_plan
 
-    with (
-        ProgressView(console(sys.stderr)) as progress,
-        session(
-            where.target(),
-            stores.store(progress),
-            progress,
-            threading.Event(),
-            verb="destroy",
-            stacks_below=stacks_below,
-        ) as opened,
-    ):
-        plan = plan_destroy(opened, stack, request).plan
+    with ProgressView(console(sys.stderr)) as progress:
+        plan = plan_stack(stack, where.named(), options.state_url(), request, progress)
     show_plan(plan, outputs)
     return DONE
-
-
-class _Destroy(Dialogue):
-    verb = "destroy"
-    question = Question.DESTROY
 
 
 def _refuse_existing_folder(stack: str, target_options: Sequence[str]) -> None:

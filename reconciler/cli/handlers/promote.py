@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 from msgspec.structs import replace
 
+from reconciler.api.commands import Command
 from reconciler.api.requests import (
     ApplyOptions,
     Consent,
@@ -14,10 +15,10 @@ from reconciler.api.requests import (
     ReadOptions,
 )
 from reconciler.cli import options
-from reconciler.cli.applying import Dialogue
+from reconciler.cli.applying import WritingCommand
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.prompts import Question
-from reconciler.cli.selected_applying import apply_files
+from reconciler.cli.selected_applying import apply_selected
 
 
 def run(
@@ -42,8 +43,8 @@ def run(
         return plan.dry_run(selection, where, request, fleet_options, outputs, read_options, unused=unused)
     if out is not None:
         return _save(selection, where, request, out, consent, fleet_options, outputs, read_options)
-    return apply_files(
-        _Promote,
+    return apply_selected(
+        WritingCommand(Command.promote(), Question.PROMOTE),
         selection,
         where,
         request,
@@ -95,8 +96,3 @@ def _save(
         executor=fleet_options.executor,
         read_options=read_options,
     )
-
-
-class _Promote(Dialogue):
-    verb = "promote"
-    question = Question.PROMOTE

@@ -1,17 +1,13 @@
 """Runs `reconciler rollback`."""
 
+from reconciler.api.applying import ApplyResult, PlanResult, configured
 from reconciler.api.commands import Command
 from reconciler.api.requests import ApplyOptions, Consent, FleetOptions, PlanRequest, ReadOptions
 from reconciler.cli import options
-from reconciler.cli.applying import Dialogue, Task, run_one
+from reconciler.cli.applying import Dialogue, WritingCommand
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.prompts import Question
-from reconciler.core.events import Emit
-from reconciler.engine.apply import ApplyRequest, ApplyResult
-from reconciler.engine.plan import PlanResult
-from reconciler.engine.recorded import pipeline_at
-from reconciler.engine.rollback import roll_back
-from reconciler.system.files import display_path
+from reconciler.cli.selected_applying import apply_selected
 from reconciler.views.counting import listed
 
 
@@ -26,57 +22,29 @@ def run(
     apply_options: ApplyOptions,
     outputs: Outputs,
 ) -> int:
+    command = Command.rollback(to, write, is_of_many=not selection.request.is_of_one)
+    read_options = ReadOptions(shared=options.workspace().shared())
     if dry_run:
         from reconciler.cli.handlers import plan
 
         return plan.dry_run(
-            selection,
-            where,
-            PlanRequest(),
-            fleet_options,
-            outputs,
-            ReadOptions(shared=options.workspace().shared()),
-            command=Command.rollback(to, write),
+            selection, where, PlanRequest(), fleet_options, outputs, read_options, command=command
         )
-    again = (*(["--to", to] if to is not None else []), *(["--write"] if write else []))
-    if not selection.request.is_of_one:
-        from reconciler.cli.fleet_applying import FleetCommand, apply_selected
-
-        command = FleetCommand(Command.rollback(to, write), _Rollback.question)
-        return apply_selected(
-            command,
-            selection,
-            where,
-            PlanRequest(),
-            consent=consent,
-            fleet_options=fleet_options,
-            apply_options=apply_options,
-            read_options=ReadOptions(shared=options.workspace().shared()),
-            outputs=outputs,
-        )
-    folder = selection.folder()
-
-    def prepare(_: Emit) -> Task:
-        pipeline = pipeline_at(folder, where.environment_name(), options.workspace().shared())
-        return lambda opened, dialogue: roll_back(
-            opened, pipeline, to, ApplyRequest(apply_options, dialogue.approve), write=write
-        )
-
-    return run_one(
-        prepare,
-        display_path(folder),
+    return apply_selected(
+        WritingCommand(command, Question.ROLL_BACK, _Rollback),
+        selection,
         where,
+        PlanRequest(),
         consent=consent,
+        fleet_options=fleet_options,
+        apply_options=apply_options,
+        read_options=read_options,
         outputs=outputs,
-        dialogue=_Rollback,
-        again=again,
+        read=lambda folder, reads, _: configured(folder, reads),
     )
 
 
 class _Rollback(Dialogue):
-    verb = "rollback"
-    question = Question.ROLL_BACK
-
     def needs_yes(self, planned: PlanResult) -> bool:
         """Whether the plan needs --yes without a terminal; prints the reason."""
         if planned.also_changes:
