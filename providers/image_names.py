@@ -25,6 +25,12 @@ def split_name(name: str) -> tuple[str, str]:
     return registry, path
 
 
+def name_with_project(name: str) -> str:
+    """The name with a project, as Harbor and others require it; "" if the name already has one."""
+    registry, path = split_name(name)
+    return "" if registry == HUB or "/" in path else f"{registry}/project/{path}"
+
+
 def normal_registry(name: str) -> str:
     """The one name of a registry, from any name of it or key of Docker's config.json, which may be a URL."""
     host = _normal_host(name.removeprefix("http://").removeprefix("https://").partition("/")[0])

@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from reconciler.api.bumping import VersionBump
     from reconciler.api.drifting import (
         Acknowledgement,
         DriftReport,
@@ -55,14 +56,30 @@ if TYPE_CHECKING:
         StepStarted,
         WaveStarted,
     )
+    from reconciler.api.pipelines import (
+        NoPipelineError,
+        Pipelines,
+        PipelineSummary,
+        SelectedPipeline,
+    )
     from reconciler.api.plans import Plan, Plans
     from reconciler.api.requests import Bump, Shard
     from reconciler.api.runs import PipelineRun, RunReport, RunResult
     from reconciler.api.settings import PlanSettings
+    from reconciler.api.states import (
+        HistoryEntry,
+        RecordedResource,
+        RecordedRun,
+        RunOutcome,
+        State,
+        StateVersion,
+    )
     from reconciler.api.statuses import DriftState, Row, StatusReport
-    from reconciler.api.workspaces import NoPipelineError, Pipelines, SelectedPipeline, Workspace
+    from reconciler.api.validating import PipelineValidation, Validation
+    from reconciler.api.workspaces import Workspace
 
 _MODULES = {
+    "bumping": ("VersionBump",),
     "drifting": ("Acknowledgement", "DriftReport", "Finding", "StackReport", "UnmanagedObject"),
     "environments": ("Environment",),
     "errors": (
@@ -83,12 +100,15 @@ _MODULES = {
         ),
         *("StepRetried", "StepStarted", "WaveStarted"),
     ),
+    "pipelines": ("NoPipelineError", "PipelineSummary", "Pipelines", "SelectedPipeline"),
     "plans": ("Plan", "Plans"),
     "requests": ("Bump", "Shard"),
     "settings": ("PlanSettings",),
     "runs": ("PipelineRun", "RunReport", "RunResult"),
+    "states": (*("HistoryEntry", "RecordedResource", "RecordedRun", "RunOutcome", "State", "StateVersion"),),
     "statuses": ("DriftState", "Row", "StatusReport"),
-    "workspaces": ("NoPipelineError", "Pipelines", "SelectedPipeline", "Workspace"),
+    "validating": ("PipelineValidation", "Validation"),
+    "workspaces": ("Workspace",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -103,6 +123,7 @@ __all__ = [
     "Environment",
     "Finding",
     "FleetProgress",
+    "HistoryEntry",
     "LockedError",
     "NoPipelineError",
     "Note",
@@ -113,22 +134,29 @@ __all__ = [
     "PipelineFinished",
     "PipelineRun",
     "PipelineStarted",
+    "PipelineSummary",
+    "PipelineValidation",
     "Pipelines",
     "Plan",
     "PlanSettings",
     "Plans",
     "ReconcilerError",
+    "RecordedResource",
+    "RecordedRun",
     "Row",
     "RunEnded",
     "RunEvent",
     "RunFailedError",
+    "RunOutcome",
     "RunReport",
     "RunResult",
     "RunStarted",
     "SelectedPipeline",
     "Shard",
     "StackReport",
+    "State",
     "StateError",
+    "StateVersion",
     "Status",
     "StatusReport",
     "StepFinished",
@@ -137,6 +165,8 @@ __all__ = [
     "StepStarted",
     "UnmanagedObject",
     "UserError",
+    "Validation",
+    "VersionBump",
     "WaveStarted",
     "Workspace",
     "diagnostics_of",

@@ -18,9 +18,9 @@ from reconciler.api.environments import Environment
 from reconciler.api.events import EventSink, OnEvent
 from reconciler.api.executors import OpenWorkers, open_workers
 from reconciler.api.orphaned import orphans_of
+from reconciler.api.pipelines import Pipelines
 from reconciler.api.requests import Shard, part_of
 from reconciler.api.sessions import open_session, sign_in
-from reconciler.api.workspaces import Pipelines
 from reconciler.core.diagnostics import Diagnostic, UserError
 from reconciler.core.events import Emit
 from reconciler.drift.baseline import acknowledged_report, read_rules

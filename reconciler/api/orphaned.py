@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
+from reconciler.api.pipelines import Pipelines
 from reconciler.api.stores import open_state
-from reconciler.api.workspaces import Pipelines
 from reconciler.core.events import Emit, Notice
 from reconciler.drift.orphans import Orphan, find_orphans, is_top, orphans_note
 from state.stores.base import Store

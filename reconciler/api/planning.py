@@ -9,10 +9,10 @@ from reconciler.api.commands import Command
 from reconciler.api.environments import Environment
 from reconciler.api.events import EventSink, OnEvent
 from reconciler.api.executors import OpenWorkers, open_workers
+from reconciler.api.pipelines import Pipelines
 from reconciler.api.plans import Plan, Plans
 from reconciler.api.requests import PlanRequest
 from reconciler.api.sessions import sign_in
-from reconciler.api.workspaces import Pipelines
 from reconciler.core.deletes import without_deletes_of_declared
 from reconciler.core.events import Emit
 from reconciler.core.plan import Plan as CorePlan

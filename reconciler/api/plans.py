@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Self
 from msgspec.structs import asdict
 from rich.console import Console
 
+from reconciler.api.arguments import checked
 from reconciler.api.commands import Command
 from reconciler.api.displays import Displayed
 from reconciler.api.environments import Environment
 from reconciler.api.events import OnEvent
+from reconciler.api.pipelines import Pipelines
 from reconciler.api.requests import PlanRequest
-from reconciler.api.workspaces import Pipelines, Workspace
+from reconciler.api.workspaces import Workspace
 from reconciler.core.approval import digest
 from reconciler.core.diagnostics import Diagnostic, Severity, UserError, error
 from reconciler.core.exit_codes import DONE, UNCHECKED, code_of, worst
@@ -30,7 +32,6 @@ from reconciler.system.files import display_path
 
 if TYPE_CHECKING:
     from reconciler.api.runs import RunReport
-
 
 __all__ = ["Plan", "Plans", "image_with", "owners_of"]
 
@@ -197,7 +198,7 @@ class Plans(Displayed, Mapping[str, Plan]):
     @property
     def is_of_one(self) -> bool:
         """Whether the selection was of one pipeline, whose document is that of a plan, not of a list."""
-        return len(self.pipelines) == 1 and self.pipelines.request.is_by_name
+        return not self.pipelines.is_of_many
 
     def to_json(self) -> str:
         """The document of `reconciler plan --json` for this selection."""
@@ -234,6 +235,7 @@ class Plans(Displayed, Mapping[str, Plan]):
             raise UserError(error(image, "Save the plan outside of the build context."))
         save_plan(self.to_json(), file)
 
+    @checked
     def apply(
         self,
         *,

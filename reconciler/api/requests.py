@@ -1,6 +1,7 @@
 """What a run is to do, as plain values. Imports no engine, so declarations of options load fast."""
 
 from reconciler.core.plan_options import PlanOptions
+from reconciler.drift.adopt_target import AdoptTarget
 from reconciler.engine.requests import (
     BUILDS,
     JOBS,
@@ -18,6 +19,7 @@ from reconciler.workspace.shards import Shard, part_of
 __all__ = [
     "BUILDS",
     "JOBS",
+    "AdoptTarget",
     "ApplyOptions",
     "Bump",
     "Consent",

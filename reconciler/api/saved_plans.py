@@ -9,13 +9,14 @@ from typing import Any
 from reconciler.api.environments import Environment
 from reconciler.api.events import EventSink
 from reconciler.api.executors import open_workers
+from reconciler.api.pipelines import Pipelines
 from reconciler.api.planning import make_plans
 from reconciler.api.plans import Plan, Plans
 from reconciler.api.requests import PlanRequest, ReadOptions, SelectionRequest
 from reconciler.api.running import Saved, apply_plans
 from reconciler.api.runs import RunReport
 from reconciler.api.stores import files_of_state
-from reconciler.api.workspaces import Pipelines, Workspace
+from reconciler.api.workspaces import Workspace
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.plan import Plan as CorePlan
 from reconciler.core.plan import Stack

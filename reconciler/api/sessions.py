@@ -8,12 +8,13 @@ from providers.rate_limit import AT_ONCE
 from reconciler.api.environments import Environment
 from reconciler.api.stores import open_state
 from reconciler.core.events import Emit
+from reconciler.credentials.target import Target
 from reconciler.engine.chunks import SignIn
-from reconciler.engine.session import Session, session
+from reconciler.engine.session import Session, refused_value, session
 from reconciler.engine.workers import STOP
 from reconciler.workspace.discovery import stacks_below
 
-__all__ = ["Session", "SignIn", "open_session", "sign_in"]
+__all__ = ["Session", "SignIn", "open_session", "refused_value", "sign_in", "user_of"]
 
 
 def sign_in(
@@ -69,3 +70,13 @@ def open_session(
         find_target=environment.beside,
         override=override,
     )
+
+
+def user_of(target: Target, state: str | None, emit: Emit) -> str:
+    """The name of the user whose token this is, according to the platform.
+
+    Raises:
+        UserError, StateError: as `session`. `refused_value` has what the platform refused.
+    """
+    with session(target, open_state(emit, state), emit, threading.Event()) as opened:
+        return opened.platform.username

@@ -5,8 +5,9 @@ from typing import Literal, TypedDict
 
 from reconciler.api.requests import Bump, PlanOptions, PlanRequest
 from reconciler.core.values import Address
+from reconciler.pipeline.suggestions import did_you_mean
 
-__all__ = ["PlanSettings", "request_of"]
+__all__ = ["PlanSettings", "bump_of", "request_of"]
 
 BumpName = Literal["major", "minor", "patch", "rc", "final"]
 
@@ -46,8 +47,9 @@ def request_of(settings: PlanSettings) -> PlanRequest:
         ValueError: an address or a bump is invalid, or two settings contradict each other.
         TypeError: there is no such setting.
     """
-    if unknown := settings.keys() - PlanSettings.__annotations__.keys():
-        raise TypeError(f"there is no setting {', '.join(sorted(unknown))}")
+    known = PlanSettings.__annotations__.keys()
+    for unknown in sorted(settings.keys() - known):
+        raise TypeError(f"there is no setting {unknown}.{did_you_mean(unknown, known)}")
     bump = settings.get("bump")
     if settings.get("force_bump") and bump is None:
         raise ValueError("force_bump needs bump")
@@ -55,7 +57,7 @@ def request_of(settings: PlanSettings) -> PlanRequest:
     if (ours is None and theirs is None) or set(ours or ()) & set(theirs or ()):
         raise ValueError("ours and theirs contradict each other")
     return PlanRequest(
-        None if bump is None else Bump(bump),
+        None if bump is None else bump_of(bump),
         settings.get("force_bump", False),
         settings.get("accept_foreign", False),
         PlanOptions(
@@ -67,6 +69,14 @@ def request_of(settings: PlanSettings) -> PlanRequest:
         ),
         _addresses(settings.get("targets", ())),
     )
+
+
+def bump_of(name: Bump | BumpName) -> Bump:
+    """The bump of this name. Raises ValueError if there is none."""
+    names = [str(one) for one in Bump]
+    if name not in names:
+        raise ValueError(f"there is no bump {name!r}: use {', '.join(names)}.{did_you_mean(name, names)}")
+    return Bump(name)
 
 
 def _winners(value: Iterable[str] | bool) -> tuple[Address, ...] | None:

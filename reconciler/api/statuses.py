@@ -14,9 +14,9 @@ from reconciler.api.environments import Environment
 from reconciler.api.events import EventSink, OnEvent
 from reconciler.api.executors import LocalWorkers, OpenWorkers, open_workers
 from reconciler.api.orphaned import orphans_of
+from reconciler.api.pipelines import Pipelines
 from reconciler.api.sessions import SignIn, sign_in
 from reconciler.api.stores import open_state
-from reconciler.api.workspaces import Pipelines
 from reconciler.core.diagnostics import Diagnostic, UserError
 from reconciler.core.events import Emit
 from reconciler.core.exit_codes import DONE, FAILED, UNCHECKED

@@ -1,42 +1,27 @@
-"""A workspace, and the pipelines that are selected in it."""
+"""A workspace, where pipelines are selected."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, Unpack, overload
+from typing import TYPE_CHECKING, Self
 
-from msgspec import structs
-
+from reconciler.api.arguments import checked
 from reconciler.api.events import EventSink, OnEvent
-from reconciler.api.requests import (
-    PlanOptions,
-    PlanRequest,
-    PromoteRequest,
-    ReadOptions,
-    SelectionRequest,
-    Shard,
-    part_of,
-)
+from reconciler.api.requests import ReadOptions, SelectionRequest
 from reconciler.core.diagnostics import UserError
-from reconciler.core.events import Emit, ignore
+from reconciler.core.events import ignore
 from reconciler.engine.problems import diagnostics_of
-from reconciler.system.files import display_path
 from reconciler.workspace import schema
 from reconciler.workspace.reader import find_workspace
-from reconciler.workspace.selection import NoPipelineError, SelectedPipeline, select
 
 if TYPE_CHECKING:
-    from reconciler.api.drifting import DriftReport
     from reconciler.api.environments import Environment
-    from reconciler.api.plans import Plans
-    from reconciler.api.settings import PlanSettings
-    from reconciler.api.statuses import StatusReport
-    from reconciler.workspace.changes import Base
+    from reconciler.api.pipelines import Pipelines
+    from reconciler.api.states import State
 
-
-__all__ = ["NoPipelineError", "Pipelines", "SelectedPipeline", "Workspace", "select_pipelines"]
+__all__ = ["Workspace"]
 
 STATE = "RECONCILER_STATE"
 
@@ -127,6 +112,20 @@ class Workspace:
         in_use = Environment(declared=self.settings.declared())
         return list(environments_with_login(in_use, needs_one_in_use=False))
 
+    @contextmanager
+    def open_state(self) -> "Iterator[State]":
+        """The state of the stacks: what was applied, by whom and when. Reads only.
+
+        Raises:
+            StateError: the store cannot be opened.
+        """
+        from reconciler.api.states import State
+        from reconciler.api.stores import open_state
+
+        with open_state(ignore, self.state) as store:
+            yield State(store, lambda: self.settings, self.folder)
+
+    @checked
     def select(
         self,
         *names: str,
@@ -157,8 +156,8 @@ class Workspace:
                 default branch.
             stale: only pipelines whose files differ from the last apply in the state.
             allow_empty: whether it is no error if no pipeline is selected.
-            strict: whether a name that matches nothing is an error. Otherwise it is in `problems`, and the
-                other pipelines are selected all the same.
+            strict: whether a name that matches nothing is an error, as for commands that write. Otherwise it
+                is in `problems`, and the other pipelines are selected all the same.
             environment: the one whose values of config.toml count for `types`, `gpu` and `stale`; None for
                 those that all share, and for `stale` the environment in use.
             python: interpreter for classes that must be executed to be read.
@@ -170,8 +169,13 @@ class Workspace:
             NoPipelineError: there is no pipeline to select from.
             UserError: no pipeline is selected, or there is no such name or group.
             StateError: the state cannot be read.
-            ValueError: both names and `all`.
+            ValueError: both names and `all`; or `changed` is empty, as a variable that is not set gives it.
         """
+        from reconciler.api.pipelines import select_pipelines
+
+        if changed == "":
+            raise ValueError("changed is empty: name a commit, or use True for the merge base")
+
         request = SelectionRequest(
             names,
             all,
@@ -190,307 +194,3 @@ class Workspace:
         if strict and found.problems:
             raise UserError(*(one for problem in found.problems.values() for one in diagnostics_of(problem)))
         return found
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Pipelines(Sequence[SelectedPipeline]):
-    """The selected pipelines, each with its folder and the reasons.
-
-    Methods that would write return plans. Only `Plans.apply` writes.
-
-    Attributes:
-        workspace: where they were selected.
-        selected: the pipelines.
-        request: the selection.
-        read_options: how to read their files.
-        problems: the names that match no pipeline, with their errors.
-    """
-
-    workspace: Workspace
-    selected: tuple[SelectedPipeline, ...]
-    request: SelectionRequest
-    read_options: ReadOptions
-    problems: Mapping[str, UserError] = field(default_factory=dict)
-
-    @property
-    def folders(self) -> list[Path]:
-        """The folders of the pipelines."""
-        return [pipeline.folder for pipeline in self.selected]
-
-    def part(self, shard: Shard | None) -> Self:
-        """The pipelines of one of several parallel jobs; None for all."""
-        kept = set(part_of(self.folders, self.workspace.folder, shard))
-        return replace(self, selected=tuple(one for one in self.selected if one.folder in kept))
-
-    @overload
-    def __getitem__(self, index: int) -> SelectedPipeline: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> tuple[SelectedPipeline, ...]: ...
-
-    def __getitem__(self, index: int | slice) -> SelectedPipeline | tuple[SelectedPipeline, ...]:
-        return self.selected[index]
-
-    def __len__(self) -> int:
-        return len(self.selected)
-
-    def __repr__(self) -> str:
-        return f"<Pipelines {', '.join(map(display_path, self.folders)) or 'none'}>"
-
-    def plan(
-        self,
-        environment: "Environment",
-        *,
-        on_event: OnEvent | None = None,
-        executor: Executor | None = None,
-        rps: float | None = None,
-        override: str = "",
-        **settings: Unpack["PlanSettings"],
-    ) -> "Plans":
-        """What `apply` would change in an environment, and why. Reads only.
-
-        Args:
-            on_event: gets the events, one at a time, from any thread. Its first error ends its events, and is
-                raised at the end.
-            executor: runs the pipelines; None for threads and processes of this machine, as many as help.
-            rps: most requests per second, of all workers together.
-            override: why promote_from and review of reconciler.toml are overridden; the history keeps it.
-
-        Raises:
-            UserError: the platform refuses the token or the organization, or cannot be reached.
-            StateError: the store cannot be opened.
-        """
-        from reconciler.api.planning import plan_pipelines
-        from reconciler.api.settings import request_of
-
-        request = request_of(settings)
-        return plan_pipelines(
-            self, environment, request, on_event=on_event, executor=executor, rps=rps, override=override
-        )
-
-    def promote(
-        self,
-        source: "Environment",
-        target: "Environment",
-        *,
-        final: bool = False,
-        on_event: OnEvent | None = None,
-        executor: Executor | None = None,
-        rps: float | None = None,
-        override: str = "",
-        **settings: Unpack["PlanSettings"],
-    ) -> "Plans":
-        """The plans that give an environment the images that another one runs. Reads only, as `plan`.
-
-        Args:
-            source: the environment whose images are promoted.
-            target: the environment that gets them.
-            final: give a release candidate its final version.
-
-        The others, and the errors, are as for `plan`.
-        """
-        from reconciler.api.commands import Command
-        from reconciler.api.planning import plan_pipelines
-        from reconciler.api.settings import request_of
-
-        name = source.platform_name()
-        if name == target.platform_name():
-            raise ValueError(f"the source and the target of a promotion are both {name}")
-        request = structs.replace(request_of(settings), promote=PromoteRequest(name, final))
-        target = replace(target, others=(*target.others, source))
-        return plan_pipelines(
-            self,
-            target,
-            request,
-            on_event=on_event,
-            executor=executor,
-            rps=rps,
-            override=override,
-            command=Command(verb="promote"),
-        )
-
-    def rollback(
-        self,
-        environment: "Environment",
-        *,
-        to: str | int | None = None,
-        write: bool = False,
-        on_event: OnEvent | None = None,
-        executor: Executor | None = None,
-        rps: float | None = None,
-        override: str = "",
-    ) -> "Plans":
-        """The plans that restore the state of an earlier run. Reads only, as `plan`.
-
-        Args:
-            to: a version, or the serial of a state version; None for the run before the last one.
-            write: whether `apply` also writes the earlier version to config.toml.
-
-        The others, and the errors, are as for `plan`.
-        """
-        from reconciler.api.commands import Command
-        from reconciler.api.planning import plan_pipelines
-
-        command = Command.rollback(
-            None if to is None else str(to), write, is_of_many=len(self) != 1 or not self.request.is_by_name
-        )
-        return plan_pipelines(
-            self,
-            environment,
-            PlanRequest(),
-            on_event=on_event,
-            executor=executor,
-            rps=rps,
-            override=override,
-            command=command,
-        )
-
-    def destroy(
-        self,
-        environment: "Environment",
-        *,
-        prune: bool = False,
-        on_event: OnEvent | None = None,
-        executor: Executor | None = None,
-        rps: float | None = None,
-        override: str = "",
-    ) -> "Plans":
-        """The plans that delete the resources of the pipelines. Reads only, as `plan`.
-
-        Args:
-            prune: whether objects that other pipelines may use are deleted, too.
-
-        The others, and the errors, are as for `plan`.
-        """
-        from reconciler.api.commands import Command
-        from reconciler.api.planning import plan_pipelines
-
-        request = PlanRequest(options=PlanOptions(prune=prune, destroy=True))
-        return plan_pipelines(
-            self,
-            environment,
-            request,
-            on_event=on_event,
-            executor=executor,
-            rps=rps,
-            override=override,
-            command=Command.destroy(),
-        )
-
-    def drift(
-        self,
-        environment: "Environment",
-        *,
-        unmanaged: bool = False,
-        baseline: str | os.PathLike[str] | None = None,
-        earlier: str | os.PathLike[str] | None = None,
-        shard: Shard | None = None,
-        on_event: OnEvent | None = None,
-        executor: Executor | None = None,
-        rps: float | None = None,
-    ) -> "DriftReport":
-        """The changes that were made outside of the files. Reads only.
-
-        If all pipelines of a workspace are selected in its top folder, the report also has the stacks that no
-        folder declares any more.
-
-        Args:
-            unmanaged: also find the objects of the organization that no stack has.
-            baseline: the file with the acknowledgements; None for drift-baseline.toml in the folder of the
-                workspace object, if it exists.
-            earlier: the JSON report of an earlier check, for the age of findings. It need not exist.
-            shard: only this part of the pipelines, for parallel jobs.
-
-        The others are as for `plan`.
-
-        Raises:
-            UserError: the platform refuses the token or the organization, or a file has errors.
-            StateError: the store cannot be opened.
-        """
-        from reconciler.api.drifting import drift_of
-
-        return drift_of(
-            self,
-            environment,
-            unmanaged=unmanaged,
-            baseline=None if baseline is None else Path(baseline),
-            earlier=None if earlier is None else Path(earlier),
-            shard=shard,
-            on_event=on_event,
-            executor=executor,
-            rps=rps,
-        )
-
-    def status(
-        self,
-        environments: "Iterable[Environment] | None" = None,
-        *,
-        offline: bool = False,
-        on_event: OnEvent | None = None,
-        executor: Executor | None = None,
-    ) -> "StatusReport":
-        """Version, image, last apply and drift of each pipeline in each environment. Reads only.
-
-        A pipeline that cannot be read has a row with the reason.
-
-        Args:
-            environments: the first one has a row for every pipeline, the others for those with state.
-                None for `workspace.environments()`.
-            offline: read files and state only.
-            on_event, executor: as for `plan`.
-
-        Raises:
-            UserError: an environment has no token, or reconciler.toml has errors.
-            StateError: the store cannot be read.
-        """
-        from reconciler.api.statuses import status_of
-
-        found = self.workspace.environments() if environments is None else list(environments)
-        return status_of(self, found, offline=offline, on_event=on_event, executor=executor)
-
-
-def select_pipelines(
-    workspace: Workspace,
-    request: SelectionRequest,
-    read_options: ReadOptions,
-    environment: "Environment | None",
-    emit: Emit = ignore,
-) -> "Pipelines":
-    """The pipelines of a request. Names that match nothing are in `problems`. Raises as `Workspace.select`.
-
-    Args:
-        read_options: those of the workspace are added.
-    """
-    from reconciler.api.stores import files_of_state
-
-    if request.everything and (request.names or request.groups):
-        raise ValueError("select pipelines by names and groups, or all of them, not both")
-    settings = workspace.settings
-    reads = structs.replace(
-        read_options, shared=settings.shared(), state_files=files_of_state(workspace.state)
-    )
-    problems: dict[str, UserError] = {}
-
-    def environment_name() -> str | None:
-        return environment.platform_name() if environment is not None else None
-
-    def changed(folders: Sequence[Path], base: "Base") -> Mapping[Path, str]:
-        from reconciler.workspace.changes import changed_pipelines
-
-        return changed_pipelines(folders, base, workspace.folder, settings, emit)
-
-    def stale(folders: Sequence[Path]) -> Mapping[Path, str]:
-        from reconciler.api.stores import open_state
-        from reconciler.core.platforms import scope
-        from reconciler.engine.unapplied import stale_pipelines
-
-        where = environment or workspace.environment()
-        found = where.settings()
-        target = (found.organization.value, found.environment.value, found.host.value)
-        with open_state(emit, workspace.state) as store:
-            return stale_pipelines(folders, where.reads(reads), scope(*target), store, emit)
-
-    selected = select(
-        request, workspace.folder, settings, environment_name, changed, stale, problems.__setitem__
-    )
-    return Pipelines(workspace, tuple(selected), request, reads, problems)

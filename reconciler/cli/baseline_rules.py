@@ -1,18 +1,14 @@
 """Reads the rules of drift-baseline.toml before a check, and writes new ones after it."""
 
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from rich.console import Console
 
 from providers.leftovers import BASELINE
-from providers.regular_files import read_regular
-from providers.text import utf8
+from reconciler.api.acknowledging import Rule, acknowledged_report, read_rules, write_rules
+from reconciler.api.reports import Report
 from reconciler.cli.baseline_options import DAYS, BaselineOptions
-from reconciler.drift.baseline import Rule, acknowledged_report, read_rules, updated_text
-from reconciler.drift.findings import Acknowledgement, Report
-from reconciler.engine.run_identity import user_name
-from reconciler.system.files import replace_file
 from reconciler.views.counting import plural
 
 
@@ -31,30 +27,29 @@ def with_acknowledgements(
     baseline: BaselineOptions, report: Report, rules: tuple[Rule, ...], err: Console
 ) -> Report:
     """The report with the findings acknowledged by these rules, and by new ones if they are requested."""
-    today = report.at.date()
     if baseline.write_to is not None:
-        rules = _write(baseline, baseline.write_to, report, rules, today, err)
-    return acknowledged_report(report, rules, today)
+        rules = _write(baseline, baseline.write_to, report, rules, err)
+    return acknowledged_report(report, rules, report.at.date())
 
 
 def _write(
-    baseline: BaselineOptions, path: Path, report: Report, rules: tuple[Rule, ...], today: date, err: Console
+    baseline: BaselineOptions, path: Path, report: Report, rules: tuple[Rule, ...], err: Console
 ) -> tuple[Rule, ...]:
-    source = baseline.file or path
-    before = read_regular(source).decode() if source.exists() else ""
-    acknowledgement = Acknowledgement(
-        utf8(baseline.owner or user_name()),
-        utf8(baseline.reason or f"acknowledged on {today} without a reason"),
-        (baseline.expires or today + timedelta(days=DAYS)).isoformat(),
-    )
-    after = updated_text(before, rules, report, acknowledgement, today)
     pending = sum(finding.is_pending for finding in report.findings)
     if pending:
         err.print(f"{plural(pending, 'change')} of the files not acknowledged: not applied yet, so not drift")
-    if after == before and source == path:
+    is_changed = write_rules(
+        path,
+        report,
+        rules,
+        source=baseline.file,
+        owner=baseline.owner or "",
+        reason=baseline.reason or "",
+        expires=baseline.expires or report.at.date() + timedelta(days=DAYS),
+    )
+    if not is_changed:
         err.print(f"{path} already acknowledges all drift")
         return rules
-    replace_file(path, after.encode(), mode=None if path.exists() else 0o644)
     new_rules = read_rules(path)
     err.print(f"{path}: {plural(len(report.findings) - pending, 'finding')} acknowledged")
     return new_rules

@@ -11,12 +11,12 @@ from reconciler.api.approvals import COMMAND, utc_now
 from reconciler.api.clusters import workers_of
 from reconciler.api.events import Follow, RunEnded, RunEvent
 from reconciler.api.executors import LocalWorkers, OpenWorkers
+from reconciler.api.pipelines import Pipelines
 from reconciler.api.planning import make_plans
 from reconciler.api.plans import Plans
 from reconciler.api.requests import ApplyOptions, Consent, FleetOptions, PlanRequest
 from reconciler.api.running import FleetRun, Saved
 from reconciler.api.runs import RunReport
-from reconciler.api.workspaces import Pipelines
 from reconciler.cli import execution, options, prompts
 from reconciler.cli.applying import WritingCommand
 from reconciler.cli.outputs import Outputs

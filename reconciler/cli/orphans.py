@@ -4,8 +4,8 @@ import sys
 
 from reconciler.api.errors import UserError
 from reconciler.api.orphaned import Scopes, orphans_of
+from reconciler.api.pipelines import NoPipelineError, Pipelines
 from reconciler.api.stores import Store
-from reconciler.api.workspaces import NoPipelineError, Pipelines
 from reconciler.cli import options
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.progress import ProgressView

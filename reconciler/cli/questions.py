@@ -13,7 +13,7 @@ from msgspec import Struct
 from rich.console import Console
 
 from providers import enums
-from providers.docker.registry.reference import parse_repository
+from providers.image_names import name_with_project
 from reconciler.cli import kept_answers, prompts
 from reconciler.cli.options.model import ENUMS
 from reconciler.cli.prompts import Default, ask
@@ -131,7 +131,7 @@ def answers(asked: Form, err: Console, check: Callable[[], None] = lambda: None)
             default = Default(earlier[question.path], "your last answer")
         convert = _converter(question, asked.complete)
         answer = ask(question.text, question.form, default, convert, err)
-        if question.path == _IMAGE and (better := parse_repository(str(answer)).with_project):
+        if question.path == _IMAGE and (better := name_with_project(str(answer))):
             proposal = f"many registries require a project in it: {better}"
             answer = ask(question.text, proposal, Default(answer, "as you typed it"), convert, err)
         given[question.path] = answer

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 from rich.console import Console
@@ -19,13 +20,15 @@ from reconciler.cli.outputs import Outputs
 from reconciler.core.diagnostics import Diagnostic, UserError, warning
 from reconciler.core.plan import Plan
 from reconciler.core.runs import RunReport
-from reconciler.drift.findings import Report
 from reconciler.pipeline.image_source import is_in_image
 from reconciler.pipeline.shared import SharedSettings
 from reconciler.system.files import append_output, why_not_written
 from reconciler.views.safe import in_workflow
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
+
+if TYPE_CHECKING:
+    from reconciler.api.reports import Report
 
 
 def terminal(outputs: Outputs) -> Console:
@@ -49,7 +52,7 @@ def in_images(outputs: Outputs, folders: Iterable[Path], shared: SharedSettings)
     ]
 
 
-def write_report(report: Report, outputs: Outputs, err: Console) -> None:
+def write_report(report: "Report", outputs: Outputs, err: Console) -> None:
     """Write a drift report in all requested formats. In GitHub Actions, add annotations and a step summary.
 
     Raises:
@@ -152,7 +155,7 @@ def _write_all(outputs: Outputs, texts: Mapping[str, Callable[[], str]]) -> None
         raise UserError(*failed)
 
 
-def _show_in_workflow(report: Report, err: Console) -> None:
+def _show_in_workflow(report: "Report", err: Console) -> None:
     """Print annotations for the files, and write the step summary."""
     from reconciler.views.reports.github import annotations
     from reconciler.views.reports.markdown import drift_markdown

@@ -4,6 +4,7 @@ import asyncio
 import os
 import pickle
 import re
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -105,18 +106,32 @@ def test_mistakes_of_users_are_errors_of_one_family(
     assert diagnostics
     assert all(one.summary for one in diagnostics)
     assert pickle.loads(pickle.dumps(raised.value)).args == raised.value.args
+    for one in diagnostics:  # also for a program that only prints the error, or lets it pass
+        for text in (one.summary, one.place, one.address, *one.detail.splitlines()):
+            assert text in str(raised.value)
+    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
 
 
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda pipelines, here: pipelines.plan(here, bumb="patch"), "no setting bumb"),
+        (lambda pipelines, here: pipelines.plan(here, bumb="patch"), "no setting bumb. Did you mean 'bump'"),
+        (lambda pipelines, here: pipelines.plan(here, bump="minro"), "Did you mean 'minor'"),
+        (lambda pipelines, _: pipelines.bump("minro"), "use patch, minor, major, rc, final. Did you mean"),
         (lambda pipelines, here: pipelines.plan(here, force_bump=True), "needs bump"),
         (lambda pipelines, here: pipelines.plan(here, bump="huge"), "huge"),
+        (
+            lambda pipelines, here: pipelines.workspace.select(all=True).plan(
+                here, bump="patch", force_bump=True
+            ),
+            "for one pipeline",
+        ),
         (lambda pipelines, here: pipelines.plan(here, targets="input/a/b"), "list of addresses"),
         (lambda pipelines, here: pipelines.plan(here, ours=True, theirs=True), "contradict"),
         (lambda pipelines, here: pipelines.promote(here, here), "both SANDBOX"),
         (lambda pipelines, here: pipelines.workspace.select("a", all=True), "not both"),
+        (lambda pipelines, here: pipelines.workspace.select(changed=""), "changed is empty"),
+        (lambda pipelines, here: pipelines.workspace.select(all=True, changed=""), "changed is empty"),
         (lambda pipelines, here: pipelines.plan(here).apply(waves="0"), "no pipelines"),
         (lambda pipelines, here: api.Environment("PROD", "my-org", host="http://localhost:1"), "fixed"),
         (lambda pipelines, here: api.Environment(host="http://localhost:1"), "needs a name"),
@@ -385,6 +400,32 @@ def test_two_environments_with_tokens_of_their_own(
     assert {row.running_version for row in rows.values()} == {"1.0.0", "1.1.0"}
 
 
+@pytest.mark.parametrize("offline", [False, True])
+def test_status_has_rows_of_the_given_environments_only(
+    environments: Sandbox, workplace: Path, silent: None, offline: bool
+) -> None:
+    """Both run the pipeline, and an orphan: a stack whose folder is gone."""
+    (workplace / "reconciler.toml").write_text(
+        f'[workspace]\nname = "team/pipelines"\n{(workplace / "reconciler.toml").read_text()}'
+    )
+    for name in ("dataset_cleanup", "single_training"):
+        copy_example(name, workplace, environments.registry)
+    workspace = api.Workspace.open()
+    test, live = workspace.environment("TEST"), workspace.environment("LIVE")
+    for environment in (test, live):
+        workspace.select(all=True).plan(environment).apply().raise_for_problems()
+    shutil.rmtree(workplace / "single_training")
+    pipelines = api.Workspace.open().select(all=True)
+
+    def places(given: list[api.Environment] | None) -> list[str]:
+        return sorted(row.where for row in pipelines.status(given, offline=offline).rows)
+
+    scopes = [environment.target().scope for environment in (test, live)]
+    for given, expected in (([test], scopes[:1]), ([live], scopes[1:]), ([test, live], scopes)):
+        assert places(given) == sorted(2 * expected), "the pipeline and the orphan"
+    assert places(None) == sorted(2 * scopes)
+
+
 def test_a_token_of_an_environment_comes_before_the_general_one(
     environments: Sandbox, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -413,3 +454,32 @@ def test_many_pipelines_in_processes_of_the_caller(workplace: Path, sandbox: San
         plans = workspace.select(all=True).plan(workspace.environment(), executor=executor)
     assert len(plans) == 40
     assert not plans.problems
+
+
+def test_what_a_notebook_prints_is_short_and_names_things(
+    workspace: api.Workspace, environment: api.Environment
+) -> None:
+    pipelines = workspace.select("computed_inputs")
+    first, again = (pipelines.plan(environment).apply(approve=True) for _ in range(2))
+    assert first["computed_inputs"].version == again["computed_inputs"].version == "1.0.0"
+    with workspace.open_state() as state:
+        version = state.version("computed_inputs")
+    addresses = sorted(version.resources)
+    assert f"{version.resources.keys()}" == f"dict_keys({addresses!r})"
+    assert repr(version).endswith(", ".join(addresses) + ">")
+
+
+def test_going_through_plans_looks_none_up_by_its_name(
+    workspace: api.Workspace, environment: api.Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For ten thousand plans that would be a hundred million comparisons."""
+    plans = workspace.select(all=True).plan(environment)
+    by_name = {name: plans[name] for name in plans}
+
+    def look_up(self: api.Plans, name: str) -> api.Plan:
+        raise AssertionError(f"{name} is looked up")
+
+    monkeypatch.setattr(api.Plans, "__getitem__", look_up)
+    assert len(by_name) == 2
+    assert dict(plans.items()) == by_name
+    assert list(plans.values()) == list(by_name.values())

@@ -91,9 +91,9 @@ Done: 1 updated.
 | ~ updated image/registry/team/training-clip
 
 $ reconciler status clip/training --env LIVE
-pipeline                                            environment                  runs   applied  files  image                drift      last apply
-registry/team/training-clip (clip/training)  my-org@live       1.0.0  1.0.0    1.0.1  sha256:…  1 pending  just now by somebody
-                                                    my-test-org@test  1.0.1  1.0.1    1.0.1  sha256:…  in sync    just now by somebody
+pipeline                                            environment       runs   applied  files  image                drift      last apply
+registry/team/training-clip (clip/training)  my-org@LIVE       1.0.0  1.0.0    1.0.1  sha256:…  1 pending  just now by somebody
+                                                    my-test-org@TEST  1.0.1  1.0.1    1.0.1  sha256:…  in sync    just now by somebody
 
 $ reconciler apply clip/training --env LIVE --yes --parallel 1
 my-org@LIVE/registry/team/training-clip (clip/training)  http://live
@@ -120,9 +120,9 @@ Done: 1 updated.
 |   your files are unchanged: the next apply brings their values back
 
 $ reconciler status clip/training --env LIVE
-pipeline                                            environment                  runs   applied  files  image                drift      last apply
-registry/team/training-clip (clip/training)  my-org@live       1.0.1  1.0.1    1.0.1  sha256:…  in sync    just now by somebody
-                                                    my-test-org@test  1.0.0  1.0.0    1.0.1  sha256:…  1 pending  just now by somebody
+pipeline                                            environment       runs   applied  files  image                drift      last apply
+registry/team/training-clip (clip/training)  my-org@LIVE       1.0.1  1.0.1    1.0.1  sha256:…  in sync    just now by somebody
+                                                    my-test-org@TEST  1.0.0  1.0.0    1.0.1  sha256:…  1 pending  just now by somebody
 
 $ reconciler drift clip/training --env LIVE
 No drift. 1 pipeline in sync.

@@ -99,9 +99,9 @@ Done: 1 updated.
 
 # The files have 1.0.1 by now, and LIVE runs it.
 $ reconciler status clip/training --env LIVE
-pipeline                                            environment                  runs   applied  files  image                drift    last apply
-registry/team/training-clip (clip/training)  my-org@live       1.0.1  1.0.0    1.0.1  sha256:…  1 drift  just now by somebody
-                                                    my-test-org@test  1.0.1  1.0.1    1.0.1  sha256:…  in sync  just now by somebody
+pipeline                                            environment       runs   applied  files  image                drift    last apply
+registry/team/training-clip (clip/training)  my-org@LIVE       1.0.1  1.0.0    1.0.1  sha256:…  1 drift  just now by somebody
+                                                    my-test-org@TEST  1.0.1  1.0.1    1.0.1  sha256:…  in sync  just now by somebody
 
 $ reconciler drift clip/training --env LIVE
 my-org@LIVE/registry/team/training-clip (clip/training)  last applied … by somebody
@@ -173,6 +173,6 @@ $ reconciler drift clip/training --env LIVE
 No drift. 1 pipeline in sync.
 
 $ reconciler status clip/training --env LIVE
-pipeline                                            environment                  runs   applied  files  image                drift         last apply
-registry/team/training-clip (clip/training)  my-org@live       1.0.2  1.0.1    1.0.2  sha256:…  follows TEST  just now by somebody
-                                                    my-test-org@test  1.0.2  1.0.2    1.0.2  sha256:…  in sync       just now by somebody
+pipeline                                            environment       runs   applied  files  image                drift         last apply
+registry/team/training-clip (clip/training)  my-org@LIVE       1.0.2  1.0.1    1.0.2  sha256:…  follows TEST  just now by somebody
+                                                    my-test-org@TEST  1.0.2  1.0.2    1.0.2  sha256:…  in sync       just now by somebody

@@ -85,7 +85,7 @@ Plan: 1 to create, 1 to update, 6 unchanged.
 |   a change of mask breaks jobs, and dataset_cleanup/config.toml:2 demands a major version for that; 1.1.0 follows 1.0.0
 |     publish it as a new major version:  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --bump major
 |     or keep the inputs compatible, or set contract = "warn" there
-| saved to plan.json; apply it with:  reconciler apply --plan plan.json
+| saved to plan.json
 [12]
 
 $ show plan.md breaking

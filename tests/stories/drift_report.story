@@ -2,12 +2,10 @@
 $ example dataset_cleanup
 
 $ reconciler drift dataset_cleanup
-sandbox@sandbox/dataset_cleanup  not in the state, so the origin of a change is unknown
+sandbox@sandbox/dataset_cleanup
   pending never applied: 1 image, 5 inputs and 1 processing to create
     apply the files  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM
 Found: 7 pending. 0 pipelines in sync.
-| info: there is no state of sandbox@sandbox/dataset_cleanup
-|   So nothing shows which values were applied, and which were changed since. If it was applied from another machine, use the state from there: `reconciler whoami --explain` shows where this state is. Otherwise apply the files, which adds them to the state: reconciler apply dataset_cleanup --organization sandbox --env CUSTOM
 [10]
 
 $ reconciler apply dataset_cleanup --yes --parallel 1

@@ -150,7 +150,7 @@ sandbox@sandbox/registry/examples/second (second)  not in the state, so the orig
   pending image/registry/examples/second  never-published
     apply the files  reconciler apply registry/examples/second --organization sandbox --env CUSTOM --target image/registry/examples/second
 Found: 1 conflict, 1 pending. 0 pipelines in sync.
-| info: there is no state of sandbox@sandbox/registry/examples/second
+| info: there is no state of sandbox@sandbox/registry/examples/second (second)
 |   So nothing shows which values were applied, and which were changed since. If it was applied from another machine, use the state from there: `reconciler whoami --explain` shows where this state is. Otherwise apply the files, which adds them to the state: reconciler apply registry/examples/second --organization sandbox --env CUSTOM
 [12]
 

@@ -69,7 +69,7 @@ $ edit dataset_cleanup/pipeline.py "import argparse" "import argparse  # better"
 $ reconciler apply dataset_cleanup --env TEST --bump rc --yes --parallel 1
 my-test-org@TEST/dataset_cleanup  http://test
 > image/registry/examples/dataset_cleanup  adopt  source-changed: the state does not say which of its 10 files differ
-    channel     null -> test                                unrecorded: not in the state yet
+    channel     test                                        unrecorded: not in the state yet
     source_key  v2:… -> v2:…  unrecorded: not in the state yet
     version     1.0.0 -> 1.0.1-rc                           unrecorded: not in the state yet
 + processing/dataset_cleanup  create  does not exist yet
@@ -225,7 +225,7 @@ PUT /v2/examples/dataset_cleanup/manifests/live 201
 
 $ show dataset_cleanup/config.toml ^version|^image_tag
 version = "1.0.1"
-image_tag = "latest"
+image_tag = ""
 
 $ reconciler drift dataset_cleanup --env LIVE
 No drift. 1 pipeline in sync.
@@ -234,9 +234,9 @@ $ reconciler drift dataset_cleanup --env TEST
 No drift. 1 pipeline in sync.
 
 $ reconciler status dataset_cleanup --env LIVE
-pipeline         environment                  runs      applied   files  image                drift                                  last apply
-dataset_cleanup  my-org@live       1.0.1     1.0.1     1.0.1  sha256:…  in sync                                just now by somebody
-                 my-test-org@test  1.0.1-rc  1.0.1-rc  1.0.1  sha256:…  as in the files, but not in the state  just now by somebody
+pipeline         environment       runs      applied   files  image                drift                                  last apply
+dataset_cleanup  my-org@LIVE       1.0.1     1.0.1     1.0.1  sha256:…  in sync                                just now by somebody
+                 my-test-org@TEST  1.0.1-rc  1.0.1-rc  1.0.1  sha256:…  in sync; the next apply records 1.0.1  just now by somebody
 
 $ reconciler promote dataset_cleanup --from TEST --to LIVE --final --yes
 my-org@LIVE/dataset_cleanup  http://live

@@ -220,7 +220,10 @@ $ reconciler state forget dataset_cleanup input/dataset_cleanup/archive --yes
 input/dataset_cleanup/archive is no longer in the state of sandbox@sandbox/dataset_cleanup (serial …); the resource itself stays
 
 $ reconciler state forget dataset_cleanup input/dataset_cleanup/archive --yes
-| error: input/dataset_cleanup/archive is not in the state
+input/dataset_cleanup/archive is no longer in the state of sandbox@sandbox/dataset_cleanup (serial …); the resource itself stays
+
+$ reconciler state forget dataset_cleanup input/dataset_cleanup/archives --yes
+| error: input/dataset_cleanup/archives is not in the state
 |   The state of sandbox@sandbox/dataset_cleanup has:
 |   image/registry/examples/dataset_cleanup
 |   input/dataset_cleanup/dataset

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from providers.errors import RefusedError
-from providers.image_names import HUB, is_loopback, split_name
+from providers.image_names import HUB, is_loopback, name_with_project, split_name
 
 UPLOAD_TAG = "reconciler-upload"
 """The tag for builders that cannot push without one. It moves with each build; the digest identifies the
@@ -57,8 +57,8 @@ class Repository(Struct, frozen=True):
 
     @property
     def with_project(self) -> str:
-        """The name with a project, as Harbor and others require it; "" if the name already has one."""
-        return "" if self.registry == HUB or "/" in self.path else f"{self.registry}/project/{self.path}"
+        """As `name_with_project`."""
+        return name_with_project(str(self))
 
     def __str__(self) -> str:
         return f"{self.registry}/{self.path}"

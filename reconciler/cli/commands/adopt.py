@@ -4,8 +4,8 @@ from typing import Any
 
 import click
 
+from reconciler.api.requests import AdoptTarget
 from reconciler.cli import options
-from reconciler.drift.adopt_target import AdoptTarget
 
 
 class _AdoptTargetType(click.ParamType[AdoptTarget]):

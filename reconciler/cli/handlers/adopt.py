@@ -3,32 +3,25 @@
 import os
 import stat
 import sys
-import threading
 from pathlib import Path
 from typing import IO
 
 from rich.console import Console
 
 from providers.regular_files import real_path
-from reconciler.api.requests import PlanRequest, ReadOptions
-from reconciler.api.validating import validate
-from reconciler.cli import options, prompts, stores
+from reconciler.api.adopting import Adoption, adoption, patch, plan_to_adopt, write
+from reconciler.api.requests import AdoptTarget, ReadOptions
+from reconciler.cli import options, prompts
 from reconciler.cli.prompts import Question, confirm
 from reconciler.core.diagnostics import error
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED
-from reconciler.core.plan_options import PlanOptions
 from reconciler.core.values import Address
-from reconciler.drift.adopt import Adoption, adoption, patch, write
-from reconciler.drift.adopt_target import AdoptTarget
-from reconciler.engine.plan import make_plan
-from reconciler.engine.session import session
 from reconciler.views.safe import has_commands, in_workflow
 from reconciler.views.terminal.adopted import print_adopted, print_config, print_remaining
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.plans import print_refusals
 from reconciler.views.terminal.progress import ProgressView
-from reconciler.workspace.discovery import stacks_below
 
 _NOTHING_WRITTEN = "Nothing was written."
 
@@ -47,16 +40,7 @@ def run(
         targets, name = (AdoptTarget.parse(name), *targets), None
     folder = options.pipeline_folder(name)
     with ProgressView(err) as progress:
-        validated = validate(folder, where.reads(read_options), emit=progress)
-        with session(
-            where.target(),
-            stores.store(progress),
-            progress,
-            threading.Event(),
-            verb="apply",
-            stacks_below=stacks_below,
-        ) as opened:
-            planned = make_plan(opened, validated, PlanRequest(options=PlanOptions(take=take)))
+        planned = plan_to_adopt(folder, where.named(), options.state_url(), read_options, progress, take=take)
     if planned.plan.claimed:
         print_refusals(planned.plan, err)
         return CONFLICT

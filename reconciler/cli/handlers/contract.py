@@ -1,19 +1,16 @@
 """Runs `reconciler contract`."""
 
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 
+from reconciler.api.contracts import compare_contracts
+from reconciler.api.errors import CannotCheckError
 from reconciler.api.requests import ReadOptions
-from reconciler.cli import options, stores
+from reconciler.cli import options
 from reconciler.cli.documents import write_document
 from reconciler.cli.options.param_types import STDOUT
 from reconciler.core.diagnostics import UserError, has_errors
-from reconciler.core.events import Note
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED, PENDING, UNCHECKED
-from reconciler.engine.contract import ContractReport, contract_at, contract_in_files
-from reconciler.engine.problems import CannotCheckError
-from reconciler.engine.session import registries, stack_of, with_older_names
 from reconciler.pipeline.load import Pipeline, load_pipeline
 from reconciler.views.reports.contract_json import contract_document
 from reconciler.views.safe import json_text
@@ -21,7 +18,6 @@ from reconciler.views.terminal.console import console
 from reconciler.views.terminal.contract import print_contract
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.progress import ProgressView
-from reconciler.workspace.discovery import stacks_below
 
 
 def run(
@@ -39,7 +35,7 @@ def run(
     pipeline = _pipeline(name, where.reads(read_options))
     try:
         with ProgressView(err) as progress:
-            report = _report(pipeline, before, after, where, progress)
+            report = compare_contracts(pipeline, before, after, where.named(), options.state_url(), progress)
     except CannotCheckError as problem:
         print_diagnostics(problem.diagnostics, err)
         return UNCHECKED if exit_code else FAILED
@@ -75,31 +71,3 @@ def _pipeline(name: str | None, read_options: ReadOptions) -> Pipeline:
         raise UserError(*diagnostics)
     print_diagnostics(diagnostics, console(sys.stderr))
     return pipeline
-
-
-def _report(
-    pipeline: Pipeline,
-    before: str | None,
-    after: str | None,
-    where: options.TargetOptions,
-    progress: ProgressView,
-) -> ContractReport:
-    in_files = contract_in_files(pipeline)
-    if before is None:
-        return ContractReport(pipeline, None, in_files)
-    progress(Note(f"reading the contracts of {pipeline.name}"))
-    with ExitStack() as opened:
-        store = opened.enter_context(stores.store(progress))
-        pool = opened.enter_context(registries(progress))
-        stack = None
-        try:
-            target = where.target()
-            stack = str(stack_of(target, pipeline))
-        except UserError:
-            pass  # without a login, only images are read
-        else:
-            renamed = with_older_names(target, [pipeline], store, progress, stacks_below)
-            store = opened.enter_context(renamed)
-        first = contract_at(pipeline, before, store, stack, pool)
-        second = contract_at(pipeline, after, store, stack, pool) if after is not None else in_files
-    return ContractReport(pipeline, first, second)

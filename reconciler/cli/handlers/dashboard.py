@@ -3,31 +3,24 @@
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from providers.regular_files import read_regular
+from reconciler.api.dashboards import dashboard_files
 from reconciler.api.errors import StateError, diagnostics_of
-from reconciler.cli import options, stores
+from reconciler.api.reports import Report, read_report
+from reconciler.cli import options
 from reconciler.cli.documents import format_of
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit, Note
 from reconciler.core.exit_codes import DONE, FAILED
-from reconciler.drift.dashboard import drift_history, pipeline_records
-from reconciler.drift.findings import Report
-from reconciler.drift.matrix import Column, in_promotion_order
-from reconciler.drift.orphans import find_orphans, is_top
 from reconciler.system.files import display_path, why_not_written
 from reconciler.views.counting import plural
-from reconciler.views.reports.drift_json import read_report
 from reconciler.views.reports.image_json import ImageVersion, read_images
-from reconciler.views.site.site import Site, columns_of
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.progress import ProgressView
-from reconciler.workspace.schema import Workspace
-from state.register import scope_of
 
 MANIFEST: Final = "reconciler-dashboard.json"
 """The file in the folder of a dashboard that lists the others."""
@@ -44,22 +37,20 @@ def run(out: Path, reports: Sequence[Path], most_runs: int) -> int:
         print_diagnostics(diagnostics_of(problem), err)
 
     earlier = _earlier(out)
-    workspace = options.workspace()
-    with ProgressView(err) as progress, stores.store(progress) as store:
+    with ProgressView(err) as progress:
         images: list[ImageVersion] = []
-        drift = drift_history(_read(reports, images, progress, failed))
-        stacks = {*store.stacks(), *drift.checks}
-        orphans = []
-        if is_top(workspace, Path.cwd()):
-            try:
-                orphans = find_orphans(store, sorted({*map(scope_of, stacks)} - {""}), workspace)
-            except UserError as problem:
-                failed(problem)
-        columns = columns_of(stacks, _declared(workspace))
-        records = pipeline_records(store, stacks, drift, orphans, most_runs=most_runs, emit=progress)
-        site = Site(records, columns, drift, images, datetime.now(UTC).replace(microsecond=0))
+        files = dashboard_files(
+            options.workspace(),
+            Path.cwd(),
+            options.state_url(),
+            _read(reports, images, progress, failed),
+            images,
+            most_runs=most_runs,
+            emit=progress,
+            failed=failed,
+        )
         try:
-            count = _write(out, site.files(), earlier)
+            count = _write(out, files, earlier)
         except OSError as problem:
             place = Path(problem.filename or out)
             detail = f"{why_not_written(place, problem)} Run the same command again when that is solved."
@@ -68,14 +59,6 @@ def run(out: Path, reports: Sequence[Path], most_runs: int) -> int:
         f"{plural(count, 'file')} in {display_path(out)}, open {display_path(out / 'index.html')}"
     )
     return code
-
-
-def _declared(workspace: Workspace) -> list[Column]:
-    """The environments of reconciler.toml, in the order of promotion."""
-    shared = workspace.shared()
-    return in_promotion_order(
-        [Column(name, scope, shared.promotes_from.get(name, "")) for scope, name in shared.names.items()]
-    )
 
 
 def _read(

@@ -108,7 +108,7 @@ class _Deploy(Dialogue):
         if reason is None or not prompts.is_interactive():
             return request
         if not planned.foreign_version:  # which needs no build if it is accepted
-            from reconciler.engine.image_report import require_builder
+            from reconciler.api.images import require_builder
 
             require_builder(planned.pipeline)
         self.err.print()
@@ -163,7 +163,7 @@ def _read(
     print_details(config, out)
 
     def check() -> None:
-        from reconciler.engine.image_report import require_builder  # late: few runs ask
+        from reconciler.api.images import require_builder  # late: few runs ask
 
         found = validate(folder, read_options, asked.stand_ins, emit=emit)
         pipeline, _ = found.require_valid()

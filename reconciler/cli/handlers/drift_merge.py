@@ -3,10 +3,9 @@
 import sys
 from pathlib import Path
 
+from reconciler.api.reports import merged_report
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.report_files import terminal, write_report
-from reconciler.drift.merge import merged
-from reconciler.views.reports.drift_json import read_report
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.drift import print_report
 from reconciler.views.terminal.messages import print_diagnostics
@@ -14,7 +13,7 @@ from reconciler.views.terminal.messages import print_diagnostics
 
 def run(files: tuple[Path, ...], outputs: Outputs) -> int:
     err = console(sys.stderr)
-    report = merged(read_report(file) for file in files)
+    report = merged_report(files)
     print_report(report, terminal(outputs))
     print_diagnostics(dict.fromkeys((*report.remarks, *report.unchecked)), err)
     write_report(report, outputs, err)

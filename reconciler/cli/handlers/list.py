@@ -17,7 +17,6 @@ from reconciler.views.reports.pipelines import MOST_JOBS, matrix_text, pipelines
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.pipelines import pipeline_lines
-from reconciler.workspace.discovery import summarize
 
 
 def run(
@@ -43,8 +42,8 @@ def run(
     pipelines = selection.pipelines()
     for missing in pipelines.problems.values():
         failed(missing)
-    environment = selection.environment()
-    rows = [(summarize(one.folder, environment), one.why) for one in pipelines]
+    summaries = pipelines.summaries(selection.where.named() if selection.where else None)
+    rows = [(summary, one.why) for summary, one in zip(summaries, pipelines, strict=True)]
     for summary, _ in rows:
         if not summary.is_readable:
             advice = f"Its values are unknown. Run:  reconciler validate {shlex.quote(str(summary.folder))}"

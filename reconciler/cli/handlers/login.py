@@ -2,14 +2,14 @@
 
 import os
 import sys
-import threading
 from collections.abc import Callable, Mapping
 
 import click
 from rich.console import Console
 from rich.text import Text
 
-from reconciler.cli import logins, options, prompts, stores
+from reconciler.api.sessions import refused_value, user_of
+from reconciler.cli import logins, options, prompts
 from reconciler.cli.prompts import Default, ask, choose
 from reconciler.core.diagnostics import UserError, error, info
 from reconciler.core.exit_codes import DONE
@@ -31,7 +31,6 @@ from reconciler.credentials.target import (
     checked_token,
     known_environments,
 )
-from reconciler.engine.session import refused_value, session
 from reconciler.pipeline.toml.toml_edits import Value
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
@@ -82,7 +81,7 @@ def run(organization: str | None, environment: str | None, host: str | None, tok
 
 
 def _sign_in(login: Login, address: str, token: str, err: Console) -> str:
-    """The user of the token. Raises as `session`."""
+    """The user of the token. Raises as `user_of`."""
     target = Target(
         login.organization,
         Environment(login.environment, address),
@@ -94,11 +93,8 @@ def _sign_in(login: Login, address: str, token: str, err: Console) -> str:
         if prompts.is_interactive()
         else "run the command again with a valid one",
     )
-    with (
-        ProgressView(err) as progress,
-        session(target, stores.store(progress), progress, threading.Event()) as opened,
-    ):
-        return opened.platform.username
+    with ProgressView(err) as progress:
+        return user_of(target, options.state_url(), progress)
 
 
 def _asked_address(default: Default | None, err: Console) -> str:

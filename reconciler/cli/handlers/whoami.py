@@ -2,26 +2,24 @@
 
 import os
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from reconciler.cli import options, stores
+from reconciler.api.sessions import user_of
+from reconciler.api.stores import address_of_state
+from reconciler.cli import options
 from reconciler.cli.documents import write_document
 from reconciler.cli.options.param_types import STDOUT
-from reconciler.core.diagnostics import Diagnostic, UserError, error
+from reconciler.core.diagnostics import Diagnostic, UserError
 from reconciler.core.exit_codes import DONE, FAILED
 from reconciler.credentials import saved
 from reconciler.credentials.environment import Sourced
 from reconciler.credentials.saved import Login
-from reconciler.engine.session import session
 from reconciler.views.safe import json_text
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics, print_pairs
 from reconciler.views.terminal.progress import ProgressView
 from reconciler.workspace.schema import Workspace
-from state.errors import StoreUnavailableError
-from state.stores.opening import check_url, default_path
 
 
 def explain(where: options.TargetOptions, json_place: Path | None) -> int:
@@ -75,23 +73,16 @@ def _channel(workspace: Workspace, environment: str) -> Sourced:
 def _state(workspace: Workspace) -> Sourced:
     """The place of state. Raises UserError if the URL is invalid, and does not repeat it then."""
     if url := os.environ.get(options.STATE):
-        try:
-            check_url(url)
-        except StoreUnavailableError as problem:
-            raise UserError(error(problem.message, problem.hint)) from None
-        return Sourced(url, options.STATE)
+        return Sourced(address_of_state(url), options.STATE)
     if workspace.state is not None:
         return Sourced(workspace.state, workspace.place("workspace", "state"))
-    return Sourced(str(default_path()), "default")
+    return Sourced(address_of_state(None), "default")
 
 
 def run(where: options.TargetOptions, json_place: Path | None) -> int:
     target = where.target()
-    with (
-        ProgressView(console(sys.stderr)) as progress,
-        session(target, stores.store(progress), progress, threading.Event()) as opened,
-    ):
-        user = opened.platform.username
+    with ProgressView(console(sys.stderr)) as progress:
+        user = user_of(target, options.state_url(), progress)
     values = {
         "user": user,
         "organization": target.organization,

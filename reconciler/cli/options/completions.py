@@ -18,7 +18,7 @@ from click.shell_completion import CompletionItem
 from reconciler.core.values import IMAGE
 
 if TYPE_CHECKING:
-    from state.stores.base import Store
+    from reconciler.api.stores import Store
 
 MOST_STACKS = 30
 """The number of stacks whose resources are read if no pipeline is named."""
@@ -141,7 +141,7 @@ def addresses(ctx: click.Context, _: str) -> Iterator[CompletionItem[str]]:
 @_completion
 def versions(ctx: click.Context, _: str) -> Iterator[CompletionItem[str]]:
     """The versions of the image after the latest runs of the named pipeline, latest first."""
-    from state.stores.base import saves_by_run
+    from reconciler.api.stores import saves_by_run
 
     with closing(_store()) as store:
         for stack in islice(_stacks_of(ctx, store), 1):
@@ -178,13 +178,10 @@ def _serials(ctx: click.Context) -> Iterator[CompletionItem[str]]:
 
 def _store() -> "Store":
     """The state of this machine. Raises an error if it is in a bucket."""
+    from reconciler.api.stores import open_local
     from reconciler.cli.options.targets import state_url
-    from state.stores.opening import open_store, state_files
 
-    url = state_url()
-    if not state_files(url):
-        raise LookupError("a bucket is not asked")
-    return open_store(url)
+    return open_local(state_url())
 
 
 def _stacks_of(ctx: click.Context, store: "Store") -> Iterator[str]:

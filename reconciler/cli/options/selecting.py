@@ -20,8 +20,7 @@ from reconciler.cli.options.targets import TargetOptions, open_workspace, worksp
 from reconciler.core.diagnostics import UserError, error
 
 if TYPE_CHECKING:
-    from reconciler.api.workspaces import Pipelines
-
+    from reconciler.api.pipelines import Pipelines
 
 SHARD = ParsedType("K/N", Shard.parse)
 
@@ -94,7 +93,7 @@ class Selection(Struct, frozen=True):
             UserError: no pipeline is selected, or there is no such group; or no such name, if it is strict.
             StateError: the state cannot be read.
         """
-        from reconciler.api.workspaces import select_pipelines
+        from reconciler.api.pipelines import select_pipelines
         from reconciler.views.terminal.console import console
         from reconciler.views.terminal.progress import ProgressView
 
@@ -134,10 +133,6 @@ class Selection(Struct, frozen=True):
         for problem in found.problems.values():
             failed(problem)
         return found.folders
-
-    def environment(self) -> str | None:
-        """The environment whose values of config.toml count. Raises UserError."""
-        return self.where.environment_name() if self.where else None
 
 
 _CHECKED_FIRST = "All names are checked first. Correct them, or leave out those that are wrong."

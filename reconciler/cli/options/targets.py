@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 from msgspec import Struct
-from msgspec.structs import replace
 
 from reconciler.api.requests import ReadOptions
 from reconciler.cli.options import completions
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from reconciler.api.workspaces import Workspace as OpenWorkspace
     from reconciler.credentials.target import Target, TargetSettings
     from reconciler.workspace.schema import Workspace
-
 
 STATE = "RECONCILER_STATE"
 _WORKSPACE = "reconciler.workspace"  # in the meta of click's context
@@ -92,50 +90,32 @@ class TargetOptions(Struct, frozen=True):
 
     def target(self) -> "Target":
         """The target with all its values. Raises UserError."""
-        from reconciler.credentials.target import resolve
-
-        return resolve(self.organization, self.environment, declared=workspace().declared())
+        return self.named().target()
 
     def arguments(self, verb: str) -> tuple[str, ...]:
         """The options of a command line for this target, whichever login is in use when it runs."""
-        from reconciler.core.diagnostics import UserError
-        from reconciler.core.plan import target_options
-
-        try:
-            named = self.explicit()
-        except UserError:
-            named = self
-        return target_options(verb, named.organization, named.environment)
-
-    @staticmethod
-    def beside(environment: str) -> "Target":
-        """The target of another environment of the same command. Raises UserError."""
-        from reconciler.credentials.target import resolve_beside
-
-        return resolve_beside(environment, declared=workspace().declared())
+        return self.named().arguments(verb)
 
     def explicit(self) -> "TargetOptions":
         """The same target by its names, for other machines with other variables. Raises UserError."""
-        settings = self.settings()
-        return TargetOptions(settings.organization.value, settings.environment.value)
+        named = self.named().explicit()
+        return TargetOptions(named.organization, named.name)
 
     def scopes(self) -> list[str]:
         """The scope of the target, such as `my-org@STAGING`. Raises UserError."""
-        return [self.target().scope]
+        return [self.named().scope()]
 
     def reads(self, read_options: ReadOptions, *, search: bool = False) -> ReadOptions:
         """The options for reading files, with the environment of this target. Raises UserError."""
-        return replace(read_options, environment=self.environment_name(), search=search)
+        return self.named().reads(read_options, search=search)
 
     def environment_name(self) -> str:
         """The environment. Needs neither a token nor an organization. Raises UserError."""
-        return self.settings().environment.value
+        return self.named().platform_name()
 
     def settings(self) -> "TargetSettings":
         """Each value of the target, with its source. Raises UserError."""
-        from reconciler.credentials.target import TargetSettings
-
-        return TargetSettings(self.organization, self.environment, declared=workspace().declared())
+        return self.named().settings()
 
 
 def where(command: Command) -> Command:
