@@ -253,6 +253,10 @@ class TargetSettings:
         """How to replace the token, at the place that it comes from. Raises UserError if there is none."""
         if self.token.source == str(saved.credentials_file()):
             return f"log in again: {_login_command(Login(self.organization.value, self.environment.value))}"
+        declared = self._declared.get(self.environment.value)
+        named = declared.token if declared else None
+        if self.token.source == TOKEN and named is not None and self._variables.get(named.value, "").strip():
+            return f"unset {TOKEN}, which comes before {named.value}, named in {named.source}"
         return f"set {self.token.source.partition(',')[0]} to a valid token"
 
     def _check_address(self, login: Login) -> None:

@@ -152,8 +152,16 @@ def in_a_variable_of_the_file(cli: Cli, monkeypatch: pytest.MonkeyPatch, home: P
 
 
 def in_the_usual_variable(cli: Cli, monkeypatch: pytest.MonkeyPatch, home: Path) -> tuple[str, str]:
+    monkeypatch.delenv("LIVE_TOKEN")
     monkeypatch.setenv("PICSELLIA_TOKEN", TOKEN)
     return "PICSELLIA_TOKEN", "set PICSELLIA_TOKEN to a valid token"
+
+
+def before_a_variable_of_the_file(cli: Cli, monkeypatch: pytest.MonkeyPatch, home: Path) -> tuple[str, str]:
+    """Such as one that is left from another sandbox."""
+    monkeypatch.setenv("PICSELLIA_TOKEN", TOKEN)
+    named = f"LIVE_TOKEN, named in {cli.folder / 'reconciler.toml'}"
+    return "PICSELLIA_TOKEN", f"unset PICSELLIA_TOKEN, which comes before {named}"
 
 
 def in_the_variable_of_a_login(cli: Cli, monkeypatch: pytest.MonkeyPatch, home: Path) -> tuple[str, str]:
@@ -172,7 +180,10 @@ def in_a_saved_login(cli: Cli, monkeypatch: pytest.MonkeyPatch, home: Path) -> t
     return str(file), "log in again: reconciler login --organization my-org --env LIVE"
 
 
-ORIGINS = (in_a_variable_of_the_file, in_the_usual_variable, in_the_variable_of_a_login, in_a_saved_login)
+ORIGINS = (
+    *(in_a_variable_of_the_file, in_the_usual_variable, before_a_variable_of_the_file),
+    *(in_the_variable_of_a_login, in_a_saved_login),
+)
 
 
 @pytest.mark.parametrize("origin", ORIGINS)

@@ -246,9 +246,6 @@ def test_prompts_show_their_defaults_and_reasons(cli: Cli, nobody: Sandbox, home
         "PICSELLIA_ORGANIZATION": nobody.organization,
     }
     with terminal("login", cwd=cli.folder, environment=environment) as user:
-        user.expect("? Organization")
-        user.expect(f"Enter for {nobody.organization}, from PICSELLIA_ORGANIZATION")
-        user.answer("")
         user.expect("? Environment")
         user.expect("STAGING  https://staging.picsellia.com")
         user.expect("Enter for PROD, the usual one")
@@ -259,6 +256,9 @@ def test_prompts_show_their_defaults_and_reasons(cli: Cli, nobody: Sandbox, home
         user.answer("sandbox")
         user.expect("must start with http:// or https://")
         user.answer(nobody.url)
+        user.expect("? Organization")
+        user.expect(f"Enter for {nobody.organization}, from PICSELLIA_ORGANIZATION")
+        user.answer("")
         user.expect(f"? API token  of {nobody.organization}@CUSTOM")
         user.answer(nobody.token)
         user.expect("Logged in to")

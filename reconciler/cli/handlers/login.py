@@ -133,23 +133,22 @@ def _where(
                 "--token-stdin": not token_stdin,
             }
         )
-    if organization is None:
-        default = _default_organization(environment, declared)
-        organization = str(ask("Organization", "", default, _no_problem(_not_a_name), err))
+    # The platform first: it has the organizations.
     if environment is None:
         hosts = {name: _address(name, declared) for name in known_environments(declared)}
         environment = choose("Environment", hosts, _default_environment(declared), err)
     if environment != CUSTOM:
         host = TargetSettings(organization, environment, declared=declared).host.value
-        return Login(organization, environment), host
-    if host is None:
+    elif host is None:
         address, place = _known_host(declared)
-        default = Default(address, place) if address else None
-        host = _asked_address(default, err)
+        host = _asked_address(Default(address, place) if address else None, err)
     if (problem := address_problem(host)) is not None:
         raise UserError(
             error("--host is not the address of a platform", f"It {problem}: https://host[:port].")
         )
+    if organization is None:
+        default = _default_organization(environment, declared)
+        organization = str(ask("Organization", "", default, _no_problem(_not_a_name), err))
     return Login(organization, environment), platform_address(host)
 
 
@@ -215,7 +214,10 @@ def _default_organization(
         owner = declared[environment].organization
         return Default(owner.value, f"from {owner.source}")
     now = saved.current() if saved_too else None
-    return Default(now.organization, "in use now") if now else None
+    if now is not None and environment in (None, now.environment):
+        return Default(now.organization, "in use now")
+    there = [one for one in saved.logins() if one.environment == environment] if saved_too else []
+    return Default(there[0].organization, "a saved login") if there else None
 
 
 def _default_environment(declared: Declared) -> Default:

@@ -142,7 +142,12 @@ def print_pairs(facts: Mapping[str, str], out: Console, *, indent: int = 0) -> N
 
 
 def print_sandbox(address: "Address", settings: "Settings", out: Console) -> None:
-    """Print the addresses of a sandbox, and the settings to use it."""
+    """Print the addresses of a sandbox, and the settings to use it.
+
+    They have the name that documentation and LOCAL have: another one is another platform, with other state.
+    """
+    if address.host == "127.0.0.1":
+        address = replace(address, host="localhost")
     several = {one.name: address.url_of(one.name) for one in settings.environments}
     where = f"with {plural(len(several), 'environment')}" if several else f"at {address.url}"
     out.print(Text.assemble(("sandbox ", "bold"), f"{where}; press Ctrl-C to stop it"))
