@@ -4,6 +4,7 @@ BIN := $(VENV)/bin
 OFFICIAL := .venv-official
 AZURITE := .azurite
 SCHEDULERS := .venv-schedulers
+ANSIBLE := .venv-ansible
 SOURCES := reconciler providers state tests
 # Tests wait for servers and commands more than they compute.
 WORKERS := $(shell python3 -c 'import os; print(2 * (os.cpu_count() or 1))')
@@ -30,6 +31,11 @@ $(SCHEDULERS)/.ready: pyproject.toml constraints-schedulers.txt scripts/setup
 	scripts/setup $(SCHEDULERS) constraints-schedulers.txt apache-airflow prefect nbclient ipykernel --editable .
 	touch $@
 
+# Ansible, which bench-fleet compares with.
+$(ANSIBLE)/.ready: constraints-ansible.txt scripts/setup
+	scripts/setup $(ANSIBLE) constraints-ansible.txt ansible-core
+	touch $@
+
 $(AZURITE)/.ready: scripts/azurite
 	scripts/azurite $(AZURITE) 3.37.0
 
@@ -42,19 +48,19 @@ docs: setup
 	$(BIN)/python scripts/python-reference
 	$(BIN)/zensical build --strict
 
-test: setup $(OFFICIAL)/.ready $(AZURITE)/.ready $(SCHEDULERS)/.ready
+test: setup $(OFFICIAL)/.ready $(AZURITE)/.ready $(SCHEDULERS)/.ready $(ANSIBLE)/.ready
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup $(PYTEST)
 
 # Every request failed in every way, every place to be killed at: most of an hour.
-test-full: setup $(OFFICIAL)/.ready $(AZURITE)/.ready $(SCHEDULERS)/.ready
+test-full: setup $(OFFICIAL)/.ready $(AZURITE)/.ready $(SCHEDULERS)/.ready $(ANSIBLE)/.ready
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup -m "full or not full" $(PYTEST)
 
 # Each writes its section of docs/reference/benchmarks.md, and its row of the table of budgets there. As root, on a quiet
-# machine: under ten minutes, and 10 GB below /tmp for a while. `make bench-source` runs one of them.
+# machine: about a quarter of an hour, and 10 GB below /tmp for a while. `make bench-source` runs one of them.
 bench: bench-startup bench-deploy bench-engine bench-source bench-stores bench-fleet bench-images
 
 .NOTPARALLEL: bench
-bench-startup bench-deploy bench-engine bench-source bench-stores bench-fleet bench-images: setup $(OFFICIAL)/.ready $(AZURITE)/.ready
+bench-startup bench-deploy bench-engine bench-source bench-stores bench-fleet bench-images: setup $(OFFICIAL)/.ready $(AZURITE)/.ready $(ANSIBLE)/.ready
 	$(BIN)/python scripts/$@
 
 check: setup
@@ -68,4 +74,4 @@ format: setup
 	$(BIN)/ruff check --fix $(SOURCES)
 
 clean:
-	rm -rf $(VENV) $(OFFICIAL) $(AZURITE) $(SCHEDULERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .cache site
+	rm -rf $(VENV) $(OFFICIAL) $(AZURITE) $(SCHEDULERS) $(ANSIBLE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .cache site

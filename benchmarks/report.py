@@ -11,6 +11,7 @@ import platform
 import re
 import resource
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -95,6 +96,9 @@ def _head(sections: str) -> str:
     budgets = [Budget(**entry) for found in _BUDGETS.findall(sections) for entry in json.loads(found)]
     if not budgets:
         return head
+    twice = [name for name, count in Counter(budget.what for budget in budgets).items() if count > 1]
+    if twice:
+        raise ValueError(f"more than one budget for {twice[0]}")
     rows = [(b.what, b.budget, b.measured, "met" if b.met else "**missed**") for b in budgets]
     return f"{head}\n{table(('', 'budget', 'measured', ''), rows)}\n"
 

@@ -4,32 +4,44 @@ Knows no subject. Platform and registry are a sandbox in a process of its own on
 processor time is taken from the same cores.
 """
 
-import ctypes
+import json
 import os
-import resource
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from providers.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[1]
-_PR_SET_CHILD_SUBREAPER = 36
+_CHILD = Path(__file__).with_name("child.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a command took: seconds on the clock and of processors, and bytes of memory.
+
+    Attributes:
+        computed: of all its processes.
+        memory: of the largest of its processes, at its peak.
+    """
+
+    seconds: float
+    computed: float
+    memory: int
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a command: seconds of wall and processor time, of ours and of the sandbox, and bytes at most.
+    """One run of a command: seconds of wall and processor time, of ours and of the sandbox, and bytes of memory.
 
     Attributes:
+        memory: of the largest of its processes, at its peak.
         load: processes that wanted a core in the minute before, without ours.
     """
 
     name: str
-    code: int
     requests: int
     refused: int
     seconds: float
@@ -56,55 +68,51 @@ def user(sandbox: Sandbox, state: Path) -> dict[str, str]:
 
 def measured(name: str, sandbox: Sandbox, folder: Path, command: Sequence[str]) -> Run:
     """Run `reconciler` with these arguments in the folder. It must succeed."""
-    _adopt_orphans()
     sandbox.clear_requests()
     load = os.getloadavg()[0]
-    before, began = processor_time(sandbox), time.monotonic()
-    with (folder.parent / "out").open("w") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "reconciler", *command],
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.monotonic() - began
-    ours = _computed(usage) + sum(map(_computed, _rest_of(process.pid)))
+    before = processor_time(sandbox)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    used = use([sys.executable, "-m", "reconciler", *command], folder, environment)
     requests = sandbox.requests()
     run = Run(
         name,
-        os.waitstatus_to_exitcode(status),
         len(requests),
         sum(request["status"] == 429 for request in requests),
-        seconds,
-        ours,
+        used.seconds,
+        used.computed,
         processor_time(sandbox) - before,
-        usage.ru_maxrss * 1024,
+        used.memory,
         load,
     )
     print(run, file=sys.stderr, flush=True)
-    assert run.code == 0, (folder.parent / "out").read_text()[-2000:]
     return run
 
 
-def _adopt_orphans() -> None:
-    """From now on, this process is the parent of what its children leave behind (Linux: prctl(2))."""
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+def use(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Used:
+    """Run a command in the folder. It must succeed."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as report:
+        done = subprocess.run(
+            [sys.executable, "-S", "-E", str(_CHILD), str(writing), *command],
+            cwd=folder,
+            env=environment,
+            pass_fds=(writing,),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        os.close(writing)
+        found = json.loads(report.read() or "{}")
+    if found.pop("code", -1):
+        sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}")
+    return Used(**found)
 
 
-def _computed(usage: resource.struct_rusage) -> float:
-    return usage.ru_utime + usage.ru_stime
-
-
-def _rest_of(group: int) -> Iterator[resource.struct_rusage]:
-    """What processes of the command used that it did not wait for, such as the one that forks its workers."""
-    while True:
-        try:
-            yield os.wait4(-group, 0)[2]
-        except ChildProcessError:
-            return
+def highest_memory() -> int:
+    """Bytes of memory of this process at its peak, without those of the process that started it."""
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) * 1024
 
 
 def processor_time(sandbox: Sandbox) -> float:

@@ -16,6 +16,7 @@ import pytest
 
 from providers.sandbox import Sandbox
 from reconciler.cli import COMMANDS
+from state.migrations import VERSION
 from tests.conftest import Cli, copy_example
 from tests.test_readme import PAGES
 from tests.test_shape import built
@@ -58,6 +59,11 @@ def test_every_page_is_on_a_shelf_and_in_the_navigation() -> None:
 
     assert sorted(listed) == sorted({*(str(page.relative_to(DOCS)) for page in PAGES), *GENERATED})
     assert {page.partition("/")[0] for page in listed} == {*SHELVES, "index.md"}
+
+
+def test_the_page_about_state_has_its_present_format() -> None:
+    page = (DOCS / "reference" / "state.md").read_text()
+    assert re.findall(r"The format has a version, which is (\d+) today", page) == [str(VERSION)]
 
 
 @pytest.mark.parametrize("document", OUTSIDE, ids=lambda document: document.stem)

@@ -19,6 +19,7 @@ def test_the_page_is_read_whole() -> None:
         for line in (ROOT / "docs" / "reference" / "guarantees.md").read_text().splitlines()
         if "::" in line
     ]
+    assert [line for line in rows if not ROW.search(line)] == []
     assert len(rows) == len(PROMISES) > 20
     assert all(promise.endswith(".") for promise, _, _ in PROMISES)
 
