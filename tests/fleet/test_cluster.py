@@ -160,21 +160,27 @@ def test_a_worker_that_is_killed_costs_nothing(fleet: Fleet) -> None:
     assert comparable(report) == comparable(undisturbed)
 
 
-@pytest.fixture(params=[COUNT, pytest.param(10_000, marks=pytest.mark.full)])
-def fleet_of_any_size(
-    request: pytest.FixtureRequest, fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Fleet]:
-    """The fleet of all tests, and a large one in a sandbox of its own."""
-    if request.param == COUNT:
-        yield fleet
-        return
-    with Sandbox(subprocess=True) as sandbox:
-        sign_in(monkeypatch, sandbox, tmp_path)
-        folders = made.pipelines(tmp_path / "many", sandbox.registry, request.param)
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox, Path]]:
+    """As `applied`, with 10,000 pipelines."""
+    folder = tmp_path_factory.mktemp("many")
+    with Sandbox(subprocess=True) as sandbox, pytest.MonkeyPatch.context() as monkeypatch:
+        sign_in(monkeypatch, sandbox, folder)
+        folders = made.pipelines(folder / "pipelines", sandbox.registry, 10_000)
         made.publish(folders, sandbox)
         made.record(folders, ReadOptions())
-        monkeypatch.chdir(tmp_path / "many")
-        yield Fleet(fleet.cli, fleet.cluster, sandbox, tmp_path / "many", tmp_path)
+        yield sandbox, folder
+
+
+@pytest.fixture(params=["applied", pytest.param("many", marks=pytest.mark.full)])
+def fleet_of_any_size(request: pytest.FixtureRequest, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> Fleet:
+    """The fleet of all tests, and a large one in a sandbox of its own."""
+    if request.param == "applied":
+        return fleet
+    sandbox, folder = request.getfixturevalue("many")
+    sign_in(monkeypatch, sandbox, folder)
+    monkeypatch.chdir(folder / "pipelines")
+    return Fleet(fleet.cli, fleet.cluster, sandbox, folder / "pipelines", fleet.reports)
 
 
 @contextmanager
