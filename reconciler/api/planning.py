@@ -76,11 +76,12 @@ def make_plans(
         UserError: the environment is unknown.
     """
     folders = pipelines.folders
+    saved_by_name = {display_path(folder): plan for folder, plan in (saved or {}).items()}
     found = inspect_all(
         folders,
         environment.reads(pipelines.read_options, search=command.searches),
         sign_in(environment, pipelines.workspace.state, rps=rps, verb=command.verb, override=override),
-        partial(_plan, command.operation, request, saved or {}),
+        partial(_plan, command.operation, request, saved_by_name),
         emit,
         workers,
     )
@@ -103,12 +104,16 @@ def make_plans(
 def _plan(
     operation: Operation,
     request: PlanRequest,
-    saved: Mapping[Path, CorePlan],
+    saved: Mapping[str, CorePlan],
     opened: Session,
     validated: ValidatedPipeline,
 ) -> CorePlan:
-    """The plan of one pipeline, with the options of its saved plan if there is one."""
-    folder = validated.require_valid()[0].folder
-    if folder in saved:
-        request = PlanRequest.from_document(saved[folder].request)
+    """The plan of one pipeline, with the options of its saved plan if there is one.
+
+    Args:
+        saved: `display_path` of a folder -> its saved plan. On a cluster, folders are relative.
+    """
+    name = display_path(validated.require_valid()[0].folder)
+    if name in saved:
+        request = PlanRequest.from_document(saved[name].request)
     return operation.plan(opened, validated, request)

@@ -1,7 +1,7 @@
 """Applies plans: who may, side by side, in waves, and the report of all of it."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from datetime import datetime
 from functools import partial
@@ -43,7 +43,7 @@ from reconciler.engine.problems import diagnostics_of
 from reconciler.engine.run_results import failed_run, planned_run
 from reconciler.engine.workers import THREADS
 from reconciler.system.files import display_path
-from reconciler.views.counting import plural
+from reconciler.views.counting import plural, shown_names
 
 __all__ = ["FleetRun", "Saved", "apply_plans"]
 
@@ -147,6 +147,8 @@ class FleetRun(Struct, frozen=True):
         plans = list(self.plans.values())
         shared = self.plans.pipelines.workspace.settings.shared()
         applicable = [plan for plan in plans if plan.can_apply]
+        if self.fleet.executor and (writing := [plan for plan in applicable if plan.writes_config]):
+            return _written_elsewhere(writing)
         is_asked = is_attended and not (consent.yes or self.saved)
         refusal = unapproved(applicable, total, consent, shared, self.words, is_attended=is_asked)
         if refusal is not None:
@@ -282,6 +284,13 @@ class FleetRun(Struct, frozen=True):
                 partial(files_key, read_options=reads, emit=follow) if opened.elsewhere else None,
                 isolates=opened.isolates,
             )
+
+
+def _written_elsewhere(plans: Iterable[CorePlan]) -> Diagnostic:
+    """The refusal of plans that write config.toml, on a cluster: each worker has a checkout of its own."""
+    files = shown_names([f"{plan.stack.folder}/config.toml" for plan in plans], 4)
+    detail = f"Nothing was changed. New values go into {files}. Run it without --executor."
+    return error("a worker would write config.toml in its own checkout", detail)
 
 
 def apply_plans(

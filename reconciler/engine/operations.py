@@ -32,7 +32,8 @@ class ApplyFiles(Struct, frozen=True):
     """Brings the platform in line with the files, promotes, or deletes what is in the state: as requested."""
 
     def plan(self, session: Session, validated: ValidatedPipeline, request: PlanRequest) -> Plan:
-        return with_build_warnings(plan_pipeline(session, validated, request)).plan
+        planned = with_build_warnings(plan_pipeline(session, validated, request))
+        return replace(planned.plan, writes_config=bool(planned.edits))
 
     def apply(
         self, session: Session, validated: ValidatedPipeline, plan_request: PlanRequest, request: ApplyRequest

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from providers.sandbox import Sandbox
 from reconciler.engine import cluster
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.workers import THREADS
-from tests.conftest import Cli, Ended
+from tests.conftest import Cli, Ended, copy_example
 from tests.fleet import made
 from tests.fleet.clusters import Cluster
 from tests.test_readme import ROOT
@@ -418,3 +418,68 @@ def test_a_bump_is_no_work_for_a_cluster(fleet: Fleet) -> None:
 
     assert ended.code == 2
     assert "run `bump` first" in ended.err
+
+
+@pytest.fixture
+def spread(
+    cli: Cli, environments: Sandbox, scheduler: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Ended]]:
+    """Runs commands on a worker, for the pipeline `trained`, which TEST runs."""
+    folder = copy_example("single_training", cli.folder, environments.registry)
+    folder.rename(cli.folder / "trained")
+    assert cli("apply", "trained", "--env", "TEST", "--yes").code == 0
+    monkeypatch.setattr(cluster, "PATIENCE", PATIENCE)
+    scheduler.worker(cli.folder)
+    yield lambda *command: cli(*command, "--executor", scheduler.url)
+    scheduler.end_workers()
+
+
+def _promote(cli: Cli, config: Path) -> tuple[str, ...]:
+    """Promotes a version that only the overlay of TEST has."""
+    config.write_text(f'{config.read_text()}\n[reconciler.env.TEST.metadata]\nversion = "1.0.1"\n')
+    assert cli("apply", "trained", "--env", "TEST", "--yes").code == 0
+    return ("promote", "--all", "--from", "TEST", "--to", "LIVE", "--yes")
+
+
+def _saved_bump(cli: Cli, config: Path) -> tuple[str, ...]:
+    (config.parent / "pipeline.py").write_text("# changed\n")
+    bump = ("--bump", "patch", "--out", "plans.json")
+    assert cli("plan", "--all", "--env", "TEST", *bump).code == 0
+    return ("apply", "--plan", "plans.json")
+
+
+def _rollback(cli: Cli, config: Path) -> tuple[str, ...]:
+    (config.parent / "pipeline.py").write_text("# changed\n")
+    assert cli("apply", "trained", "--env", "TEST", "--bump", "patch", "--yes").code == 0
+    return ("rollback", "--all", "--env", "TEST", "--write", "--yes")
+
+
+def _deploy(cli: Cli, config: Path) -> tuple[str, ...]:
+    """Writes the image tag, which config.toml has where no environment has a channel."""
+    workspace = cli.folder / "reconciler.toml"
+    workspace.write_text(re.sub("channel = .*", "", workspace.read_text()))
+    config.write_text(re.sub("image_tag = .*", 'image_tag = "test"', config.read_text()))
+    return ("deploy", "--all", "--env", "TEST", "--yes")
+
+
+@pytest.mark.parametrize("prepare", [_promote, _saved_bump, _rollback, _deploy])
+def test_no_worker_writes_config_toml(
+    cli: Cli,
+    environments: Sandbox,
+    spread: Callable[..., Ended],
+    prepare: Callable[[Cli, Path], tuple[str, ...]],
+) -> None:
+    """Whatever would write it: a worker's checkout is not the one that is committed."""
+    config = cli.folder / "trained" / "config.toml"
+    command = prepare(cli, config)
+    before = config.read_bytes()
+    environments.clear_requests()
+
+    ended = spread(*command)
+
+    assert config.read_bytes() == before
+    assert ended.code == 12, ended
+    assert "trained/config.toml" in ended.err and "without --executor" in " ".join(ended.err.split()), ended
+    assert environments.writes() == []
+    assert cli(*command).code == 0
+    assert config.read_bytes() != before
