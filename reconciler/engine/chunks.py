@@ -217,7 +217,9 @@ class _Process(Generic[A, T]):
     ) -> None:
         try:
             if (session := self._signed_in(chunk.attempt)) is not None:
-                session = replace(session, emit=self._emit_of(folder))
+                # A cluster, which gets the keys of files, repeats chunks of dead workers by itself.
+                is_retry = chunk.attempt > 1 or bool(chunk.keys)
+                session = replace(session, emit=self._emit_of(folder), is_retry=is_retry)
                 outcomes[folder] = self._task.work(session, validated, argument)
         except (UserError, StateError) as problem:
             outcomes[folder] = problem

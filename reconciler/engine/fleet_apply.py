@@ -67,7 +67,8 @@ def apply_approved(
     request = ApplyRequest(options, lambda *_: Approval.GIVEN, plan, skip_stale_steps, resumes=True)
     applied = operation.apply(session, validated, PlanRequest.from_document(plan.request), request)
     ended = applied_run(applied, plan.stack.folder, time.monotonic() - started)
-    if ended.result is RunResult.UNCHANGED:  # a worker that was killed had carried out every step
+    # The lock moves the state before the plan is made again. A worker that was killed did all of its plan.
+    if ended.result is RunResult.UNCHANGED and (plan.moves_state or session.is_retry):
         return replace(ended, result=RunResult.APPLIED)
     return ended
 

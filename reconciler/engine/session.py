@@ -74,6 +74,8 @@ class Session(Struct, frozen=True):
     """Why gates and reviews are overridden; "" to keep to them."""
     beside: "Callable[[str], Session]" = field(default=_alone)
     """The session of another environment by its name. Raises as `session`."""
+    is_retry: bool = False
+    """Whether a worker that was killed may have carried out a part of this run for the pipeline."""
 
     def stack(self, pipeline: Pipeline) -> Stack:
         """The stack of a pipeline, whose state the store then finds under older and former names, too.

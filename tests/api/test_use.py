@@ -191,6 +191,24 @@ def test_any_executor_does_the_work_and_stays_open(
         executor.shutdown()
 
 
+@pytest.mark.parametrize("kind", EXECUTORS)
+@pytest.mark.parametrize("names", [["dataset_cleanup"], ["dataset_cleanup", "computed_inputs"]])
+def test_plans_that_are_applied_again_have_nothing_left_to_do(
+    kind: str, names: list[str], workspace: api.Workspace, environment: api.Environment, sandbox: Sandbox
+) -> None:
+    executor = EXECUTORS[kind]()
+    plans = workspace.select(*names).plan(environment, executor=executor)
+    plans.apply(executor=executor)
+    sandbox.clear_requests()
+
+    report = plans.apply(executor=executor)
+
+    assert [run.result for run in report.runs] == [api.RunResult.UNCHANGED] * len(names)
+    assert (report.exit_code, sandbox.writes()) == (0, [])
+    if executor is not None:
+        executor.shutdown()
+
+
 def test_a_worker_that_dies_is_an_error_of_its_pipeline(
     workspace: api.Workspace, environment: api.Environment
 ) -> None:
