@@ -1,5 +1,6 @@
 """Plans that were saved to a file: found again, made again and compared, then applied."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,13 +21,15 @@ from reconciler.api.workspaces import Workspace
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.plan import Plan as CorePlan
 from reconciler.core.plan import Stack
+from reconciler.core.platforms import scope, scope_label
+from reconciler.credentials.target import known_environments
 from reconciler.engine.sources import workspace_name
 from reconciler.views.reports.plan_json import SavedPlans as Document
 from reconciler.views.reports.plan_json import read_saved
 from reconciler.workspace.discovery import find, is_folder_of_pipeline, stacks_below
 from reconciler.workspace.selection import SelectedPipeline
 
-__all__ = ["LoadedPlans", "found_pipelines", "load_plans", "require_workspace"]
+__all__ = ["LoadedPlans", "found_pipelines", "load_plans", "require_environment", "require_workspace"]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -50,6 +53,7 @@ class LoadedPlans(Plans):
         """Make the plans again with their own options, compare them with the saved ones, and apply them."""
         workspace = self.pipelines.workspace
         require_workspace(self.document, workspace, self.file)
+        require_environment(self.document.plans, self.environment, self.file)
         of_selection = self.pipelines.request, self.pipelines.read_options
         pipelines, found = found_pipelines(self.document, workspace, *of_selection)
         sink = EventSink(arguments["on_event"])
@@ -103,6 +107,32 @@ def require_workspace(saved: Document, workspace: Workspace, file: Path | None) 
     if saved.workspace and name and saved.workspace != name:
         detail = f"They were made in {saved.workspace}, and this is {name}. Nothing was changed."
         raise UserError(error("the plans are of another workspace", detail, file=file))
+
+
+def require_environment(plans: Sequence[CorePlan], environment: Environment, file: Path | None) -> None:
+    """Raise UserError if the plans were made for another environment than this one. Sends no request."""
+    if not plans:
+        return
+    stack, settings = plans[0].stack, environment.settings()
+    if environment.name == stack.environment and stack.environment not in known_environments(
+        environment.declared
+    ):
+        summary = (
+            f"the plan is for {stack.scope_label}, and reconciler.toml does not declare {stack.environment}"
+        )
+        detail = f"Nothing was changed. Declare it again, with host = {stack.host!r}, or make a new plan."
+        raise UserError(error(summary, detail, file=file))
+    name, address, organization = settings.environment.value, settings.host.value, settings.organization.value
+    if (address, organization) == (stack.host, stack.organization):
+        return
+    here = scope_label(scope(organization, name, address), name)
+    summary = f"the plan is for {stack.scope_label}, and this is {here}"
+    if here == stack.scope_label:
+        detail = f"{name} was {stack.host} when it was made, and is {address} now. Make a new plan."
+    else:
+        apply = shlex.join(("reconciler", "apply", "--plan", str(file)))
+        detail = f"Apply it without options for another environment: {apply}"
+    raise UserError(error(summary, f"Nothing was changed. {detail}", file=file))
 
 
 def found_pipelines(

@@ -47,7 +47,7 @@ class PlanMismatch(StrEnum):
 
 def plan_mismatch(saved: Plan, current: Plan) -> Reason | None:
     """Why the saved plan cannot be applied to the present files and state; None if it can."""
-    if saved.stack != current.stack:
+    if (str(saved.stack), saved.stack.host) != (str(current.stack), current.stack.host):
         return Reason(
             PlanMismatch.OTHER_STACK,
             {

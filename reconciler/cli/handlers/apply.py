@@ -1,5 +1,6 @@
 """Runs `reconciler apply`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -19,7 +20,7 @@ from reconciler.cli import options
 from reconciler.cli.applying import WritingCommand
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.selected_applying import apply_selected
-from reconciler.core.plan import Plan, Stack
+from reconciler.core.plan import Plan
 from reconciler.views.reports import plan_json
 
 
@@ -59,7 +60,7 @@ def run(
         again += ("--skip-stale",) if skip_stale else ()
         again += ("--shard", str(shard)) if shard is not None else ()
     if isinstance(saved, Plan):
-        where = _where_of(saved.stack, where)
+        where = _where_of([saved], where, plan_file)
         request = PlanRequest.from_document(saved.request)
         if not selection.request.names:
             selection = replace(selection, request=SelectionRequest((saved.stack.name,)), where=where)
@@ -89,7 +90,7 @@ def run(
 
         here = options.open_workspace()
         require_workspace(saved, here, plan_file)
-        where = _where_of(saved.plans[0].stack, where) if saved.plans else where
+        where = _where_of(saved.plans, where, plan_file)
         pipelines, by_folder = found_pipelines(saved, here, selection.request, read_options)
         plans = Saved(by_folder, saved.digest, skip_stale)
     return apply_pipelines(
@@ -120,8 +121,17 @@ def _refuse_other_options(selection: SelectionRequest, request: PlanRequest, *, 
         )
 
 
-def _where_of(stack: Stack, where: options.TargetOptions) -> options.TargetOptions:
-    """The target of a saved plan, unless the arguments have another one."""
-    return options.TargetOptions(
-        where.organization or stack.organization, where.environment or stack.environment
-    )
+def _where_of(
+    plans: Sequence[Plan], where: options.TargetOptions, plan_file: Path | None
+) -> options.TargetOptions:
+    """The target of saved plans. Raises UserError if the arguments have another one."""
+    from reconciler.api.saved_plans import require_environment
+
+    if not plans:
+        return where
+    stack = plans[0].stack
+    environment = where.environment or stack.environment
+    # An environment of reconciler.toml has an organization of its own.
+    organization = where.organization or (None if where.environment else stack.organization)
+    require_environment(plans, options.TargetOptions(organization, environment).named(), plan_file)
+    return options.TargetOptions(where.organization or stack.organization, environment)
