@@ -81,7 +81,7 @@ def server(answer: Callable[[], ChunkReader], every: float = EVERY) -> Iterator[
 
 
 def read_platform(host: str) -> object:
-    return Platform(f"http://{host}", "token", "sandbox").username
+    return Platform(f"http://{host}", "token", "sandbox").username()
 
 
 def read_registry(host: str) -> object:

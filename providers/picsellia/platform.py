@@ -61,9 +61,6 @@ class Platform:
         read_timeout: seconds to wait for a response; None for RECONCILER_TIMEOUT, or else 60.
         limiter: the rate limiter of the run; None for requests without a limit.
 
-    Attributes:
-        username: the user of the token.
-
     Raises:
         UnauthorizedError, PermanentError, TransientError: the sign-in failed.
     """
@@ -97,29 +94,37 @@ class Platform:
         self._session.mount("https://", self._adapter)
         self._session.mount("http://", self._adapter)
         try:
-            self.username = self._sign_in()
+            self._sign_in()
         except BaseException:
             self._session.close()
             raise
 
-    def _sign_in(self) -> str:
-        """The first requests of the SDK's Client, without those whose responses are not needed."""
-        try:
-            username = self.get("/api/home/ping").text("username")
-        except GoneError as problem:
-            raise NotAPlatformError(
-                f"{self.host} does not respond like a Picsellia platform: {problem.message}",
-                hint=f"check that {self.host} is the address of the platform",
-            ) from problem
+    def _sign_in(self) -> None:
+        """The request of the SDK's Client whose response is needed, without the others."""
         try:
             found = self.get("/api/organizations/find", name=self.organization)
         except GoneError as problem:
+            self.username()  # otherwise there is no platform
             raise UnknownOrganizationError(
                 f"{self.host} has no organization {self.organization!r}, or this token has no access to it",
                 hint="check --organization, and that the user of the token is a member",
             ) from problem
         self._headers[_ORGANIZATION] = found.text("id")
-        return username
+
+    def username(self) -> str:
+        """The user of the token.
+
+        Raises:
+            NotAPlatformError: the server has no such request.
+            UnauthorizedError, PermanentError, TransientError: the request failed.
+        """
+        try:
+            return self.get("/api/home/ping").text("username")
+        except GoneError as problem:
+            raise NotAPlatformError(
+                f"{self.host} does not respond like a Picsellia platform: {problem.message}",
+                hint=f"check that {self.host} is the address of the platform",
+            ) from problem
 
     def close(self) -> None:
         self._session.close()

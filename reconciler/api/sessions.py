@@ -79,4 +79,4 @@ def user_of(target: Target, state: str | None, emit: Emit) -> str:
         UserError, StateError: as `session`. `refused_value` has what the platform refused.
     """
     with session(target, open_state(emit, state), emit, threading.Event()) as opened:
-        return opened.platform.username
+        return opened.platform.username()

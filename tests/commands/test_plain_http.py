@@ -71,7 +71,7 @@ def test_no_token_crosses_a_network_in_the_open(
             "sys.stdin", type("Pipe", (), {"isatty": lambda s: False, "read": lambda s: TOKEN})()
         )
     cli(*arguments)
-    assert any(seen.path.endswith("/api/home/ping") for seen in network.seen)
+    assert any("/api/organizations/find" in seen.path for seen in network.seen)
 
 
 def test_an_address_of_the_workspace_is_allowed_there(network: Proxy, cli: Cli) -> None:

@@ -77,7 +77,7 @@ READS = [
         *(("destroy", APP, "--yes"), ("drift", APP), ("status", "--all"), ("adopt", APP, "--yes")),
         *(("plan", "--all"), ("apply", "--all", "--yes"), ("drift", "--all")),
     )
-    for path in ("/api/home/ping$", "/api/.*processings")
+    for path in ("/api/organizations/find$", "/api/.*processings")
 ]
 REGISTRY = [
     *(Case(arguments, applied, "HEAD", "^/v2/") for arguments in (("plan", APP), ("drift", "--all"))),

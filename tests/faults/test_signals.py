@@ -111,7 +111,9 @@ def test_twice_stops_now_and_the_next_run_settles_what_was_open(
 
 
 @pytest.mark.parametrize("number", NUMBERS, ids=lambda number: number.name)
-@pytest.mark.parametrize(("method", "path"), [("GET", "/api/home/ping"), ("GET", "/processings/find")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/api/organizations/find"), ("GET", "/processings/find")]
+)
 def test_before_the_first_step_once_is_enough(
     method: str,
     path: str,

@@ -269,7 +269,7 @@ def test_bad_numbers_are_refused_before_anything_is_read(fleet: Fleet, option: t
 
 def test_a_login_that_ends_before_the_apply_fails_each_pipeline(fleet: Fleet) -> None:
     fleet.describe("Better.")
-    fleet.sandbox.fail("GET", "/api/home/ping$", 401, nth=2, times=None)
+    fleet.sandbox.fail("GET", "/api/organizations/find$", 401, nth=2, times=None)
 
     ended, report = fleet.apply("--all", "--yes")
 

@@ -102,7 +102,6 @@ def test_one_request_per_list(fleet: Fleet) -> None:
 
     assert (ended.code, len(report["stacks"]), fleet.sandbox.writes()) == (0, COUNT, [])
     assert fleet.request_counts() == {
-        "/api/home/ping": 1,
         "/api/organizations/find": 1,
         "/api/organization/*/processings": 1,
         "/api/organization/*/models": 1,
@@ -347,7 +346,7 @@ def test_a_process_that_cannot_sign_in_leaves_its_pipelines_to_the_others(
 ) -> None:
     _, undisturbed = fleet.drift("--all")
     _in_two_processes(monkeypatch)
-    fleet.sandbox.fail("GET", "/api/home/ping$", 401)
+    fleet.sandbox.fail("GET", "/api/organizations/find$", 401)
 
     ended, report = fleet.drift("--all")
 
@@ -357,7 +356,7 @@ def test_a_process_that_cannot_sign_in_leaves_its_pipelines_to_the_others(
 
 def test_a_sign_in_error_of_all_processes_is_the_error(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     _in_two_processes(monkeypatch)
-    fleet.sandbox.fail("GET", "/api/home/ping$", 401, times=None)
+    fleet.sandbox.fail("GET", "/api/organizations/find$", 401, times=None)
 
     ended = fleet.cli("drift", "--all")
 

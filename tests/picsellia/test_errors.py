@@ -424,7 +424,7 @@ def test_a_netrc_does_not_replace_the_token(sandbox: Sandbox, home: Path, connec
     netrc = home / ".netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
     netrc.chmod(0o600)
-    assert connect().username == "read-write-user"
+    assert connect().username() == "read-write-user"
     with pytest.raises(UnauthorizedError):
         connect(token="nobody's")
 
@@ -434,7 +434,7 @@ def test_missing_certificates(monkeypatch: pytest.MonkeyPatch, connect: Connect)
     with pytest.raises(PermanentError, match=r"/nowhere/ca.pem does not exist") as failed:
         connect("https://127.0.0.1:1")
     assert "REQUESTS_CA_BUNDLE" in failed.value.hint
-    assert connect().username, "it matters to https only"
+    assert connect().username(), "it matters to https only"
 
 
 # Signing in
