@@ -4,6 +4,7 @@
 in `handlers/` does the work, and is imported when the command runs. This keeps `--help` fast.
 """
 
+import gc
 import os
 import sys
 import traceback
@@ -121,6 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if "reconciler.engine.workers" in sys.modules:
             sys.modules["reconciler.engine.workers"].remove_sockets()
         os._exit(code)
+    gc.freeze()  # the end of the interpreter would look for cycles in all that the command made
     sys.exit(code)
 
 
