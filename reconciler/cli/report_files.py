@@ -39,7 +39,7 @@ def terminal(outputs: Outputs) -> Console:
 def in_images(outputs: Outputs, folders: Iterable[Path], shared: SharedSettings) -> list[Diagnostic]:
     """A warning for each output file that is in the build context of one of these pipelines."""
     places = [place for place in outputs.places.values() if place != STDOUT]
-    above = {place: frozenset(real_path(place).parents) for place in places}
+    above = {place: {_identity(folder) for folder in real_path(place).parents} - {None} for place in places}
     return [
         warning(
             f"{place} is in the build context of a pipeline",
@@ -48,8 +48,17 @@ def in_images(outputs: Outputs, folders: Iterable[Path], shared: SharedSettings)
         )
         for folder in (folders if places else ())
         for place in places
-        if real_path(folder) in above[place] and is_in_image(folder, place, shared)
+        if _identity(folder) in above[place] and is_in_image(folder, place, shared)
     ]
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """What is the same for every path to a folder; None if there is none. Faster than following links."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def write_report(report: "Report", outputs: Outputs, err: Console) -> None:
