@@ -201,7 +201,8 @@ class _BoundedReader(io.RawIOBase):
     """Reads the bytes of one response from a socket within a total time.
 
     Args:
-        sock: the socket; its timeout is that of the request, None for no limit.
+        sock: the socket. Its timeout changes; urllib3 sets it before each request.
+        timeout: of the request, in seconds; None for no limit.
 
     Attributes:
         raw: the file object of the socket, if there is one.
@@ -209,11 +210,11 @@ class _BoundedReader(io.RawIOBase):
         in_body: whether the headers have been read.
     """
 
-    def __init__(self, sock: socket) -> None:
+    def __init__(self, sock: socket, timeout: float | None) -> None:
         self._sock = sock
         self.raw: io.RawIOBase | None = None
         self.begun = memoryview(b"")
-        self._limit = self._remaining = sock.gettimeout()
+        self._limit = self._remaining = timeout
         self._waited = 0.0  # seconds without a response, or since the last byte of its body
         self._next_announcement = SILENCE  # value of `_waited` at the next announcement
         self._request = _thread.request
@@ -230,16 +231,11 @@ class _BoundedReader(io.RawIOBase):
             size = min(len(self.begun), len(buffer))
             buffer[:size], self.begun = self.begun[:size], self.begun[size:]
             return size
-        if self._remaining is None:
+        if self._remaining is None or self._limit is None:
             return self._sock.recv_into(buffer)
         if self._remaining <= 0:
             raise TimeoutError("timed out")
-        timeout = self._sock.gettimeout()
-        deadline = time.monotonic() + (self._remaining if timeout is None else min(self._remaining, timeout))
-        try:
-            size = self._receive(buffer, deadline)
-        finally:
-            self._sock.settimeout(timeout)
+        size = self._receive(buffer, time.monotonic() + min(self._remaining, self._limit))
         if self._request is not None:
             self._request.adapter.end_silence(self._request.server)
         if self.in_body and size:
@@ -264,7 +260,9 @@ class _BoundedReader(io.RawIOBase):
                     self._request.adapter.announce(silence)
                 self._next_announcement += SILENCE
             until_announcement = max(self._next_announcement - self._waited, 0.001)
-            self._sock.settimeout(min(deadline - start, until_announcement))
+            wait = min(deadline - start, until_announcement)
+            if self._sock.gettimeout() != wait:  # a call of the system, which other threads may delay
+                self._sock.settimeout(wait)
             try:
                 return self._sock.recv_into(buffer)
             except TimeoutError:
@@ -291,7 +289,7 @@ class _Response(HTTPResponse):
 
     def __init__(self, sock: socket, *args: Any, reader: _BoundedReader | None = None, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self._reader = reader or _BoundedReader(sock)
+        self._reader = reader or _BoundedReader(sock, sock.gettimeout())
         self._reader.raw = self.fp.detach()
         self.fp = io.BufferedReader(self._reader)
 
@@ -343,8 +341,7 @@ class _Pool(urllib3.HTTPConnectionPool):
         data, head = b"", None
         try:
             sock = connection.sock
-            sock.settimeout(timeout)
-            reader = _BoundedReader(sock)
+            reader = _BoundedReader(sock, timeout)
             with suppress(BrokenPipeError, ConnectionResetError):  # there may be a response all the same
                 sock.sendall(sent)
             data = _more(reader)
