@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from fnmatch import fnmatchcase
 from glob import escape, has_magic
@@ -30,11 +30,12 @@ from reconciler.core.diff import ChangeClass, same
 from reconciler.core.values import MISSING, NoValue
 from reconciler.drift.findings import Acknowledgement, Finding, Report, acknowledged
 from reconciler.pipeline.suggestions import did_you_mean
-from reconciler.pipeline.toml.toml_positions import lines_of
+from reconciler.pipeline.toml.toml_positions import BOM, lines_of
 
 _TABLE = "acknowledge"
 _REQUIRED = ("address", "owner", "reason", "expires", "live")
 _KEYS = ("stack", "address", "field", "owner", "reason", "expires", "desired", "live")
+_COMMENT = re.compile(r"#[^\r\n]*")
 _EMPTY_LINE = re.compile(r"[ \t\r]*\n")
 _HEAD = """\
 # Findings of `reconciler drift` that are acknowledged. They are still reported and counted, and are new
@@ -220,13 +221,14 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
         for key in document
         if key != _TABLE
     ]
-    if _TABLE in document and (_TABLE, 0) not in lines.sections:
+    rows = document.get(_TABLE, [])
+    if not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
         detail = f"Write [[{_TABLE}]] above each rule."
         raise UserError(
             *problems, error(f"{_TABLE} must be rows", detail, file=path, line=lines.line_of(_TABLE))
         )
     rules = []
-    for index, row in enumerate(document.get(_TABLE, [])):
+    for index, row in enumerate(rows):
         line = lines.line_of(_TABLE, index) or 1
         row_problems = [
             error(summary, detail, file=path, line=lines.line_of(_TABLE, index, key) if key in row else line)
@@ -335,11 +337,13 @@ def updated_text(
         for finding in report.findings
         if not finding.is_pending and not any(rule.acknowledges(finding, today) for rule in kept)
     ]
-    text = _without_rows(text, [index for index, stay in enumerate(stays) if not stay]) if text else _HEAD
     newline = "\r\n" if "\r\n" in text else "\n"
+    gone = [index for index, stay in enumerate(stays) if not stay]
+    mark = BOM if text.startswith(BOM) else ""
+    text = _without_rows(_in_rows(text.removeprefix(BOM), newline), gone) if text else _HEAD
     if text and not text.endswith("\n"):
         text += newline
-    return text + "".join(newline + _row_text(finding, acknowledgement, newline) for finding in news)
+    return mark + text + "".join(newline + _row_text(finding, acknowledgement, newline) for finding in news)
 
 
 def _was_checked(rule: Rule, report: Report) -> bool:
@@ -350,6 +354,28 @@ def _was_checked(rule: Rule, report: Report) -> bool:
         or any(fnmatchcase(str(step.address), rule.address) for step in stack.plan.steps)
         for stack in stacks
     )
+
+
+def _in_rows(text: str, newline: str) -> str:
+    """The text with `[[acknowledge]]` above each rule, also if it has an array of inline tables."""
+    lines = lines_of(text)
+    if (_TABLE,) not in lines.span:
+        return text
+    opening, end = lines.span[(_TABLE,)]
+    begin = text.rfind("\n", 0, opening) + 1  # it is the only key, so nothing else is on its line
+    comments: list[list[str]] = []  # above each rule, and at the end
+    at = opening + 1
+    values = tomllib.loads(text)[_TABLE]
+    for start, after in [*(lines.span[_TABLE, index] for index in range(len(values))), (end - 1, end)]:
+        beside, _, above = text[at:start].partition("\n")
+        comments.append(_COMMENT.findall(above))
+        (comments[-2] if comments[1:] else comments[-1]).extend(_COMMENT.findall(beside))
+        at = after
+    rows = [_row(value, newline) for value in values]
+    parts = [
+        newline.join((*above, row)) for above, row in zip(comments, [*rows, ""], strict=True) if above or row
+    ]
+    return text[:begin] + newline.join(parts) + text[end:].removeprefix("\r").removeprefix("\n")
 
 
 def _without_rows(text: str, rows: Sequence[int]) -> str:
@@ -381,8 +407,16 @@ def _row_text(finding: Finding, acknowledgement: Acknowledgement, newline: str) 
         "desired": digest(finding.expected),
         "live": digest(finding.change.live),
     }
-    lines = [
-        f"[[{_TABLE}]]",
-        *(f"{key} = {tomlkit.item(value).as_string()}" for key, value in values.items()),
-    ]
-    return newline.join((*lines, ""))
+    return _row(values, newline)
+
+
+def _row(values: Mapping[str, Any], newline: str) -> str:
+    lines = (f"{key} = {_inline(value)}" for key, value in values.items())
+    return newline.join((f"[[{_TABLE}]]", *lines, ""))
+
+
+def _inline(value: Any) -> str:
+    """The value as TOML after an equals sign: tomlkit gives a table this form in an array only."""
+    array = tomlkit.array()
+    array.append(value)
+    return array.as_string()[1:-1]

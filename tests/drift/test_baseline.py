@@ -214,8 +214,9 @@ def test_one_of_two_rules_is_enough(tmp_path: Path) -> None:
         ('"ann"', '" "', 5, "owner must be text"),
         ('"a trial"', "1", 6, "reason must be text"),
         ("[[acknowledge]]", "[acknowledge]", 2, "acknowledge must be rows"),
-        (RULE, "\nacknowledge = []\n", 2, "acknowledge must be rows"),
-        (RULE, "\nacknowledge = [{ live = 1 }]\n", 2, "acknowledge must be rows"),
+        (RULE, "\nacknowledge = [1]\n", 2, "acknowledge must be rows"),
+        (RULE, "\nacknowledge = 1\n", 2, "acknowledge must be rows"),
+        (RULE, "\nacknowledge = [\n  { live = 1 }]\n", 3, "the rule has no address"),
         ("live = 64", "live = " + "[" * 101 + "]" * 101, 8, "nested more than 100 levels deep"),
         (RULE, "live = " + "[" * 5000, None, "not valid TOML"),
         ("[[acknowledge]]", "[[acknowledged]]", 2, "Did you mean 'acknowledge'?"),
@@ -325,6 +326,59 @@ def test_removed_rules_take_only_their_comments_along(tmp_path: Path) -> None:
     known = Acknowledgement("eve", "a trial", "2999-12-31")
     text = updated_text(file.read_text(), read_rules(file), report, known, TODAY)
     assert text == f"# head\n\n# kept\n\n{stays}# tail\n"
+
+
+INLINE = (
+    'stack = "{}", address = "processing/app", owner = "ann", reason = "{}", expires = {}, live.x = [1, "#,"]'
+)
+
+
+@pytest.mark.parametrize(("mark", "newline"), [("", "\n"), ("\ufeff", "\r\n")])
+@pytest.mark.parametrize("gone", list(product((False, True), repeat=3)))
+@pytest.mark.parametrize(
+    "form",
+    [
+        "acknowledge = [{}, {}, {}]\n",
+        "# head\n\nacknowledge = [\n  # of 0\n  {}, # of 0\n\n  # of 1\n  {},\n  {} # of 2\n]\n# tail\n",
+        '"acknowledge"=[ {}# of 0\n , # of 1\n {}\n,{},\n # tail\n ] # tail\n',
+    ],
+)
+def test_an_array_of_tables_has_the_same_rules_as_rows(
+    form: str, gone: tuple[bool, ...], mark: str, newline: str, tmp_path: Path
+) -> None:
+    """A rule of a stack that was checked goes with its comments; the others stay with theirs."""
+    stacks = [NAME if is_gone else "my-org@PROD/app" for is_gone in gone]
+    written = (f"{{{INLINE.format(stack, i, '2999-01-01')}}}" for i, stack in enumerate(stacks))
+    text = mark + form.format(*written).replace("\n", newline)
+    file = tmp_path / "known.toml"
+    file.write_bytes(text.encode())
+    rules = read_rules(file)
+    assert [rule.stack for rule in rules] == stacks and {str(rule.live) for rule in rules} == {
+        "{'x': [1, '#,']}"
+    }
+
+    report = Report(NOW, (StackReport(STACK, (finding(),), Plan(STACK, "", 0, ())),))
+    known = Acknowledgement("eve", "a trial", "2999-12-31")
+    after = updated_text(text, rules, report, known, TODAY)
+
+    file.write_bytes(after.encode())
+    kept = [rule.acknowledgement.reason for rule in read_rules(file)]
+    assert kept == [*(str(i) for i, is_gone in enumerate(gone) if not is_gone), "a trial"]
+    assert after.startswith(mark) and after.count("\n") == after.count(newline)
+    for comment in ("# head", "# tail", *(f"# of {i}" for i, is_gone in enumerate(gone) if not is_gone)):
+        assert after.count(comment) == text.count(comment), after
+    assert not [i for i, is_gone in enumerate(gone) if is_gone and f"# of {i}" in after], after
+
+
+def test_an_empty_array_has_no_rules(tmp_path: Path) -> None:
+    file = tmp_path / "known.toml"
+    file.write_text("acknowledge = [] # none yet\n")
+    report = Report(NOW, (StackReport(STACK, (finding(),), Plan(STACK, "", 0, ())),))
+    assert read_rules(file) == ()
+    known = Acknowledgement("eve", "a trial", "2999-12-31")
+    file.write_text(updated_text(file.read_text(), (), report, known, TODAY))
+    assert [rule.acknowledgement.owner for rule in read_rules(file)] == ["eve"]
+    assert "# none yet" in file.read_text()
 
 
 def test_a_broken_neighbour_is_still_reported(
