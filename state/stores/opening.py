@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from state.stores.objects import Watcher
 
 _BUCKET = re.compile(r"(s3|gs|az)://([^/?#]+)")
+_BUCKET_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _SQLITE = "sqlite:///"
 
 
@@ -92,6 +93,18 @@ def check_url(url: str) -> None:
             raise StoreUnavailableError(
                 f"a {bucket[1]}:// URL consists of a bucket and a prefix, without login and options",
                 hint="endpoint and credentials come from variables; see docs/reference/state.md",
+            )
+        if not _BUCKET_NAME.fullmatch(bucket[2]):
+            raise StoreUnavailableError(
+                f"a {bucket[1]}:// URL needs the name of a bucket, and this is none",
+                hint=f"write letters, digits, dots and hyphens: {bucket[1]}://bucket/prefix",
+            )
+        prefix = url[bucket.end() :]
+        parts = prefix[1:].removesuffix("/").split("/")
+        if prefix not in ("", "/") and ({"", ".", ".."}.intersection(parts) or not prefix.isprintable()):
+            raise StoreUnavailableError(
+                f"the prefix of this {bucket[1]}:// URL has an empty part, . or .., or a control character",
+                hint=f"write names with one slash between them: {bucket[1]}://bucket/prefix",
             )
         return
     if not url.removeprefix(_SQLITE) or not url.startswith(_SQLITE):
