@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import tomllib
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -92,9 +93,9 @@ def test_a_missing_table_is_added_at_the_end() -> None:
         ("a = 1\n", ("a",), 2.5, "a = 2.5\n"),
         ("[a]\nx = 1\ny = 2  # c\n# d\nz = 3\n", ("a", "y"), REMOVED, "[a]\nx = 1\n# d\nz = 3\n"),
         ("[a]\nx = 1", ("a", "x"), REMOVED, "[a]"),
-        ("a = { x = 1, y = 2 }\n", ("a", "x"), REMOVED, "a = {  y = 2 }\n"),
-        ("a = { x = 1, y = 2 }\n", ("a", "y"), REMOVED, "a = { x = 1  }\n"),
-        ("a = { x = 1 }\n", ("a", "x"), REMOVED, "a = {  }\n"),
+        ("a = { x = 1, y = 2 }\n", ("a", "x"), REMOVED, "a = { y = 2 }\n"),
+        ("a = { x = 1, y = 2 }\n", ("a", "y"), REMOVED, "a = { x = 1 }\n"),
+        ("a = { x = 1 }\n", ("a", "x"), REMOVED, "a = {}\n"),
         ("a.x = 1\na.y = 2\n", ("a", "x"), REMOVED, "a.y = 2\n"),
         ("a.x = 1  # c\n", ("a", "x"), REMOVED, "a = {}  # c\n"),
         ("[t]\n  a.b.x=1\r\ny = 2\r\n", ("t", "a", "b", "x"), REMOVED, "[t]\n  a.b={}\r\ny = 2\r\n"),
@@ -146,6 +147,26 @@ def test_a_text_is_added_to_a_list_without_a_loss_of_comments(comma: str, before
 def test_an_invalid_path_is_refused(path: tuple[str | int, ...]) -> None:
     with pytest.raises(ValueError, match="is not a path through the tables"):
         apply_edits("[[r]]\nn = 1\n", {path: 2})
+
+
+@pytest.mark.parametrize(("open_", "close"), [("{", "}"), ("{ ", " }")])
+@pytest.mark.parametrize("comma", [", ", ",", " , "])
+@pytest.mark.parametrize(
+    "pairs", [(), ("x = 1",), ("x = 1", "y = {k = 1}"), ("x = 1", 'z = "{ ,}"', "y = [1 , 2]")]
+)
+def test_an_inline_table_keeps_its_spaces(open_: str, close: str, comma: str, pairs: tuple[str, ...]) -> None:
+    """Whichever key is removed or added: as if the table had been written without or with it."""
+
+    def table(pairs: Iterable[str]) -> str:
+        inside = comma.join(pairs)
+        return f"a = {open_}{inside}{close}\n" if inside else "a = {}\n"
+
+    for gone in pairs:
+        after = apply_edits(table(pairs), {("a", gone[0]): REMOVED})
+        assert after == table(pair for pair in pairs if pair != gone)
+    before = table(pairs) if pairs else f"a = {open_.rstrip()}{close}\n"
+    after = apply_edits(before, {("a", "n"): 2})
+    assert after == before[: -len(close) - 1].rstrip() + f"{', ' if pairs else open_[1:]}n = 2{close}\n"
 
 
 @pytest.mark.parametrize("text", ["[t]\nx = 1\n", "t.x = 1\n"])

@@ -239,11 +239,27 @@ def _remove_key(section: Section, path: Path) -> bool:
     """Remove the key at this path; False if this section does not have it."""
     for holder in _tables(section, path[:-1]):
         if isinstance(holder, Container | InlineTable):
-            for key, item in _body(holder):
+            for at, (key, item) in enumerate(_body(holder)):
                 if key is not None and key.key == path[-1] and not isinstance(item, Table):
-                    holder.remove(key)
+                    if isinstance(holder, InlineTable):
+                        _remove_pair(_body(holder), at)
+                    else:
+                        holder.remove(key)
                     return True
     return False
+
+
+def _remove_pair(body: list[tuple[Key | None, Item]], at: int) -> None:
+    """Remove the pair at this index of an inline table, with the comma and the space on one side of it."""
+    pairs = [index for index, (key, _) in enumerate(body) if key is not None]
+    after = next((index for index in pairs if index > at), None)
+    before = next((index for index in reversed(pairs) if index < at), None)
+    if after is not None:
+        del body[at:after]
+    elif before is not None:
+        del body[before + 1 : at + 1]
+    else:
+        body.clear()
 
 
 def _has_table(text: str, path: Path) -> bool:
@@ -309,6 +325,8 @@ def _add_key(section: Section, path: Path, value: Value, newline: str) -> bool:
     if body:
         neighbour = _pair(*body[last])[1]
         item.trivia.indent, item.trivia.trail = neighbour.trivia.indent, neighbour.trivia.trail
+    elif isinstance(holder, InlineTable) and below:  # `{ }`
+        item.trivia.indent = " "
     holder.append(_key_beside(name, [key for key, _ in beside]), item)
     body.extend(below)
     return True
