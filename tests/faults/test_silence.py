@@ -24,7 +24,7 @@ from providers.waits import SILENCE, Backoff, Repeat, Silence, SilenceEnd
 from reconciler.core.events import ServerDelay, StepProgress
 from reconciler.core.values import Address
 from reconciler.views.terminal.console import console
-from reconciler.views.terminal.event_renderer import EventRenderer
+from reconciler.views.terminal.live_renderer import LiveRenderer
 from reconciler.views.terminal.progress import ProgressView
 from state.errors import StoreUnavailableError
 from state.stores.objects import Objects, Watcher
@@ -297,7 +297,7 @@ def test_a_terminal_is_left_as_it_was_after_bars_and_announcements() -> None:
 def test_a_terminal_counts_down_until_the_answer_comes() -> None:
     screen, clock = io.StringIO(), Clock()
     terminal = Console(file=screen, force_terminal=True, width=100, color_system=None)
-    watch = EventRenderer(terminal, clock)
+    watch = LiveRenderer(terminal, clock)
     try:
         watch(Silence("h", 10.0, 60.0))
         watch(Silence("other", 10.0, 60.0))

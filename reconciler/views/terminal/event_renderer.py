@@ -1,28 +1,15 @@
-"""Renders the engine's events: bars on a terminal, plain lines in a log."""
+"""Renders the engine's events as plain lines in a log. On a terminal, `live_renderer` draws them."""
 
 import threading
 from collections.abc import Callable
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.console import Console
 from rich.text import Text
 
 from providers import protocol
 from providers.waits import (
     LONGEST_SILENCE,
     SILENCE,
-    SLOW,
     Backoff,
     Exchange,
     Hashing,
@@ -47,16 +34,14 @@ from reconciler.core.events import (
 from reconciler.core.plan import Action, Step
 from reconciler.core.values import Address
 from reconciler.views.counting import amount, pace
-from reconciler.views.safe import one_line
 from reconciler.views.terminal.console import STYLES
-from reconciler.views.terminal.delays import Announcements, Delay, exchange_text, hashing_text
-from reconciler.views.terminal.progress_bars import Key, ProgressBars
+from reconciler.views.terminal.delays import Announcements, Delay, exchange_text
 
 _NAMED = 3  # servers that a line names
 
 
 class EventRenderer:
-    """Renders events on stderr. Thread-safe.
+    """Renders events as lines on stderr. Thread-safe.
 
     Args:
         clock: returns seconds, for rates and intervals.
@@ -64,49 +49,18 @@ class EventRenderer:
 
     def __init__(self, err: Console, clock: Callable[[], float]) -> None:
         self._err = err
-        self._live = err.is_interactive  # a dumb terminal cannot move its cursor
-        self._bars = ProgressBars(err, clock)
-        self._shown_at = clock()  # the last line, or a change of what is live
-        self._waiting: TaskID | None = None  # the note of `tick`
+        self._clock = clock
+        self._shown_at = clock()  # the last time that something was shown
         self._counted = ""
         self._log = _Log(self._print, clock)
-        self._notes = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            _Countdown(clock),
-            console=err,
-            transient=True,
-        )
-        self._clock = clock
         self._announcements = Announcements(self._print, clock)
-        self._delays: dict[str, TaskID] = {}
-        self._pipelines = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=err,
-            transient=True,
-        )
-        # One for all: rich loses count of several whose ends are not nested as their starts were.
-        self._area = Live(console=err, transient=True, refresh_per_second=10, get_renderable=self._renderable)
-        self._bars.show_in(self._area)
-        self._notes.live = self._pipelines.live = self._area
         self._lock = threading.RLock()
 
     def pause(self) -> None:
-        """Remove all bars, to print or to prompt. The next event shows them again."""
-        if self._live:
-            with self._lock:
-                self._bars.stop()
-                self._stop_notes()
-                self._area.stop()
+        """Remove what is drawn, to print or to prompt. The next event shows it again."""
 
     def __call__(self, event: Event) -> None:
         with self._lock:
-            if self._live:
-                self._shown_at = self._clock()
             self._render(event)
 
     def tick(self, since: float) -> None:
@@ -116,27 +70,11 @@ class EventRenderer:
             since: the time since when there could be something to show.
         """
         with self._lock:
-            silent = self._clock() - max(since, self._shown_at)
-            if not self._live:
-                if silent >= LONGEST_SILENCE:
-                    self._print(Text(self._activity(), "dim"))
-                return
-            if self._waiting is not None:
-                self._notes.update(self._waiting, description=one_line(self._activity()))
-            elif silent >= SLOW and not self._area.is_started:
-                self._waiting = self._notes.add_task(one_line(self._activity()), total=None)
-                self._show()
+            if self._silent_for(since) >= LONGEST_SILENCE:
+                self._print(Text(self._activity(), "dim"))
 
-    def _show(self) -> None:
-        """Show what is live, if there is anything."""
-        if self._notes.tasks or self._pipelines.tasks or not self._bars.is_empty:
-            self._area.start(refresh=True)
-        else:
-            self._area.stop()
-
-    def _renderable(self) -> RenderableType:
-        parts = [one.get_renderable() for one in (self._pipelines, self._notes) if one.tasks]
-        return Group(*parts, *(() if self._bars.is_empty else (self._bars,)))
+    def _silent_for(self, since: float) -> float:
+        return self._clock() - max(since, self._shown_at)
 
     def _activity(self) -> str:
         """What the run does, as far as it is known."""
@@ -164,87 +102,45 @@ class EventRenderer:
             case PipelineEvent(_, inner):
                 self._render(inner)
             case StepStarted(step):
-                self._stop_notes()
-                self._log.start(step)
+                self._start(step)
             case StepProgress(address, progress):
-                self._stop_notes()
-                (self._bars if self._live else self._log).show(address, progress)
+                self._progress(address, progress)
             case StepRetried(address, problem, delay):
                 self._print(Text(f"{address}: {problem.message}; again in {delay:.1f} s", "yellow"))
             case StepFinished(outcome):
                 self._outcome(outcome)
 
     def _print(self, line: Text) -> None:
-        """Print a line, above what is live."""
         self._shown_at = self._clock()
-        # Rich computes how far up the line begins before it prints it. Its refresh thread must draw nothing
-        # in between: else lines above are erased.
-        with self._area._lock:
-            self._err.print(line)
+        self._err.print(line)
 
     def _note(self, text: str) -> None:
-        """Show the present activity until the next event. Only on a terminal."""
-        if not self._live:
-            return
-        self._bars.stop()
-        self._stop_notes()
-        self._notes.add_task(one_line(text), total=None)
-        self._show()
+        """Show the present activity until the next event: not in a log."""
 
     def _hashing(self, event: Hashing) -> None:
-        """Show the progress of hashing a large folder: a line on a terminal, occasional lines in a log."""
-        if self._live and not self._pipelines.task_ids:
-            self._note(hashing_text(event))
-        else:
-            self._announcements.hashing(event)
+        """Show the progress of hashing a large folder."""
+        self._announcements.hashing(event)
 
     def _delay(self, delay: Delay) -> None:
-        """Show that the run waits for a server: a countdown on a terminal, occasional lines in a log."""
-        if self._live and not self._pipelines.task_ids:
-            self._bars.stop()
-            self._end_delay(delay.server)
-            if self._waiting is not None:
-                self._notes.remove_task(self._waiting)
-                self._waiting = None
-            self._delays[delay.server] = self._notes.add_task(
-                f"{delay.server}: {delay.reason}", total=None, delay=delay, since=self._clock()
-            )
-            self._show()
-        else:
-            self._announcements.delay(delay)
+        """Show that the run waits for a server."""
+        self._announcements.delay(delay)
 
     def _end_delay(self, server: str) -> None:
-        if server in self._delays:
-            self._notes.remove_task(self._delays.pop(server))
-            self._show()
+        """Show that it no longer waits for this server: not in a log."""
 
     def _count(self, done: int, total: int) -> None:
-        """Show the number of finished pipelines: a bar on a terminal, occasional lines in a log."""
-        if not self._live:
-            self._counted = f"{done:,} of {total:,} pipelines"
-            self._log.count(self._counted)
-            return
-        if not self._pipelines.task_ids:
-            self._stop_notes()
-            self._pipelines.add_task("pipelines", total=total)
-        self._pipelines.update(self._pipelines.task_ids[0], completed=done, total=total)
-        self._show()
+        """Show the number of finished pipelines."""
+        self._counted = f"{done:,} of {total:,} pipelines"
+        self._log.count(self._counted)
 
-    def _stop_notes(self) -> None:
-        if not self._live:
-            return
-        for task in self._notes.task_ids:
-            self._notes.remove_task(task)
-        self._delays.clear()
-        self._waiting = None
-        self._shown_at = self._clock()
-        self._show()
+    def _start(self, step: Step) -> None:
+        self._log.start(step)
+
+    def _progress(self, address: Address, progress: protocol.Progress) -> None:
+        self._log.show(address, progress)
 
     def _outcome(self, outcome: Outcome) -> None:
         step = outcome.step
-        self._bars.end(step.address)
-        if self._live:
-            self._show()
         if outcome.status is not Status.DONE or step.action is Action.NOOP:
             return
         self._print(
@@ -256,21 +152,6 @@ class EventRenderer:
         )
 
 
-class _Countdown(ProgressColumn):
-    """The outlook of a delay, with the seconds left; empty for other notes."""
-
-    max_refresh = 0.2
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        super().__init__()
-        self._clock = clock
-
-    def render(self, task: Task) -> Text:
-        delay: Delay | None = task.fields.get("delay")
-        passed = self._clock() - task.fields.get("since", 0.0)
-        return Text(delay.outlook_after(passed) if delay else "", "dim")
-
-
 class _Log:
     """Lines for a log: each step of a build, each finished part, and progress in between."""
 
@@ -280,7 +161,7 @@ class _Log:
         self._started: dict[Address, Step] = {}
         self._printed: set[tuple[Address, str]] = set()
         self._last_line_at: dict[Address, float] = {}
-        self._start_of_part: dict[Key, tuple[float, int]] = {}
+        self._start_of_part: dict[tuple[Address, str, str], tuple[float, int]] = {}
         self._last_count_at: float | None = None
 
     def start(self, step: Step) -> None:

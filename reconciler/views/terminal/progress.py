@@ -112,7 +112,14 @@ class ProgressView:
     def _loaded(self) -> "EventRenderer":
         with self._lock:
             if self._renderer is None:
-                from reconciler.views.terminal.event_renderer import EventRenderer
-
-                self._renderer = EventRenderer(self.err, self._clock)
+                self._renderer = self._new_renderer()
             return self._renderer
+
+    def _new_renderer(self) -> "EventRenderer":
+        if self.err.is_interactive:  # a dumb terminal cannot move its cursor
+            from reconciler.views.terminal.live_renderer import LiveRenderer
+
+            return LiveRenderer(self.err, self._clock)
+        from reconciler.views.terminal.event_renderer import EventRenderer
+
+        return EventRenderer(self.err, self._clock)

@@ -1,7 +1,7 @@
 """Progress bars on a terminal: a line per stage, and one per active part of it.
 
 Finished parts are only counted, so an image of many layers takes no more space than a small one. Logs are the
-task of `event_renderer.py`.
+task of `event_renderer`.
 """
 
 import time
