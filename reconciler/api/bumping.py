@@ -9,7 +9,6 @@ from reconciler.pipeline import FILE_NAME
 from reconciler.pipeline.bumps import Bump
 from reconciler.pipeline.config import LoadedConfig, load
 from reconciler.pipeline.shared import SharedSettings
-from reconciler.pipeline.toml.toml_edits import apply_edits
 from reconciler.pipeline.version import bump, channel_tag, edits_of
 from reconciler.system.files import locked, replace_file, why_not_written
 
@@ -41,6 +40,8 @@ def bump_version(folder: Path, kind: Bump, shared: SharedSettings, *, is_written
     Raises:
         UserError: the file has errors or cannot be written, or its version is final already.
     """
+    from reconciler.pipeline.toml.toml_edits import apply_edits  # tomlkit takes long to import
+
     path = folder / FILE_NAME
     with locked(path):
         loaded = load(folder, shared=shared)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from providers.regular_files import read_regular, real_path
 from reconciler.core.diagnostics import UserError
-from reconciler.pipeline.toml.toml_edits import Edits, Value
+from reconciler.pipeline.toml.edits import Edits, Value
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath
 from reconciler.system.files import locked, replace_file
 

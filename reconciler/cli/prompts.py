@@ -18,7 +18,7 @@ from reconciler.views.terminal.progress import paused
 
 if TYPE_CHECKING:
     from reconciler.core.plan import Plan
-    from reconciler.pipeline.toml.toml_edits import Value
+    from reconciler.pipeline.toml.edits import Value
 
 
 class Default(Struct, frozen=True):

@@ -20,8 +20,8 @@ from reconciler.cli.prompts import Default, ask
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.pipeline.config import LoadedConfig, edited_config, load
 from reconciler.pipeline.targets import TARGET_FIELDS
+from reconciler.pipeline.toml.edits import Edits, Value
 from reconciler.pipeline.toml.overlays import overlaid
-from reconciler.pipeline.toml.toml_edits import Edits, Value
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath
 from reconciler.workspace.discovery import find_all
 

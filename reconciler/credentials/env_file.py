@@ -6,9 +6,10 @@ python-dotenv, which the official CLI uses to read the file, locates the entries
 import re
 from collections.abc import Mapping
 from io import StringIO
+from typing import TYPE_CHECKING
 
-from dotenv import dotenv_values
-from dotenv.parser import Binding, parse_stream
+if TYPE_CHECKING:
+    from dotenv.parser import Binding
 
 _BOM = "\ufeff"
 _BARE_KEY = re.compile(r"[^='\"#\s]+")
@@ -22,6 +23,10 @@ _ENTRY = re.compile(
 
 def values_of(text: str) -> dict[str, str]:
     """The entries of a `.env` file; entries with an empty value are left out."""
+    if not text:
+        return {}
+    from dotenv import dotenv_values  # most runs have no such file
+
     return {key: value for key, value in dotenv_values(stream=StringIO(text)).items() if value}
 
 
@@ -33,6 +38,8 @@ def with_values(text: str, changes: Mapping[str, str | None]) -> str:
     Raises:
         ValueError: a `.env` file cannot hold a name or a value.
     """
+    from dotenv.parser import parse_stream
+
     newline = "\r\n" if "\r\n" in text else "\n"
     body = text.removeprefix(_BOM)
     bindings = list(parse_stream(StringIO(body)))
@@ -53,7 +60,7 @@ def with_values(text: str, changes: Mapping[str, str | None]) -> str:
     return text[: len(text) - len(body)] + after
 
 
-def _changed_entry(entry: Binding, changes: Mapping[str, str | None], newline: str) -> str:
+def _changed_entry(entry: "Binding", changes: Mapping[str, str | None], newline: str) -> str:
     before: str = entry.original.string
     if entry.key is None or entry.key not in changes:
         return before
@@ -65,4 +72,6 @@ def _changed_entry(entry: Binding, changes: Mapping[str, str | None], newline: s
 
 
 def _raw_values(text: str) -> dict[str, str | None]:
+    from dotenv import dotenv_values
+
     return dict(dotenv_values(stream=StringIO(text), interpolate=False))

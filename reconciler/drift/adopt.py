@@ -52,7 +52,7 @@ from reconciler.pipeline.config import LoadedConfig, edited_config, is_unchanged
 from reconciler.pipeline.image_source import image_source
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.suggestions import did_you_mean
-from reconciler.pipeline.toml.toml_edits import REMOVED, Value
+from reconciler.pipeline.toml.edits import REMOVED, Value
 from reconciler.pipeline.toml.toml_positions import BOM
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath
 from reconciler.system.files import locked, replace_file, why_not_written

@@ -7,8 +7,9 @@ from reconciler.core.diagnostics import Diagnostic, warning
 from reconciler.pipeline.channels import known_environments
 from reconciler.pipeline.config import LoadedConfig
 from reconciler.pipeline.load import Pipeline
+from reconciler.pipeline.toml.edits import REMOVED, Edits, Value
 from reconciler.pipeline.toml.overlays import overlaid
-from reconciler.pipeline.toml.toml_edits import REMOVED, Edits, Value, apply_edits
+from reconciler.pipeline.toml.toml_edits import apply_edits
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath
 
 

@@ -36,7 +36,6 @@ from reconciler.engine.validate import ValidatedPipeline
 from reconciler.pipeline.config import is_unchanged
 from reconciler.pipeline.image_source import git_revision, image_source
 from reconciler.pipeline.load import Pipeline
-from reconciler.pipeline.toml.toml_edits import apply_edits
 from reconciler.system.files import locked, replace_file, why_not_written
 from state.lock import Lock, is_gone
 from state.lock_info import LockInfo
@@ -348,6 +347,8 @@ def _refuse_changed_files(pipeline: Pipeline, key: SourceKey | None, emit: Emit)
 
 def _config_problem(pipeline: Pipeline) -> UserError | None:
     """Write the new values to config.toml. Why it could not be written; None if it was."""
+    from reconciler.pipeline.toml.toml_edits import apply_edits  # tomlkit takes long to import
+
     path, version = pipeline.loaded.path, pipeline.config.metadata.version
     try:
         # Read the file again: it may have been edited since.

@@ -39,7 +39,7 @@ from reconciler.pipeline.config import load
 from reconciler.pipeline.image_source import image_source
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.shared import SharedSettings
-from reconciler.pipeline.toml.toml_edits import keyed_document, keyed_tables
+from reconciler.pipeline.toml.keyed import keyed_document, keyed_tables
 from reconciler.system.checkout import Checkout, check_out
 from reconciler.system.git import GitError, MissingCommitError, Repository, repository_of
 

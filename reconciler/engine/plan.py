@@ -47,7 +47,7 @@ from reconciler.pipeline.image_source import image_source
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.secret_findings import secret_findings
 from reconciler.pipeline.suggestions import did_you_mean
-from reconciler.pipeline.toml.toml_edits import Edits
+from reconciler.pipeline.toml.edits import Edits
 from reconciler.pipeline.version import bump, promotes
 from state.errors import NewerFormatError
 from state.register import Register

@@ -25,7 +25,7 @@ from reconciler.pipeline.contents import (
 from reconciler.pipeline.exclusive import Place, declared_stack, exclusive_resources
 from reconciler.pipeline.image_source import check_time, image_source, unneeded_folders
 from reconciler.pipeline.load import Pipeline, load_pipeline, unnamed_image
-from reconciler.pipeline.toml.toml_edits import Edits
+from reconciler.pipeline.toml.edits import Edits
 
 
 class ValidatedPipeline(Struct, frozen=True):

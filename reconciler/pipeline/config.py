@@ -22,8 +22,8 @@ from reconciler.pipeline.sections import read_docker, read_execution, read_metad
 from reconciler.pipeline.settings import read_settings
 from reconciler.pipeline.shared import SharedSettings
 from reconciler.pipeline.targets import read_targets, target_keys
+from reconciler.pipeline.toml.edits import EditError, Edits
 from reconciler.pipeline.toml.overlays import check_overlays, overlaid, overlays, with_defaults
-from reconciler.pipeline.toml.toml_edits import EditError, Edits, apply_edits
 from reconciler.pipeline.toml.toml_file import parse, read_text, unreadable
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath
 from reconciler.pipeline.toml.toml_positions import TomlPositions
@@ -119,6 +119,8 @@ def edited_config(loaded: LoadedConfig, edits: Edits) -> LoadedConfig:
     Raises:
         UserError: the text has a form in which a value cannot be changed alone.
     """
+    from reconciler.pipeline.toml.toml_edits import apply_edits  # tomlkit takes long to import
+
     placed = {loaded.lines.place(path): value for path, value in edits.items()}
     try:
         text = apply_edits(loaded.text, placed)

@@ -16,7 +16,7 @@ from reconciler.core.contract import contract_text
 from reconciler.pipeline.config import load
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.shared import SharedSettings
-from reconciler.pipeline.toml.toml_edits import keyed_document, keyed_tables
+from reconciler.pipeline.toml.keyed import keyed_document, keyed_tables
 from reconciler.system.git import Commit, GitError, Repository, is_changed, repository_of
 
 

@@ -15,7 +15,7 @@ from reconciler.pipeline.classes.evaluate import TIMEOUT, evaluate
 from reconciler.pipeline.config import LoadedConfig, edited_config, load
 from reconciler.pipeline.schema import Config
 from reconciler.pipeline.shared import SharedSettings
-from reconciler.pipeline.toml.toml_edits import Edits
+from reconciler.pipeline.toml.edits import Edits
 from reconciler.pipeline.version import channel_tag, edits_of
 
 

@@ -1,7 +1,6 @@
 """Suggests the known name that is closest to a mistyped one."""
 
 from collections.abc import Collection, Iterable
-from difflib import SequenceMatcher, get_close_matches
 from itertools import takewhile
 
 
@@ -12,6 +11,8 @@ def did_you_mean(word: str, known: Iterable[str], risky: Collection[str] = ()) -
         risky: those of the known names that do harm if they are not what was meant. One of them is suggested
             only if it is almost the word, and no other name is closer or one slip away.
     """
+    from difflib import SequenceMatcher, get_close_matches  # few commands suggest something
+
     word, harmful = word.lower(), {*risky}
     names = {name.lower(): name for name in sorted(known, key=lambda name: name in harmful, reverse=True)}
     near = get_close_matches(word, names, n=len(names) or 1, cutoff=0.6)

@@ -10,7 +10,8 @@ import shutil
 from pathlib import Path
 
 from providers.sandbox import Sandbox
-from reconciler.pipeline.toml.toml_edits import Edits, apply_edits
+from reconciler.pipeline.toml.edits import Edits
+from reconciler.pipeline.toml.toml_edits import apply_edits
 from tests.conftest import copy_example
 from tests.official.installed import TRAININGS
 

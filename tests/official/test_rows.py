@@ -15,7 +15,7 @@ from providers.sandbox import Sandbox
 from reconciler.credentials import saved
 from reconciler.credentials.saved import Login
 from reconciler.credentials.target import resolve
-from reconciler.pipeline.toml.toml_edits import Edits
+from reconciler.pipeline.toml.edits import Edits
 from tests.commands.terminal import Terminal, terminal
 from tests.commands.untouched import snapshot
 from tests.conftest import Cli, copy_example

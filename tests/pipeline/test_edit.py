@@ -12,14 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.pipeline.toml.toml_edits import (
-    REMOVED,
-    EditError,
-    apply_edits,
-    keyed_document,
-    keyed_tables,
-    sections_of,
-)
+from reconciler.pipeline.toml.edits import REMOVED, EditError
+from reconciler.pipeline.toml.keyed import keyed_document, keyed_tables
+from reconciler.pipeline.toml.toml_edits import apply_edits, sections_of
 from reconciler.pipeline.toml.toml_positions import lines_of
 from tests.pipeline.toml_documents import at, documents, paths
 

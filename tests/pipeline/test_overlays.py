@@ -5,7 +5,8 @@ from pathlib import Path
 
 from reconciler.pipeline.config import LoadedConfig, load, read
 from reconciler.pipeline.load import load_pipeline
-from reconciler.pipeline.toml.toml_edits import apply_edits, keyed_document, keyed_tables
+from reconciler.pipeline.toml.keyed import keyed_document, keyed_tables
+from reconciler.pipeline.toml.toml_edits import apply_edits
 from reconciler.pipeline.version import parse
 
 PROCESSING = """\

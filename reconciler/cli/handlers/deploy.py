@@ -26,7 +26,7 @@ from reconciler.core.plan_options import PlanOptions
 from reconciler.core.values import Address
 from reconciler.pipeline.bumps import Bump
 from reconciler.pipeline.config import load
-from reconciler.pipeline.toml.toml_edits import Edits, Value
+from reconciler.pipeline.toml.edits import Edits, Value
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath
 from reconciler.pipeline.version import bump, image_tag_edits, is_rc
 from reconciler.views.counting import listed, plural, shown_names

@@ -18,7 +18,8 @@ from reconciler.core.exit_codes import DONE
 from reconciler.pipeline import FILE_NAME
 from reconciler.pipeline.config import read
 from reconciler.pipeline.new_pipeline import TYPES, NewPipeline, create, files_of, name_problem
-from reconciler.pipeline.toml.toml_edits import Value, apply_edits
+from reconciler.pipeline.toml.edits import Value
+from reconciler.pipeline.toml.toml_edits import apply_edits
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath
 from reconciler.schemas.editors import linked
 from reconciler.system.files import display_path, why_not_written

@@ -31,7 +31,7 @@ from reconciler.credentials.target import (
     checked_token,
     known_environments,
 )
-from reconciler.pipeline.toml.toml_edits import Value
+from reconciler.pipeline.toml.edits import Value
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.progress import ProgressView

@@ -6,14 +6,11 @@ text, and touches no file.
 """
 
 import copy
-import datetime
 import json
-import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from difflib import SequenceMatcher
-from enum import Enum
-from typing import Any, Final
+from typing import Any
 
 import tomlkit
 from msgspec import Struct
@@ -21,34 +18,9 @@ from tomlkit.container import Container
 from tomlkit.exceptions import InvalidStringError, TOMLKitError
 from tomlkit.items import AoT, Array, InlineTable, Item, Key, Null, SingleKey, String, Table, Whitespace
 
-from reconciler.pipeline.toml.overlays import overlays
+from reconciler.pipeline.toml.edits import REMOVED, EditError, Edits, Removal, Value
+from reconciler.pipeline.toml.keyed import canonical
 from reconciler.pipeline.toml.toml_positions import BOM, Path, lines_of
-
-
-class Removal(Enum):
-    """Stands for the value of a key that is taken out."""
-
-    REMOVED = "removed"
-
-
-REMOVED: Final = Removal.REMOVED
-Value = str | bool | int | float | list[str] | Removal
-Edits = Mapping[Path, Value]
-"""New values by path, for example `{("metadata", "version"): "1.0.2"}`."""
-
-_RELEASED = frozenset([("metadata", "version"), ("docker", "image_tag")])
-
-
-class EditError(ValueError):
-    """A value cannot be changed in a text.
-
-    Attributes:
-        path: of the value.
-    """
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(reason)
-        self.path = path
 
 
 class Section(Struct, frozen=True):
@@ -102,75 +74,6 @@ def _with_checked_edit(text: str, path: Path, value: Value, expected: dict[str, 
     except (TOMLKitError, tomllib.TOMLDecodeError):
         pass  # tomlkit does not support every form
     raise EditError(path, f"{_dotted(path)} cannot be changed in the form that it has here")
-
-
-_LATER = frozenset(["config", "accepted_secrets", "provenance", "sbom", "sbom_generator"])
-"""Settings of `[reconciler.image]` that do not change the image and are newer than the first key format."""
-_NOT_AT_RUN_TIME = frozenset(["metadata", "docker", "model_version", "model_versions", "reconciler"])
-
-
-def keyed_tables(document: Mapping[str, Any]) -> bytes:
-    """The part of a config.toml that counts for the source key: the tables that a running pipeline may read.
-
-    These are `[execution]` and every table that belongs neither to the official tool nor to us. The others
-    describe the deployment. Canonical JSON, so neither a comment nor the order of keys changes the source.
-
-    Args:
-        document: the output of `tomllib`.
-    """
-    return _bytes({name: table for name, table in document.items() if name not in _NOT_AT_RUN_TIME})
-
-
-def keyed_document(document: Mapping[str, Any]) -> bytes:
-    """The same for a pipeline that reads its whole config.toml: everything except the version and the tag.
-
-    The first format of the source key used this for every pipeline. Settings added later do not count, nor do
-    tables with no other settings.
-    """
-    tables = _without_release(document)
-    if environments := overlays(document):
-        ours = document["reconciler"]
-        env = {**ours["env"], **{name: _without_release(overlay) for name, overlay in environments.items()}}
-        tables["reconciler"] = {**ours, "env": env}
-    ours = tables.get("reconciler")
-    if isinstance(ours, dict) and isinstance(image := ours.get("image"), dict) and image.keys() & _LATER:
-        image = {key: value for key, value in image.items() if key not in _LATER}
-        ours = {key: value for key, value in {**ours, "image": image}.items() if key != "image" or value}
-        tables = {
-            key: value
-            for key, value in {**tables, "reconciler": ours}.items()
-            if key != "reconciler" or value
-        }
-    return _bytes(tables)
-
-
-def _bytes(document: Mapping[str, Any]) -> bytes:
-    canonical = _canonical(dict(document))
-    return json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
-
-
-def _without_release(tables: Mapping[str, Any]) -> dict[str, Any]:
-    """The tables without the values that a release changes."""
-    return {
-        name: {key: value for key, value in table.items() if (name, key) not in _RELEASED}
-        if isinstance(table, dict)
-        else table
-        for name, table in tables.items()
-    }
-
-
-def _canonical(value: Any) -> Any:
-    """Plain JSON; a value without a JSON form becomes an object that differs from every TOML table's."""
-    match value:
-        case dict():
-            return {"table": {key: _canonical(item) for key, item in value.items()}}
-        case list():
-            return [_canonical(item) for item in value]
-        case float() if not math.isfinite(value):
-            return {"float": str(value)}
-        case datetime.datetime() | datetime.date() | datetime.time():
-            return {type(value).__name__: value.isoformat()}
-    return value
 
 
 def sections_of(text: str) -> list[Section]:
@@ -450,4 +353,4 @@ def _with_value(document: dict[str, Any], path: Path, value: Value) -> dict[str,
 
 
 def _equivalent(one: Any, other: Any) -> bool:
-    return json.dumps(_canonical(one), sort_keys=True) == json.dumps(_canonical(other), sort_keys=True)
+    return json.dumps(canonical(one), sort_keys=True) == json.dumps(canonical(other), sort_keys=True)
