@@ -8,9 +8,10 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import BrokenExecutor, Executor, Future, wait
 from itertools import islice
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Generic
 
 from msgspec import Struct
@@ -75,6 +76,7 @@ def run(
     """
     queues: list[_Queue[A, T]] = [_Queue(lane, chunk) for lane in lanes]
     in_hand: dict[Future[Outcomes[T]], tuple[_Queue[A, T], Chunk[A]]] = {}
+    done: SimpleQueue[Future[Outcomes[T]]] = SimpleQueue()
     chunks.emits[task.key] = emit
     try:
         while True:
@@ -84,19 +86,21 @@ def run(
                     if is_alone or (part := queue.start(may_retry=not (isolates and in_hand))) is None:
                         break
                     sent = _elsewhere(part, key_of_files) if key_of_files else part
-                    in_hand[executor.submit(run_chunk, task, sent)] = queue, part
+                    future = executor.submit(run_chunk, task, sent)
+                    in_hand[future] = queue, part
+                    future.add_done_callback(done.put)
             if not in_hand:
                 break
-            for future in wait(in_hand, return_when=FIRST_COMPLETED).done:
-                queue, part = in_hand.pop(future)
-                try:
-                    outcomes = future.result()
-                except BrokenExecutor as problem:
-                    yield from queue.killed(part, problem)
-                else:
-                    for event in outcomes.events:
-                        emit(event)
-                    yield from queue.ended(part, _here(outcomes, part) if key_of_files else outcomes)
+            future = done.get()
+            queue, part = in_hand.pop(future)
+            try:
+                outcomes = future.result()
+            except BrokenExecutor as problem:
+                yield from queue.killed(part, problem)
+            else:
+                for event in outcomes.events:
+                    emit(event)
+                yield from queue.ended(part, _here(outcomes, part) if key_of_files else outcomes)
         if not (stop and stop.is_set()):
             for queue in queues:
                 yield from queue.not_signed_in()
