@@ -17,6 +17,9 @@ from reconciler.pipeline.suggestions import did_you_mean
 T = TypeVar("T")
 
 LONGEST_NAME: Final = 1_000  # characters of a parameter's name
+DEEPEST: Final = (
+    32  # lists and objects in each other; a response of the platform, with more around it, has 64
+)
 Parameters = dict[str, Any]  # plain JSON values by name, in the order of to_dict
 Place = tuple[Path, int]  # a file, and a line of it
 
@@ -134,6 +137,33 @@ def problems_of_parameters(parameters: Parameters, file: Path, line: int | None)
         for name in parameters
         if not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME
     ]
+
+
+def problems_of_depth(
+    parameters: Parameters, places: Mapping[str, Place], reference: ClassReference
+) -> list[Diagnostic]:
+    """Errors for defaults that are nested so deeply that they could be written, and never read back."""
+    found = []
+    for name, value in parameters.items():
+        if _is_deeper(value, DEEPEST):
+            file, line = places.get(name, (reference.file, None))
+            detail = f"At most {DEEPEST} lists and dictionaries may be in each other. Use a flatter value."
+            summary = f"the default of parameter {name!r} is nested too deeply"
+            found.append(error(summary, detail, file=file, line=line))
+    return found
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Level by level: a recursive function would fail on exactly these values."""
+    level = [value]
+    for _ in range(levels + 1):
+        level = [
+            child
+            for parent in level
+            if isinstance(parent, dict | list)
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+        ]
+    return bool(level)
 
 
 def _name_problems(one: InputDeclaration) -> list[Diagnostic]:

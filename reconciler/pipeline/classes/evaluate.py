@@ -8,11 +8,19 @@ from pathlib import Path
 from typing import TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from providers.regular_files import check_regular
 from reconciler.core.diagnostics import Diagnostic, error, info
 from reconciler.pipeline.classes import runner, static
-from reconciler.pipeline.classes.declarations import ClassReference, ClassValue, Inputs, Parameters, Place
+from reconciler.pipeline.classes.declarations import (
+    ClassReference,
+    ClassValue,
+    Inputs,
+    Parameters,
+    Place,
+    problems_of_depth,
+)
 from reconciler.pipeline.classes.installed import installed_in
 from reconciler.pipeline.classes.static_module import NotStatic
 from reconciler.pipeline.config import LoadedConfig
@@ -86,6 +94,8 @@ def evaluate(
         stand_ins = class_run.stand_ins
         if stand_ins:
             problems.append(_stand_ins_remark(stand_ins, runner.interpreter(folder, python)))
+    if parameters is not None and parameter_result is not None:
+        parameter_result = _require_shallow(parameter_result, parameters)
     results = {"inputs": input_result, "parameters": parameter_result}
     return EvaluatedClasses(
         inputs=input_result.value if input_result is not None else None,
@@ -98,6 +108,12 @@ def evaluate(
         stand_ins=stand_ins,
         places=parameter_result.places if parameter_result is not None else {},
     )
+
+
+def _require_shallow(result: ClassValue[Parameters], reference: ClassReference) -> ClassValue[Parameters]:
+    """The parameters, or the errors of those that the platform could not return."""
+    too_deep = problems_of_depth(result.value or {}, result.places, reference)
+    return replace(result, value=None, diagnostics=tuple(too_deep)) if too_deep else result
 
 
 def _reference(loaded: LoadedConfig, key: str, problems: list[Diagnostic]) -> ClassReference | None:
