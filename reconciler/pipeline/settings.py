@@ -1,8 +1,11 @@
 """Read `[reconciler]`, our own table. It is strict: a misspelt `protect` must not be ignored silently."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import asdict
+
+from providers.docker.source.key import is_folder_in_image
 from providers.table import FACTS, address_form, ancestors
 from providers.text import has_login
 from reconciler.core.values import Address
@@ -47,9 +50,56 @@ def _settings(
         _kind_of_address(reader, address, section, "protect", index)
     if settings.stack is not None:
         _check_stack(reader, settings.stack, section)
+    _check_startable(reader, settings.image, section)
     _check_references(reader, settings.image, section)
     _check_sbom(reader, settings.image, section)
     return settings
+
+
+def _check_startable(reader: TomlReader, image: ImageOptions, section: str) -> None:
+    """Report values with which an image could be published, and never started or built."""
+    where = (section, "image")
+    for path, text in _texts(asdict(image)):
+        if "\0" in text:
+            reader.error(
+                f"{section}.image.{path[0]} contains a NUL character",
+                "No program, file or variable can have one. Remove it.",
+                *where,
+                *path,
+            )
+    for table in ("env", "build_args"):
+        for name in getattr(image, table):
+            if not name or "=" in name:
+                reader.error(
+                    f"{name!r} in {section}.image.{table} is not the name of a variable",
+                    "A name is not empty, and has no equals sign.",
+                    *(*where, table, name),
+                )
+    if image.workdir is not None and not is_folder_in_image(image.workdir):
+        reader.error(
+            f"{section}.image.workdir is not an absolute path",
+            'Write the path of a folder in the image, without "..", for example "/experiment".',
+            *(*where, "workdir"),
+        )
+    if image.entrypoint and not image.entrypoint[0]:
+        reader.error(
+            f"{section}.image.entrypoint does not begin with a program",
+            'Write the program and its arguments, for example ["python", "pipeline.py"].',
+            *(*where, "entrypoint", 0),
+        )
+
+
+def _texts(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Each text in a value, with its path. Keys of tables are texts, too."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield (*path, key), key
+            yield from _texts(item, (*path, key))
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value):
+            yield from _texts(item, (*path, index))
 
 
 def _check_references(reader: TomlReader, image: ImageOptions, section: str) -> None:

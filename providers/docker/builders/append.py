@@ -37,7 +37,7 @@ from providers.docker.registry.reference import (
 )
 from providers.docker.registry.seal import sealed
 from providers.docker.source.archive import LARGE, Piece, archives
-from providers.docker.source.key import Entry, ImageSource, context, whiteouts
+from providers.docker.source.key import Entry, ImageSource, context, is_folder_in_image, whiteouts
 from providers.errors import GoneError, RefusedError
 from providers.protocol import Report
 
@@ -198,13 +198,12 @@ def _working_folder(base: PublishedImage) -> str:
 def _folder(source: ImageSource, base: PublishedImage) -> str:
     """The folder for the context: an absolute path in the image."""
     folder = source.workdir or _working_folder(base) or _DEFAULT_FOLDER
-    path = PurePosixPath(folder)
-    if not path.is_absolute() or ".." in path.parts:
+    if not is_folder_in_image(folder):
         raise RefusedError(
             f"the working directory {folder!r} is not an absolute path",
             hint=f"use a path such as {_DEFAULT_FOLDER}",
         )
-    return str(path)
+    return str(PurePosixPath(folder))
 
 
 def _layers(

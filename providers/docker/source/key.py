@@ -35,6 +35,12 @@ LEFT_OUT = (
 `pxl-pipeline deploy` adds, applied at any depth. Nothing is written here."""
 
 
+def is_folder_in_image(path: str) -> bool:
+    """Whether this is an absolute path that leads nowhere else, as a working directory has to be."""
+    folder = PurePosixPath(path)
+    return folder.is_absolute() and ".." not in folder.parts
+
+
 class ImageSource(Struct, frozen=True, kw_only=True):
     """A folder and the settings to build an image of it.
 
