@@ -254,6 +254,40 @@ class UnmovedStateError(AmbiguousStateError):
         self.names = (stack,)
 
 
+class SwappedStateError(AmbiguousStateError):
+    """Folders swapped the names of their stacks, so the state with each name is that of another folder.
+
+    The arguments are those of `UnmovedStateError`.
+    """
+
+    def __init__(self, stack: str, folder: str, present: str) -> None:
+        StateError.__init__(
+            self,
+            f"the state of {stack} is that of {folder}, whose stack is now {present}, which has state of "
+            "another folder: they swapped names",
+            hint="give one of these folders a name that no stack has, apply each of them, and then give it "
+            "its own name",
+        )
+        self.names = (stack,)
+
+
+class LeftOutStateError(AmbiguousStateError):
+    """The state with the name of a stack is that of a folder that is not checked out.
+
+    Args:
+        stack: the name.
+        folder: the folder, from the root of the workspace.
+    """
+
+    def __init__(self, stack: str, folder: str) -> None:
+        StateError.__init__(
+            self,
+            f"the state of {stack} is that of {folder}, which is not checked out",
+            hint="check that folder out (git sparse-checkout, git submodule), to see whether it still has it",
+        )
+        self.names = (stack,)
+
+
 class InvalidNameError(StateError):
     """No state can have this name: it comes from bytes that are not UTF-8."""
 

@@ -6,7 +6,6 @@ that moved or that are not checked out (by a sparse checkout, or in a submodule)
 folder whose next apply moves its state.
 """
 
-import os
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -16,16 +15,15 @@ from pathlib import Path
 from msgspec import Struct
 
 from providers.regular_files import real_path
-from reconciler.core.diagnostics import Diagnostic, UserError, error, info
+from reconciler.core.diagnostics import Diagnostic, info
 from reconciler.core.plan import Action, Plan, Stack, Step
 from reconciler.core.platforms import CUSTOM, HOSTS
 from reconciler.core.reasons import UNSTATED
 from reconciler.credentials.target import Target
 from reconciler.drift.check import last_apply
 from reconciler.drift.findings import LastApply, StackReport, orphan_finding
-from reconciler.engine.sources import workspace_name
+from reconciler.engine.sources import left_out_folders, workspace_name
 from reconciler.pipeline import FILE_NAME
-from reconciler.system.git import GitError, Repository, repository_of
 from reconciler.workspace.discovery import find_all, summarize
 from reconciler.workspace.schema import Workspace
 from state.errors import UnreadableStateError
@@ -160,7 +158,7 @@ def _undeclared(
     if not gone and not renamed:
         return
     declared = {summarize(folder, environment).stack for folder in find_all(root)}
-    left_out = _left_out(root, gone.values()) if gone else {}
+    left_out = left_out_folders(root, gone.values()) if gone else {}
     for submodule in sorted({*left_out.values()} - {""}):
         below = [stack for stack, folder in gone.items() if left_out.get(folder) == submodule]
         notify(
@@ -234,36 +232,3 @@ def _unclaiming(store: Store, register: Register, declared: str) -> list[str]:
     """The stacks that may have the history of an orphan: of two names of a stack, one has the claims."""
     claiming = {claim.stack for claim in register.claims.values()} - {f"{register.scope}/{declared}"}
     return [name for name in store.names() if scope_of(name) == register.scope and name not in claiming]
-
-
-def _left_out(root: Path, folders: Iterable[str]) -> dict[str, str]:
-    """The folders that git has and that are not checked out: by a sparse checkout, or in a submodule.
-
-    Returns:
-        Folder -> the path of the submodule from the root; "" if a sparse checkout leaves it out.
-    """
-    paths: dict[Repository, dict[str, list[str]]] = {}
-    for folder in folders:
-        place = root / folder
-        existing = next((above for above in (place, *place.parents) if above.is_dir()), root)
-        repository = repository_of(existing)
-        if repository is None or not place.is_relative_to(repository.top):
-            continue
-        # The index names a submodule, and no file in it; without a checkout, its folder is missing or empty.
-        above = [place, *place.parents]
-        submodules = [one for one in above[: above.index(existing) + 1] if one != repository.top]
-        for one in (place / FILE_NAME, *submodules):
-            path = one.relative_to(repository.top).as_posix()
-            paths.setdefault(repository, {}).setdefault(path, []).append(folder)
-    found: dict[str, str] = {}
-    try:
-        for repository, of_repository in paths.items():
-            for path in repository.left_out(of_repository):
-                # A sparse checkout leaves out the folder of a submodule, too.
-                is_submodule = (repository.top / path).is_dir()
-                submodule = os.path.relpath(repository.top / path, root) if is_submodule else ""
-                found |= dict.fromkeys(of_repository.get(path, ()), submodule)
-    except (GitError, OSError) as problem:
-        detail = f"{problem}. A folder without a {FILE_NAME} may not be checked out."
-        raise UserError(error("git cannot list the folders of the workspace", detail)) from None
-    return found

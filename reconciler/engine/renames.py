@@ -4,16 +4,19 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from functools import cache
+from os.path import lexists
 from pathlib import Path
 
 from providers.regular_files import real_path
 from reconciler.core.values import Address
-from reconciler.engine.sources import root_of, source_of, workspace_name
+from reconciler.engine.sources import left_out_folders, root_of, source_of, workspace_name
+from reconciler.pipeline import FILE_NAME
 from reconciler.pipeline.config import load
+from reconciler.pipeline.exclusive import exclusive_resources
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.schema import Config
 from state.errors import UnreadableStateError
-from state.register import Register, scope_of
+from state.register import Register, Source, scope_of
 
 StacksBelow = Callable[[Path], Mapping[Path, Collection[str]]]
 """Returns the pipeline folders below a folder, each with the names of its stacks in all environments."""
@@ -65,8 +68,10 @@ class FormerStacks:
     def owner(self, stack: str) -> tuple[str, str] | None:
         """The folder whose state has the name of this stack, and the stack that this folder now declares.
 
+        The latter is "" if the folder is not checked out.
+
         None if the state with this name is that of this stack: no other folder was applied with it, or that
-        folder is gone, or its state has moved.
+        folder is gone, or its state has moved, or the files of both have moved.
         """
         pipeline, register = self._pipelines.get(stack), self.register_of(stack)
         source = register.stacks.get(stack)
@@ -77,14 +82,16 @@ class FormerStacks:
             return None
         name = _name_in(self._declared_in(root), root / source.folder, stack, pipeline)
         present = f"{scope_of(stack)}/{name}"
-        if (
-            not name
-            or present == stack
-            or present in register.stacks
-            or _keeps(pipeline.config, stack, register)
-        ):
+        if not name:
+            is_out = not lexists(root / source.folder / FILE_NAME)
+            is_out = is_out and source.folder in left_out_folders(root, [source.folder])
+            return (source.folder, "") if is_out else None
+        if present == stack:
             return None
-        return source.folder, present
+        if present in register.stacks:
+            is_swapped = register.stacks[present] != source and _has_another(pipeline, own, stack, register)
+            return (source.folder, present) if is_swapped else None
+        return None if _keeps(pipeline.config, stack, register) else (source.folder, present)
 
     def register_of(self, stack: str) -> Register:
         """The register that has this stack; an empty one if it cannot be read."""
@@ -125,6 +132,16 @@ def _name_in(declared: Mapping[Path, Collection[str]], folder: Path, stack: str,
         return config.stack_name
     own = stack.partition("/")[2]
     return own if own in names else next(iter(sorted(names)), "")
+
+
+def _has_another(pipeline: Pipeline, source: Source, stack: str, register: Register) -> bool:
+    """Whether the folder's resources are claimed by another stack, which was applied from it."""
+    declared = set(map(str, exclusive_resources(pipeline.loaded)))
+    return any(
+        declared.intersection(register.claims_of(name))
+        for name in register.stacks_from(source)
+        if name != stack
+    )
 
 
 def _keeps(config: Config | None, stack: str, register: Register) -> bool:

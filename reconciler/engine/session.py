@@ -39,7 +39,7 @@ from reconciler.engine.renames import FormerStacks, StacksBelow
 from reconciler.pipeline.load import Pipeline, unnamed_image
 from reconciler.system.files import display_path
 from state.claims import Registers
-from state.errors import OthersStateError, UnmovedStateError
+from state.errors import LeftOutStateError, OthersStateError, SwappedStateError, UnmovedStateError
 from state.register import UNKNOWN_SOURCE, Register
 from state.renaming import RenamingStore
 from state.snapshot import Snapshot
@@ -112,8 +112,11 @@ class StateNames:
         folder of a stack nor the places of its claims. What this version wrote follows changes of the files.
         """
         owner = self._former.owner(stack)
-        if owner is not None and (state.resources or state.intents) and store.load(owner[1]) is None:
-            raise UnmovedStateError(stack, *owner)
+        if owner is not None and (state.resources or state.intents):
+            if not owner[1]:
+                raise LeftOutStateError(stack, owner[0])
+            is_unmoved = store.load(owner[1]) is None
+            raise (UnmovedStateError if is_unmoved else SwappedStateError)(stack, *owner)
         if stack not in self._older or not self._older[stack].is_of_another(state):
             return
         register = self._former.register_of(stack)

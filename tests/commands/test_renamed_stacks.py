@@ -1,6 +1,7 @@
 """Every way to apply moves the state of a renamed stack, and no stack gets the state of another folder."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -231,3 +232,79 @@ def test_nothing_is_deleted_that_another_selected_pipeline_declares(
     assert refused.code != 0
     assert "model-version/clip/v1 would be deleted, but the files of" in one_line(refused.err)
     assert sandbox.platform.versions("clip") == before
+
+
+def swap(cli: Cli, one: str, other: str, key: str) -> None:
+    """Swap the first value of this key in two files."""
+    files = [cli.folder / name / "config.toml" for name in (one, other)]
+    texts = [file.read_text() for file in files]
+    values = [re.search(rf'(?m)^{key} = "(.*)"$', text) for text in texts]
+    for file, text, new in zip(files, texts, reversed(values), strict=True):
+        assert new is not None
+        file.write_text(re.sub(rf'(?m)^{key} = ".*"$', new[0], text, count=1))
+
+
+def named(cli: Cli, folder: str, key: str, value: str) -> None:
+    file = cli.folder / folder / "config.toml"
+    file.write_text(re.sub(rf'(?m)^{key} = ".*"$', f'{key} = "{value}"', file.read_text(), count=1))
+
+
+@pytest.mark.parametrize("options", [(), ("--prune",)], ids=["", "prune"])
+@pytest.mark.parametrize(
+    ("folders", "key"),
+    [
+        ((APP, OTHER), "name"),
+        ((APP, OTHER), "stack"),
+        (("clip", "dino"), "image_name"),
+        (("clip", "dino"), "stack"),
+        ((APP, "clip"), "stack"),
+    ],
+)
+def test_folders_that_swap_names_are_refused_with_the_reason_and_the_way_out_is_right(
+    folders: tuple[str, str], key: str, options: tuple[str, ...], pipelines: Path, cli: Cli, sandbox: Sandbox
+) -> None:
+    training(pipelines / "dino", "dino", sandbox.registry)
+    if key == "stack":
+        for folder in folders:
+            name_stack(pipelines / folder, f"{folder}-stack")
+    assert cli("apply", "--all", "--yes").code == 0
+    before = objects(sandbox)
+    swap(cli, *folders, key)
+    present = (pipelines / folders[0] / "config.toml").read_text()
+    sandbox.clear_requests()
+
+    take = [word for address in addresses(cli) for word in ("--take", address)]
+    for more in ((), tuple(take)):
+        for names in ((str(pipelines / folders[0]),), (str(pipelines / folders[1]),), ("--all",)):
+            refused = cli("apply", *names, *options, *more, "--yes")
+            assert refused.code != 0
+            assert "they swapped names" in one_line(refused.err), refused.err
+    assert (sandbox.writes(), objects(sandbox)) == ([], before)
+
+    named(cli, folders[0], key, f"{sandbox.registry}/team/third" if key == "image_name" else "third")
+    for number, folder in enumerate((*folders, folders[0])):
+        if number == 2:
+            (pipelines / folder / "config.toml").write_text(present)
+        ended = cli("apply", str(pipelines / folder), *options, "--yes")
+        if key == "name":  # the processing stays where it is, and the image comes along
+            assert re.findall("refused: (.*?)/", ended.err) == ["image"], ended.err
+            taken = re.search("--take image/.*", ended.err)
+            assert taken is not None
+            ended = cli("apply", str(pipelines / folder), *taken[0].split(), *options, "--yes")
+        assert ended.code == 0, ended.err
+    assert cli("plan", "--all", "--exit-code").code == 0
+    assert before.items() <= objects(sandbox).items() or options
+
+
+def addresses(cli: Cli) -> list[str]:
+    return [line.split()[0] for line in cli("state", "claims").out.splitlines()[1:]]
+
+
+def objects(sandbox: Sandbox) -> dict[str, str]:
+    """The ids of processings and model versions by their names."""
+    found = {one["name"]: one["id"] for one in sandbox.platform.processings()}
+    for model in sandbox.platform.models():
+        found |= {
+            f"{model['name']}/{one['name']}": one["id"] for one in sandbox.platform.versions(model["name"])
+        }
+    return found

@@ -101,3 +101,26 @@ def test_a_submodule_that_is_removed_has_orphans(
     shutil.rmtree(origin / "lib", ignore_errors=True)
     ended = cli("drift", "--all")
     assert (ended.code, ended.out.count("is gone")) == (11, 2), ended
+
+
+@pytest.mark.parametrize("command", ["plan", "apply", "drift", "destroy"])
+@pytest.mark.parametrize("checkout", [clone, worktree, sparse, sparse_and_removed])
+def test_a_folder_that_is_not_checked_out_keeps_its_state(
+    cli: Cli, sandbox: Sandbox, origin: Path, checkout: object, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another folder that has the name of its stack now does not get it."""
+    monkeypatch.chdir(origin)
+    assert cli("apply", "--all", "--yes").code == 0
+    target = origin.parent / "elsewhere"
+    assert callable(checkout)
+    checkout(origin, target)
+    monkeypatch.chdir(target)
+    with (target / OWN / "config.toml").open("a") as file:
+        file.write('\n[reconciler]\nstack = "middle_inputs"\n')
+    sandbox.clear_requests()
+
+    ended = cli(command, OWN, *(["--yes"] if command in ("apply", "destroy") else []))
+
+    assert ended.code not in (0, 10, 11)
+    assert "is that of lib/sub/middle_inputs, which is not checked out" in " ".join(ended.err.split())
+    assert sandbox.writes() == []
