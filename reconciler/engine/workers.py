@@ -1,5 +1,6 @@
 """What workers are made of: their number, and how a worker process starts and ends."""
 
+import gc
 import os
 import shutil
 import signal
@@ -23,6 +24,9 @@ THREADS = 2 * AT_ONCE
 _OURS = "reconciler.", "providers.", "state."
 _MANY = 100
 """The number of pipelines from which on worker processes save time."""
+_OBJECTS = 1_000_000
+"""New objects in a worker process before a search for cycles, which stops all its threads. Lists of a platform and
+the register make a hundred thousand at once, and all of them stay."""
 MOST_THREADS = 1 << 10
 """More than any run uses: it hands out no more than it allows at once."""
 
@@ -106,6 +110,8 @@ def start_worker(variables: Mapping[str, str]) -> None:
     """
     from multiprocessing import parent_process
 
+    gc.freeze()  # what the command has imported stays: no search for cycles in it, and no copy of its pages
+    gc.set_threshold(_OBJECTS)
     os.environ.clear()
     os.environ.update(variables)
     parent = parent_process()
