@@ -25,8 +25,8 @@ _OURS = "reconciler.", "providers.", "state."
 _MANY = 100
 """The number of pipelines from which on worker processes save time."""
 _OBJECTS = 1_000_000
-"""New objects in a worker process before a search for cycles, which stops all its threads. Lists of a platform and
-the register make a hundred thousand at once, and all of them stay."""
+"""New objects in a worker process before a search for cycles, which stops all its threads. The lists of a
+platform and the register have a hundred thousand, and all of them stay."""
 MOST_THREADS = 1 << 10
 """More than any run uses: it hands out no more than it allows at once."""
 
