@@ -1,6 +1,8 @@
 """Hides tokens and logins in values and messages: the only place that decides what is shown instead."""
 
 import re
+from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from typing import Final
 
 from providers.text import without_logins
@@ -12,6 +14,11 @@ _SHORTEST_SECRET = 20
 """Characters of the shortest token with a shape of its own. Most values are shorter."""
 _CANDIDATE = re.compile(rf"[\w-]{{{_SHORTEST_SECRET}}}|-----BEGIN", re.ASCII)
 """What every token contains, to be searched for in little time."""
+_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY")
+_KEY_LINE = re.compile(r"\s*(?:[A-Za-z0-9+/=]*|[A-Za-z-]+: .*)\\?\s*")
+"""A line of a private key between its first and its last one."""
+_IN_KEY = re.compile(r"\s*(?:\S*|[A-Za-z-]+: .*)\s*")
+"""The same in a log, where it may end in the middle of a line."""
 _TOKEN = re.compile(rb"-----BEGIN(?s:.*?)(?:-----END[A-Z0-9 ]{0,80}-----|\Z)|[\w-]+")
 """A token from its first byte on; a private key with its last line, or as much of it as there is."""
 
@@ -20,14 +27,28 @@ def is_hidden(value: object, name: str) -> bool:
     """Whether a value has a secret anywhere in it: no output for people shows it, and no file gets it.
 
     Args:
+        name: as for `secrets_in`.
+    """
+    return next(secrets_in(value, name), None) is not None
+
+
+def secrets_in(value: object, name: str = "") -> Iterator[str]:
+    """The texts with a secret in a value, in any depth, also those that are names.
+
+    Args:
         name: what the value is called, such as the path of its field; "" if it has no name. Some tokens
             have the shape of a git commit, and only their name says what they are.
     """
     if isinstance(value, str):
-        return value == HIDDEN or (len(value) >= _SHORTEST_SECRET and _has_token(f"{name}={value}"))
-    if isinstance(value, dict):
-        return any(is_hidden(key, "") or is_hidden(item, str(key)) for key, item in value.items())
-    return isinstance(value, list | tuple) and any(is_hidden(item, name) for item in value)
+        if value == HIDDEN or (len(value) >= _SHORTEST_SECRET and _has_token(f"{name}={value}")):
+            yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from secrets_in(key)
+            yield from secrets_in(item, str(key))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from secrets_in(item, name)
 
 
 def _has_token(text: str) -> bool:
@@ -57,3 +78,49 @@ def safe_message(text: str) -> str:
     and posted as comments.
     """
     return without_tokens(without_logins(text))
+
+
+def shortened(text: str, most: int) -> str:
+    """The beginning of a message, without tokens and logins. Nothing recognises a token that is cut."""
+    text = safe_message(text)
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def lines_with_secrets(text: str, secrets: Iterable[str] = ()) -> dict[str, str]:
+    """Each line of a file that has a secret in it -> the line up to there, as it may be shown.
+
+    Args:
+        secrets: further texts that are secret, such as those whose name is on another line.
+    """
+    from providers.secret_rules import find  # late: its expressions take a while
+
+    content = text.encode("utf-8", "surrogatepass")
+    shown: dict[str, str] = {}
+    for secret in find((content,)):
+        start = content.rfind(b"\n", 0, secret.offset) + 1
+        first, *others = content[start:].decode("utf-8", "surrogatepass").split("\n")
+        shown.setdefault(first, f"{content[start : secret.offset].decode('utf-8', 'surrogatepass')}{HIDDEN}")
+        if "-----BEGIN" in first:
+            shown.update((line, HIDDEN) for line in takewhile(_KEY_LINE.fullmatch, others) if line.strip())
+    for one in secrets:
+        for line in text.split("\n"):
+            before, found, _ = shown.get(line, line).partition(one)
+            if found:
+                shown[line] = f"{before}{HIDDEN}"
+    return shown
+
+
+class LineHider:
+    """Hides tokens in lines of output as they arrive: a private key consists of several."""
+
+    def __init__(self) -> None:
+        self._is_in_key = False
+
+    def __call__(self, line: str) -> str:
+        """The next line, as it may be shown."""
+        self._is_in_key = self._is_in_key and _IN_KEY.fullmatch(line) is not None
+        if self._is_in_key:
+            return HIDDEN
+        begin = _BEGIN.search(line)
+        self._is_in_key = begin is not None and "-----END" not in line
+        return safe_message(line[: begin.start()]) + HIDDEN if begin else safe_message(line)

@@ -19,6 +19,7 @@ from providers.errors import (
     UnauthorizedError,
     UnexpectedError,
 )
+from providers.hiding import shortened
 from providers.http import RedirectError
 from providers.picsellia.transport import RedirectedError, RefusedAnswerError, UnreachableError
 from providers.rate_limit import RETRY_HINT
@@ -141,8 +142,7 @@ class ErrorMapper:
 
     def _words(self, message: object) -> str:
         """The message on one line, shortened, without the token."""
-        text = " ".join(without_secrets(str(message), [self.token]).split())
-        return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"
+        return shortened(" ".join(without_secrets(str(message), [self.token]).split()), LONGEST_TEXT)
 
 
 def _message(content: bytes) -> str:

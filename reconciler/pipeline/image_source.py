@@ -11,6 +11,7 @@ from providers.docker.labels import CONTRACT, CREATED, REVISION, TITLE
 from providers.docker.origin import Origin, Revision
 from providers.docker.source.key import Announce, Announcer, ImageSource, context, ignore_file, seen
 from providers.errors import ProviderError, RefusedError
+from providers.hiding import shortened
 from providers.regular_files import read_regular, real_path
 from reconciler.core.contract import contract_text
 from reconciler.pipeline.config import load
@@ -278,7 +279,7 @@ def _created(epoch: str, commit: Commit | None) -> int:
     if epoch:
         if not re.fullmatch("[0-9]{1,12}", epoch) or int(epoch) > LATEST:
             raise RefusedError(
-                f"SOURCE_DATE_EPOCH is {epoch[:40]!r}, which is not a valid time for an image: "
+                f"SOURCE_DATE_EPOCH is {shortened(epoch, 40)!r}, which is not a valid time for an image: "
                 f"write whole seconds since 1970, from 0 to {LATEST}",
                 hint="correct it, or unset it to use the time of the commit",
             )

@@ -2,7 +2,6 @@
 
 import json
 import re
-from itertools import takewhile
 
 from providers.hiding import HIDDEN, is_hidden
 from providers.json_value import JSON
@@ -12,8 +11,6 @@ from reconciler.core.values import NoValue
 
 LONGEST = 72  # characters
 SHORT_DIGEST = 19  # characters of a digest, with its "sha256:"
-_KEY_LINE = re.compile(r"\s*(?:[A-Za-z0-9+/=]*|[A-Za-z-]+: .*)\\?\s*")
-"""A line of a private key between its first and its last one."""
 _SOURCE_KEY = re.compile(r"v[0-9]+:[0-9a-f]{64}")
 
 
@@ -39,20 +36,6 @@ def format_value(value: JSON | NoValue, name: str) -> str:
     if text.startswith("sha256:") or _SOURCE_KEY.fullmatch(text):
         return text[:SHORT_DIGEST]
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-
-
-def lines_with_secrets(text: str) -> dict[str, str]:
-    """Each line of a file that has a secret in it -> the line up to there, as it may be shown."""
-    from providers.secret_rules import find  # late: its expressions take a while
-
-    content, shown = text.encode("utf-8", "surrogatepass"), {}
-    for secret in find((content,)):
-        start = content.rfind(b"\n", 0, secret.offset) + 1
-        first, *others = content[start:].decode("utf-8", "surrogatepass").split("\n")
-        shown[first] = f"{content[start : secret.offset].decode('utf-8', 'surrogatepass')}{HIDDEN}"
-        if "-----BEGIN" in first:
-            shown.update((line, HIDDEN) for line in takewhile(_KEY_LINE.fullmatch, others) if line.strip())
-    return shown
 
 
 def old_and_new(change: Change) -> list[tuple[str, str, str]]:

@@ -18,6 +18,7 @@ from providers.errors import (
     TransientError,
     UnexpectedError,
 )
+from providers.hiding import LineHider, shortened
 from providers.json_value import JSON
 from providers.protocol import Progress
 from providers.reasons import Reason
@@ -226,6 +227,47 @@ def test_a_diff_shows_no_token_of_any_shape(shape: str) -> None:
     assert SHOWN in "\n".join(lines)
     for line in secret.splitlines():
         assert len(line) < 20 or "PRIVATE KEY" in line or not any(line[-20:] in shown for shown in lines)
+
+
+@pytest.mark.parametrize("shape", sorted(tokens()))
+@pytest.mark.parametrize("before", range(0, 80, 7))
+def test_a_limit_cuts_no_token_into_a_form_that_nothing_recognises(shape: str, before: int) -> None:
+    """The limit falls anywhere into the token, or before or after it."""
+    secret = tokens()[shape]
+    text = shortened(f"{'x' * before} {secret} and more", 60)
+
+    assert len(text) <= 61
+    for word in re.findall(r"[\w+/-]{20,}", secret):
+        assert "TOKEN" in word or word[:12] not in text, text
+
+
+@pytest.mark.parametrize("form", ["%s", "- %s", '["a", "%s"]'])
+@pytest.mark.parametrize("shape", sorted(tokens()))
+def test_a_log_that_arrives_line_by_line_shows_no_token(shape: str, form: str) -> None:
+    secret, hide = tokens()[shape], LineHider()
+    lines = [hide(line) for line in ["begin", *(form % secret).splitlines(), "", "the end"]]
+
+    assert (lines[0], lines[-1]) == ("begin", "the end")
+    for word in re.findall(r"[\w+/-]{20,}", secret):
+        assert "TOKEN" in word or word[-20:] not in "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'api_token = ["a", "{}"]\n',
+        'api_token = [\n  "a",\n  "{}",  # the second\n]\n',
+        'a.api_token = [["b"], ["{}"]]\n',
+        'api_token = """\\\n  {}"""\n',
+    ],
+)
+def test_a_diff_shows_no_token_that_only_the_name_of_its_list_tells(text: str) -> None:
+    old, new = (text.format(tokens(seed)["picsellia variable"].rpartition("=")[2]) for seed in (1, 2))
+
+    shown = "\n".join(diff_lines(Path("config.toml"), old, new))
+
+    assert re.findall("[0-9a-f]{12}", shown) == []
+    assert shown.count(SHOWN) == 2
 
 
 def test_a_diff_shows_that_one_token_replaces_another() -> None:

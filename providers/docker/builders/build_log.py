@@ -1,13 +1,13 @@
 """The log of a build: the complete output in a file, and the last lines of each step for error messages.
 
-Shared by all builders of Dockerfiles. Values of secrets are masked before a line is written anywhere. The log
-does not decide whether a build failed.
+Shared by all builders of Dockerfiles. Values of secrets are masked, and tokens hidden, before a
+line is written anywhere. The log does not decide whether a build failed.
 """
 
 import contextlib
 import re
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
@@ -16,6 +16,7 @@ from platformdirs import user_log_path
 
 from providers.docker.builders.build_errors import build_error, plain_text
 from providers.errors import ProviderError
+from providers.hiding import LineHider, safe_message
 from providers.protocol import Progress, Report
 
 MAX_ITEM_LENGTH = 40  # characters of a progress item, shown beside its bar
@@ -41,12 +42,13 @@ class BuildLog:
         self._titles: dict[str, str] = {}
         self._step_lines: dict[str, deque[str]] = {}
         self._other_lines: deque[str] = deque(maxlen=_LAST_LINES)
+        self._hiders: defaultdict[str, LineHider] = defaultdict(LineHider)
 
     def step(self, key: str, name: str, *, number: int | None = None, count: int | None = None) -> None:
         """Start a step; `name` is its instruction, or a BuildKit name such as "[2/6] COPY . /app"."""
         if key in self._titles:
             return
-        name = self.mask(plain_text(name))
+        name = safe_message(self.mask(plain_text(name)))
         stage = None
         if match := _BUILDKIT_STEP.fullmatch(name):
             stage, number, count, name = match[1], int(match[2]), int(match[3]), match[4]
@@ -58,7 +60,7 @@ class BuildLog:
 
     def line(self, text: str, key: str) -> None:
         """Add one line of a step's output."""
-        text = self.mask(plain_text(text))
+        text = self._hiders[key](self.mask(plain_text(text)))
         if text:
             self._step_lines.get(key, self._other_lines).append(text)
             self._write(f"  {text}")
@@ -66,14 +68,14 @@ class BuildLog:
 
     def note(self, text: str) -> None:
         """Add a line of the builder itself, for the file and for an error outside of a step."""
-        text = self.mask(plain_text(text))
+        text = self._hiders[""](self.mask(plain_text(text)))
         if text:
             self._other_lines.append(text)
             self._write(text)
 
     def step_error(self, message: str, key: str = "") -> ProviderError:
         """The error for a failure in this step, or outside of any step."""
-        message = self.mask(plain_text(message))
+        message = safe_message(self.mask(plain_text(message)))
         title = self._titles.get(key)
         what = f"the build failed at {title}" if title else "the build failed"
         self._write(f"{what}: {message}")

@@ -16,6 +16,7 @@ from providers.docker.registry.reference import check_tag, parse_repository
 from providers.docker.source.build_context import StagedContext, unpacked_context
 from providers.docker.source.key import ImageSource
 from providers.errors import PermanentError
+from providers.hiding import safe_message
 from providers.protocol import Progress, Report
 
 _MIN_VERSION, _END_VERSION = (20, 10), (23, 0)
@@ -149,4 +150,5 @@ def _transfer_progress(
     total_size = round(float(total) * _UNITS[total_unit or ""]) if total else None
     if is_done:
         size = total_size = total_size or size
-    return Progress("build", item.removeprefix("sha256:")[:MAX_ITEM_LENGTH], "", size, total_size)
+    item = safe_message(item.removeprefix("sha256:"))[:MAX_ITEM_LENGTH]
+    return Progress("build", item, "", size, total_size)

@@ -29,6 +29,7 @@ from providers.docker.registry.reference import UPLOAD_TAG, check_tag, is_digest
 from providers.docker.source.build_context import unpacked_context
 from providers.docker.source.key import ImageSource
 from providers.errors import PermanentError, SettingError, UnexpectedError
+from providers.hiding import safe_message
 from providers.protocol import Progress, Report
 
 _MIN_VERSION = (0, 13)  # has --progress=rawjson: https://github.com/docker/buildx/releases/tag/v0.13.0
@@ -252,7 +253,8 @@ class _Reader:
         elif done == 0 or (total and done >= total):
             return
         stage = "push" if self._is_push(step) else "build"
-        item = self._log.mask(name.removeprefix("pushing layer ").removeprefix("sha256:"))[:MAX_ITEM_LENGTH]
+        name = self._log.mask(name.removeprefix("pushing layer ").removeprefix("sha256:"))
+        item = safe_message(name)[:MAX_ITEM_LENGTH]
         self._report(Progress(stage, item, "", done, total if total or done == total else None))
 
     def _output(self, output: Mapping[str, Any]) -> None:

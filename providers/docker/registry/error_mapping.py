@@ -17,6 +17,7 @@ from providers.errors import (
     TransientError,
     UnauthorizedError,
 )
+from providers.hiding import shortened
 from providers.http import RedirectError, origin, sent_secrets
 from providers.rate_limit import retry_after
 from providers.text import without_secrets
@@ -189,4 +190,4 @@ def _detail(response: requests.Response) -> str:
     except (ValueError, LookupError, TypeError, AttributeError, requests.RequestException):
         return ""
     text = without_secrets(text, sent_secrets(response.request))
-    return f": {' '.join(text.split())[:200]}" if text else ""
+    return f": {shortened(' '.join(text.split()), 200)}" if text else ""

@@ -304,7 +304,7 @@ class _ErrorMessages(Struct, frozen=True):
         return root.is_dir() or root.with_suffix(".py").is_file()
 
     def _output(self) -> str:
-        last = without_tokens(self.child_run.output).strip().splitlines()[-3:]
+        last = self.child_run.output.strip().splitlines()[-3:]
         return "\nIt printed: " + "\n".join(last) if last else ""
 
 
@@ -378,7 +378,7 @@ def _run_child(
             process.wait()
         reader.close()
         process.stdout.close()
-    output = bytes(reader.printed).decode("utf-8", "replace")[-_KEPT_OUTPUT:]
+    output = without_tokens(bytes(reader.printed).decode("utf-8", "replace"))[-_KEPT_OUTPUT:]
     not_started = next((answer["problem"] for answer in reader.answers if "problem" in answer), "")
     return _ChildRun(reader.answers, status, output, not_started, reader.excess)
 

@@ -1,14 +1,16 @@
 """Prints the edits of adopt."""
 
+import tomllib
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
+from providers.hiding import lines_with_secrets, secrets_in
 from reconciler.core.plan import Stack
 from reconciler.drift.adopt import Adoption, patch
+from reconciler.pipeline.toml.toml_positions import BOM
 from reconciler.views.counting import plural
-from reconciler.views.shown_values import lines_with_secrets
 from reconciler.views.terminal.console import indented
 
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
@@ -22,7 +24,10 @@ def print_config(adopted: Adoption, err: Console) -> None:
 
 def diff_lines(file: Path, before: str, after: str) -> list[str]:
     """The lines of a diff for people, without the names of the files and without secrets."""
-    shown = {**lines_with_secrets(before), **lines_with_secrets(after)}
+    shown: dict[str, str] = {}
+    for text in (before, after):
+        document = tomllib.loads(text.removeprefix(BOM))
+        shown |= lines_with_secrets(text, secrets_in(document))
     lines = patch(file, before, after).rstrip("\n").split("\n")[2:]
     return [line[:1] + shown.get(line[1:], line[1:]) for line in lines]
 
