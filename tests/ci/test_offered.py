@@ -72,6 +72,36 @@ def test_the_action_runs_a_command_and_returns_its_code(github: GitHub) -> None:
     assert (ended.code, outputs["exit-code"]) == (0, "10")
 
 
+@pytest.mark.parametrize("between", [" ", "\n", "  \n  ", "\t", "\r\n"])
+def test_the_words_of_a_command_may_be_on_several_lines(github: GitHub, between: str) -> None:
+    words = ["", "plan", "--all", "--exit-code", "--type", "AUTO_TAGGING", "--allow-empty", ""]
+    ended, outputs = acted(github, command=between.join(words))
+    assert (ended.code, outputs["exit-code"]) == (0, "0"), "none is of this type: each line counts"
+    ended, _ = acted(
+        github, command="plan --all --exit-code", allowed_exit_codes=between.join(["", "11", "10", ""])
+    )
+    assert ended.code == 0
+
+
+@pytest.mark.parametrize("command", [" ", "\n", " \n\t\n"])
+def test_a_command_without_a_word_fails(github: GitHub, command: str) -> None:
+    ended, outputs = acted(github, command=command)
+    assert ended.code == 2
+    assert "the input command has no word" in ended.log
+    assert outputs["exit-code"] == ""
+
+
+def test_the_component_takes_a_command_of_one_line() -> None:
+    header = yaml.safe_load(COMPONENT.read_text().split("\n---\n")[0])
+    pattern = re.compile(
+        header["spec"]["inputs"]["command"]["regex"].replace(r"\z", r"\Z")
+    )  # RE2's, in GitLab
+    assert pattern.match("drift --all --owner 'a team'")
+    assert not [
+        text for text in ("", " ", "\nplan", "apply --all\n--dry-run", "plan\r\n") if pattern.match(text)
+    ]
+
+
 def test_the_shell_expands_nothing_in_the_command(github: GitHub) -> None:
     ended, _ = acted(github, command="plan $(touch${IFS}expanded) ; true *")
     assert ended.code != 0
