@@ -10,6 +10,7 @@ import shlex
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ from providers.errors import ProviderError
 from providers.regular_files import real_path
 from reconciler.core.diagnostics import UserError, error
 from reconciler.pipeline import FILE_NAME
+from reconciler.pipeline.classes.evaluate import must_run
 from reconciler.pipeline.config import LoadedConfig, load
 from reconciler.pipeline.shared import SharedSettings
 from reconciler.system.git import (
@@ -174,7 +176,8 @@ def changed_pipelines(
         shared = workspace.shared()
         top = base.repository.top
         reading = Announcer(ImageSource(folder=top), announce)
-        compared = {folder: _compare(folder, base, shared, reading) for folder in folders}
+        modules = _Modules(base)
+        compared = {folder: _compare(folder, base, shared, reading, modules) for folder in folders}
         tracked = {path: file for one in compared.values() for path, file in one.tracked.items()}
         differing = set(changed_files(tracked, lambda path, size: reading(_relative(path, top), size)))
     except GitError as problem:
@@ -205,6 +208,12 @@ class _Comparison:
     differing: set[str] = field(default_factory=set)
     reason: str = ""
 
+    def add_all(self, other: "_Comparison") -> None:
+        """Compare the files of another comparison, too."""
+        self.tracked |= other.tracked
+        self.differing |= other.differing
+        self.reason = self.reason or other.reason
+
     def add(self, place: Path, base: Base) -> None:
         """Compare the file at this place, and every link on the way to it."""
         for path in _with_links(place):
@@ -222,7 +231,22 @@ class _Comparison:
                 self.differing.add(_relative(path, base.repository.top))
 
 
-def _compare(folder: Path, base: Base, shared: SharedSettings, reading: Announcer) -> _Comparison:
+class _Modules:
+    """All Python files of the repository, compared when they are first needed."""
+
+    def __init__(self, base: Base) -> None:
+        self._base = base
+
+    @cached_property
+    def compared(self) -> _Comparison:
+        found = _Comparison()
+        _compare_classes(self._base.repository.top, self._base, found)
+        return found
+
+
+def _compare(
+    folder: Path, base: Base, shared: SharedSettings, reading: Announcer, modules: _Modules
+) -> _Comparison:
     found = _Comparison()
     found.add(folder.absolute() / FILE_NAME, base)
     loaded = load(folder, shared=shared)
@@ -238,6 +262,8 @@ def _compare(folder: Path, base: Base, shared: SharedSettings, reading: Announce
         found.add(file, base)
     for root in {file.parent for file in class_files} | ({folder.absolute()} if class_files else set()):
         _compare_classes(root, base, found)
+    if class_files and any(must_run(view) for view in views):
+        found.add_all(modules.compared)
     return found
 
 

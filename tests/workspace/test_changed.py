@@ -188,6 +188,36 @@ def test_an_edit_selects_the_pipelines_that_it_changes(root: Path, edit: str, co
     assert set(changed(root, reference)) == expected
 
 
+RUN = {
+    "above the folder": "sys.path.insert(0, __file__ + '/../../../..')\nfrom lib.common import NAME\n",
+    "beside the folder": "sys.path.insert(0, __file__ + '/../../..')\nfrom library.names import NAME\n",
+    "by a computed name": "NAME = __import__('importlib').import_module('lib.' + 'common').NAME\n",
+}
+
+
+@pytest.mark.parametrize("imports", RUN)
+def test_a_class_that_has_to_be_run_may_import_any_module_of_the_repository(root: Path, imports: str) -> None:
+    write("lib/common.py", 'NAME = "one"\n')(root)
+    write("team/library/names.py", 'NAME = "one"\n')(root)
+    of_package = INPUTS.replace("from names import NAME\n", f"import sys\n{RUN[imports]}")
+    write("team/classes/utils/inputs.py", of_package)(root)
+    reference = committed(root)
+    assert changed(root, reference) == {}
+
+    changing = "team/library/names.py" if imports == "beside the folder" else "lib/common.py"
+    write(changing, 'NAME = "two"\n')(root)
+
+    assert f"{changing} differs" in changed(root, reference)["classes"]
+    write(changing, 'NAME = "one"\n')(root)
+    write("team/alone/notes.txt")(root)
+    assert "classes" not in changed(root, reference), "only modules count"
+
+
+def test_a_class_that_is_only_read_imports_nothing_from_elsewhere(root: Path) -> None:
+    write("lib/common.py", 'NAME = "two"\n')(root)
+    assert "classes" not in changed(root)
+
+
 def test_the_reason_names_the_files(root: Path) -> None:
     for name in ("a.py", "b.py", "c.py", "d.py"):
         write(f"team/alone/{name}")(root)

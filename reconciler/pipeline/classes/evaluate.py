@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from providers.regular_files import check_regular
-from reconciler.core.diagnostics import Diagnostic, error, info
+from reconciler.core.diagnostics import Diagnostic, error, has_errors, info
 from reconciler.pipeline.classes import runner, static
 from reconciler.pipeline.classes.declarations import (
     ClassReference,
@@ -108,6 +108,11 @@ def evaluate(
         stand_ins=stand_ins,
         places=parameter_result.places if parameter_result is not None else {},
     )
+
+
+def must_run(loaded: LoadedConfig) -> bool:
+    """Whether a class has to be run, so that it may import any file."""
+    return has_errors(evaluate(loaded, static_only=True).diagnostics)
 
 
 def _require_shallow(result: ClassValue[Parameters], reference: ClassReference) -> ClassValue[Parameters]:
