@@ -1,10 +1,13 @@
 """The platform's responses as typed values: names, identities and lists are checked.
 
-Field values stay JSON as received; the engine compares them.
+Field values stay JSON as received, and the engine compares them; a single value is never a list or an object.
 """
+
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
+from providers.collection import BodyKey
 from providers.errors import UnexpectedError
 from providers.json_value import JSON
 
@@ -37,6 +40,23 @@ class Answer(dict[str, JSON]):
         if not isinstance(value, str) or not value:
             raise self._odd(f"has a {key!r} that is not text")
         return value
+
+    def fields(self, names: Iterable[str], keys: Mapping[str, BodyKey]) -> dict[str, JSON]:
+        """The values of these fields, as far as this response has them.
+
+        Args:
+            keys: the types of the fields in requests.
+
+        Raises:
+            UnexpectedError: a field has a list or an object where a request has a text, a number or a flag.
+        """
+        found = {name: self[name] for name in names if name in self}
+        for name, value in found.items():
+            if isinstance(value, dict | list) and keys[name].type in (str, int, bool):
+                raise self._odd(
+                    f"has a {name!r} that is {'an object' if isinstance(value, dict) else 'a list'}"
+                )
+        return found
 
     def label(self) -> str:
         """The name of a listed object; its id if it has none."""

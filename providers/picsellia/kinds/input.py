@@ -113,6 +113,6 @@ def _processing(parent: LiveObject | None) -> LiveObject:
 
 
 def _live(processing: LiveObject, answer: Answer) -> LiveObject:
-    fields = {name: answer[name] for name in RULES if name in answer}
+    fields = answer.fields(RULES, COLLECTION.create)
     name = answer.text("name")
     return LiveObject(name, (*processing.name, name), fields, answer.modified())

@@ -95,6 +95,6 @@ class ModelKind:
         return LiveObject(
             id=id,
             name=(name,),
-            fields={**{field: answer[field] for field in RULES if field in answer}, "name": name},
+            fields={**answer.fields(RULES, COLLECTION.create), "name": name},
             outputs={"page": f"{self._platform.host}/model/{id}", **answer.modified()},
         )

@@ -169,7 +169,9 @@ class ModelVersionKind:
         return LiveObject(
             id=id,
             name=(*model.name, answer.text("name")),
-            fields={name: _shown(name, answer[name]) for name in RULES if name in answer},
+            fields={
+                name: _shown(name, value) for name, value in answer.fields(RULES, COLLECTION.create).items()
+            },
             outputs={
                 "number": answer.get("version"),
                 "page": f"{self._platform.host}/model/version/{id}",

@@ -126,5 +126,5 @@ class ProcessingKind:
 
 
 def _live(answer: Answer) -> LiveObject:
-    fields = {name: answer[name] for name in RULES if name in answer}
+    fields = answer.fields(RULES, COLLECTION.create)
     return LiveObject(answer.text("id"), (answer.text("name"),), fields, answer.modified())
