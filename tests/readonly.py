@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-_OVERRIDE = 1 << 1  # CAP_DAC_OVERRIDE: root writes whatever the modes say
+_OVERRIDE = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: for root, modes do not count
 _VERSION_3 = 0x20080522  # of the kernel's interface, see capget(2)
 
 
@@ -30,6 +30,18 @@ def read_only(folder: Path) -> Iterator[None]:
         for path, mode in modes.items():
             if path.exists():
                 path.chmod(mode)
+
+
+@contextmanager
+def unlisted(folder: Path) -> Iterator[None]:
+    """A folder that can neither be listed nor entered, by root either: that of another user."""
+    mode = folder.stat().st_mode
+    folder.chmod(0)
+    try:
+        with _no_override() if os.geteuid() == 0 else nullcontext():
+            yield
+    finally:
+        folder.chmod(mode)
 
 
 def _mounted(folder: Path) -> bool:

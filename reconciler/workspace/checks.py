@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from reconciler.core.diagnostics import Diagnostic, error
-from reconciler.workspace.discovery import find_all
+from reconciler.workspace.discovery import PipelineIndex
 from reconciler.workspace.globs import Glob
 from reconciler.workspace.schema import Workspace
 from reconciler.workspace.selection import listed
@@ -14,7 +14,8 @@ def unmatched_globs(workspace: Workspace) -> list[Diagnostic]:
     """An error for each glob that matches no pipeline: it has no effect, and may be misspelt."""
     if workspace.file is None or not (workspace.pipelines or workspace.exclude or workspace.groups):
         return []
-    everything = find_all(workspace.root)
+    index = PipelineIndex(workspace.root)
+    everything = [*index.folders, *index.unsearched]
     selected = [folder for folder in everything if not workspace.excludes(folder)]
     return [
         *_unmatched(workspace, "workspace.pipelines", workspace.pipelines, everything),

@@ -8,7 +8,7 @@ import os
 import re
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
@@ -127,8 +127,26 @@ class PipelineIndex:
 
     @cached_property
     def folders(self) -> list[Path]:
-        """The folders of the pipelines, sorted by path. Raises UserError: the root is not a folder."""
-        return _within(list(self._files), self._workspace)
+        """The folders of the pipelines, sorted by path.
+
+        Raises:
+            UserError: the root is not a folder, or a folder that may have pipelines cannot be searched.
+        """
+        found = _within(list(self._files), self._workspace)
+        workspace = self._workspace
+        problems = [
+            _not_searched(folder, problem, workspace)
+            for folder, problem in self.unsearched.items()
+            if workspace is not None and workspace.may_have(folder)
+        ]
+        if problems:
+            raise UserError(*problems)
+        return found
+
+    @cached_property
+    def unsearched(self) -> dict[Path, OSError]:
+        """The folders that cannot be searched, and why."""
+        return dict(self._search[1])
 
     def find(self, name_or_path: str) -> Path:
         """The folder of one pipeline.
@@ -180,7 +198,13 @@ class PipelineIndex:
     @cached_property
     def _files(self) -> dict[Path, _File]:
         """Each config.toml, whatever the workspace excludes."""
-        return dict(sorted(_search(self._root), key=itemgetter(0)))
+        return dict(sorted(self._search[0], key=itemgetter(0)))
+
+    @cached_property
+    def _search(self) -> tuple[list[tuple[Path, _File]], list[tuple[Path, OSError]]]:
+        unsearched: list[tuple[Path, OSError]] = []
+        found = list(_search(self._root, failed=lambda folder, problem: unsearched.append((folder, problem))))
+        return found, unsearched
 
     @cached_property
     def _by_name(self) -> Mapping[str, set[Path]]:
@@ -286,11 +310,31 @@ def folders_called(prefix: str, root: Path, workspace: Workspace | None = None) 
     return _within([folder for folder, _ in _search(root, prefix)], workspace)
 
 
-def _search(root: Path, prefix: str = "") -> Iterator[tuple[Path, _File]]:
-    """Each pipeline folder below `root` with its config.toml. Raises UserError: `root` is not a folder."""
+def _not_searched(folder: Path, problem: OSError, workspace: Workspace) -> Diagnostic:
+    path = workspace.path_of(folder) or folder.name
+    return error(
+        f"{folder} cannot be searched for pipelines: {problem.strerror}",
+        "Those below it would be left out. Let this user list the folder, or leave it out in "
+        f'{workspace.file or workspace.root / WORKSPACE_FILE}: [workspace] exclude = ["{path}/**"].',
+    )
+
+
+def _search(
+    root: Path, prefix: str = "", failed: Callable[[Path, OSError], None] = lambda folder, problem: None
+) -> Iterator[tuple[Path, _File]]:
+    """Each pipeline folder below `root` with its config.toml.
+
+    Args:
+        failed: called for each folder that cannot be listed.
+
+    Raises:
+        UserError: `root` is not a folder.
+    """
     if not root.is_dir():
         raise UserError(error(f"{root} is not a folder", "Give a folder that exists."))
-    for parent, folders, files in os.walk(root):
+    for parent, folders, files in os.walk(
+        root, onerror=lambda problem: failed(Path(problem.filename), problem)
+    ):
         folder = Path(parent)
         if _VIRTUAL_ENVIRONMENT in files and folder != root:
             folders.clear()

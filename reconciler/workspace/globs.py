@@ -27,6 +27,14 @@ class Glob(Struct, frozen=True):
         """Whether this folder matches: relative to the workspace, with slashes; "." for the workspace."""
         return _matches(_parts(self.text), _parts(folder))
 
+    def may_match_below(self, folder: str) -> bool:
+        """Whether a folder below this one may match."""
+        return bool(_rests(_parts(self.text), _parts(folder)) - {()})
+
+    def matches_all_below(self, folder: str) -> bool:
+        """Whether every folder below this one matches."""
+        return ("**",) in _rests(_parts(self.text), _parts(folder))
+
 
 def glob_problem(text: str) -> str | None:
     """Why this text can match no folder of a workspace, or None."""
@@ -57,3 +65,21 @@ def _matches(glob: tuple[str, ...], folder: tuple[str, ...]) -> bool:
         else:
             ends = {end + 1 for end in ends if end < len(folder) and fnmatchcase(folder[end], part)}
     return len(folder) in ends
+
+
+def _rests(glob: tuple[str, ...], folder: tuple[str, ...]) -> set[tuple[str, ...]]:
+    """What is left of the glob when its beginning has matched this folder, in every way to match it."""
+    rests = _without_folders(glob)
+    for name in folder:
+        rests = {
+            after
+            for rest in rests
+            if rest and (rest[0] == "**" or fnmatchcase(name, rest[0]))
+            for after in _without_folders(rest if rest[0] == "**" else rest[1:])
+        }
+    return rests
+
+
+def _without_folders(glob: tuple[str, ...]) -> set[tuple[str, ...]]:
+    """The glob, and without its first `**`, which also matches no folder."""
+    return {glob, glob[1:]} if glob[:1] == ("**",) else {glob}

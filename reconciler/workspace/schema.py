@@ -138,6 +138,16 @@ class Workspace:
         except ValueError:
             return None
 
+    def may_have(self, folder: Path) -> bool:
+        """Whether a pipeline of the workspace may be in this folder, or below it."""
+        path = self.path_of(folder)
+        if self.file is None or path is None:
+            return self.file is None
+        return not any(glob.matches_all_below(path) for glob in self.exclude) and (
+            not self.pipelines
+            or any(glob.matches(path) or glob.may_match_below(path) for glob in self.pipelines)
+        )
+
     def excludes(self, folder: Path) -> str:
         """Why this folder is no pipeline of the workspace: the key and its place; "" if it can be one."""
         if self.file is None:

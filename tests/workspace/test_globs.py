@@ -36,6 +36,37 @@ def test_a_folder_matches_itself_and_everything_above_it(folder: str) -> None:
         assert Glob("/".join([*parts[:end], "**"])).matches(folder)
 
 
+PART = st.one_of(NAME, st.sampled_from(["*", "**", "S*", "[ab]"]))
+GLOB = st.lists(PART, min_size=1, max_size=4).map("/".join)
+
+
+@given(GLOB, FOLDER, st.lists(NAME, min_size=1, max_size=3))
+def test_what_may_match_below_a_folder(glob: str, folder: str, below: list[str]) -> None:
+    deeper = "/".join(filter(None, [folder, *below]))
+    if Glob(glob).matches(deeper):
+        assert Glob(glob).may_match_below(folder)
+    else:
+        assert not Glob(glob).matches_all_below(folder)
+
+
+@pytest.mark.parametrize(
+    ("glob", "folder", "may", "all_"),
+    [
+        ("data/**", "data", True, True),
+        ("data/**", "data/old", True, True),
+        ("data", "data", False, False),
+        ("data/*", "data", True, False),
+        ("data/*", "data/old", False, False),
+        ("team/**", "data", False, False),
+        ("**/app", "data", True, False),
+        ("**", "data", True, True),
+        ("data/**/app", "data", True, False),
+    ],
+)
+def test_a_glob_below_a_folder(glob: str, folder: str, may: bool, all_: bool) -> None:
+    assert (Glob(glob).may_match_below(folder), Glob(glob).matches_all_below(folder)) == (may, all_)
+
+
 @given(FOLDER, st.lists(st.just("**"), min_size=1, max_size=30))
 def test_repeated_stars_are_one(folder: str, stars: list[str]) -> None:
     assert Glob("/".join([*stars, "end"])).matches(f"{folder}/end")
