@@ -1,6 +1,6 @@
 """The dashboard of a workspace: its pipelines with their history and reports, in every environment."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from reconciler.drift.orphans import find_orphans, not_sought
 from reconciler.views.reports.image_json import ImageVersion
 from reconciler.views.site.site import Site, columns_of
 from reconciler.workspace.schema import Workspace
+from state.errors import UnreadableStateError
 from state.register import scope_of
+from state.stores.base import Store
 
 __all__ = ["dashboard_files"]
 
@@ -45,7 +47,10 @@ def dashboard_files(
     """
     with open_state(emit, state) as store:
         drift = drift_history(reports)
+        declared = _declared(workspace)
         stacks = {*store.stacks(), *drift.checks}
+        if declared:
+            stacks -= _of_former_environments(store, stacks, {column.scope for column in declared})
         orphans = []
         unknown = not_sought(workspace, folder)
         if not unknown:
@@ -54,10 +59,26 @@ def dashboard_files(
             except UserError as problem:
                 failed(problem)
                 unknown = problem.diagnostics[0].summary
-        columns = columns_of(stacks, _declared(workspace))
+        columns = columns_of(stacks, declared)
         records = pipeline_records(store, stacks, drift, orphans, most_runs=most_runs, emit=emit)
         made = datetime.now(UTC).replace(microsecond=0)
         yield from Site(records, columns, drift, images, made, unknown).files()
+
+
+def _of_former_environments(store: Store, stacks: Iterable[str], declared: Collection[str]) -> set[str]:
+    """The stacks of environments that reconciler.toml had, and of which the state has nothing any more."""
+    others = {stack for stack in stacks if scope_of(stack) not in declared}
+    left = {scope_of(stack) for stack in others if _has_content(store, stack)}
+    return {stack for stack in others if scope_of(stack) not in left}
+
+
+def _has_content(store: Store, stack: str) -> bool:
+    """Whether the state of a stack has resources, or cannot be read."""
+    try:
+        state = store.load(stack)
+    except UnreadableStateError:
+        return True
+    return state is not None and bool(state.resources or state.intents)
 
 
 def _declared(workspace: Workspace) -> list[Column]:

@@ -10,7 +10,7 @@ from providers.docker.builders.select import Probes
 from reconciler.api.environments import Environment, Target
 from reconciler.api.requests import ReadOptions
 from reconciler.api.stores import open_state
-from reconciler.core.diagnostics import Diagnostic, UserError
+from reconciler.core.diagnostics import Diagnostic, UserError, info
 from reconciler.core.events import Emit, Note
 from reconciler.core.exit_codes import CONFLICT, DONE, UNCHECKED, worst
 from reconciler.core.plan import Stack
@@ -71,6 +71,21 @@ class Images:
     state: str | None
     read_options: ReadOptions
     _probes: Probes = field(default_factory=Probes, repr=False)
+
+    @property
+    def remark(self) -> Diagnostic | None:
+        """That no environment is selected, so that the channel of none counts; None if one is.
+
+        Raises:
+            UserError: the selected environment is unknown, or a file cannot be read.
+        """
+        declared = self.environment.declared
+        if not declared or self.environment.settings().selects_environment:
+            return None
+        detail = f"reconciler.toml has {', '.join(declared)}. For the tag of one, use --env."
+        return info(
+            "no environment is selected, so tags are those of an environment without a channel", detail
+        )
 
     def inspect(
         self, folder: Path, emit: Emit, *, secrets: bool = False, verify: bool = False

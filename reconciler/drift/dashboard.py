@@ -58,7 +58,7 @@ class DriftHistory(Struct, frozen=True):
     Attributes:
         points: one for each time of a report, oldest first.
         checks: the newest check by stack.
-        unmanaged: the objects that no stack has, by scope, of the newest report that lists them.
+        unmanaged: the objects that no stack has, by scope, of the newest report that lists them, if any does.
         failed: what the newest report of each scope could not check, with the errors.
     """
 
@@ -95,7 +95,7 @@ def drift_history(reports: Iterable[Report]) -> DriftHistory:
     return DriftHistory(
         tuple(_points(counts_at)),
         checks,
-        {scope: objects for scope, (_, objects) in sorted(unmanaged.items()) if objects},
+        {scope: objects for scope, (_, objects) in sorted(unmanaged.items())},
         {name: problems for _, found in failed.values() for name, problems in found.items()},
     )
 

@@ -5,6 +5,7 @@ import os
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -203,3 +204,51 @@ def test_files_that_did_not_change_stay(applied: Cli, tmp_path: Path) -> None:
     assert any(name.startswith("data/pipelines/") for name in stayed)
     assert "assets/site.css" not in stayed
     assert (site / "assets/site.css").read_text() != "damaged"
+
+
+def test_a_tile_shows_no_zero_for_what_was_not_looked_for(applied: Cli, tmp_path: Path) -> None:
+    cli, site, reports = applied, tmp_path / "site", tmp_path / "reports"
+    reports.mkdir()
+
+    def unknown() -> tuple[dict[str, str], object]:
+        assert cli("dashboard", "--out", str(site), "--reports", str(reports)).code == 0
+        overview = data(site, "index")
+        return {one["state"]: one["unknown"] for one in overview["tiles"] if one["unknown"]}, overview[
+            "unmanaged"
+        ]
+
+    without, unmanaged = unknown()
+    assert {*without} == {"drift", "pending", "in sync", "orphaned"}
+    assert without["drift"] == "no report of drift was given" and "no name" in without["orphaned"]
+    assert unmanaged is None
+
+    (cli.folder / "reconciler.toml").write_text('[workspace]\nname = "shop"\n')
+    assert cli("drift", "--all", "--json", str(reports / "drift.json")).code == 0
+    assert unknown() == ({}, None)
+    assert cli("drift", "--all", "--unmanaged", "--json", str(reports / "drift.json")).code == 0
+    assert unknown() == ({}, 0)
+
+
+def test_an_environment_that_is_forgotten_does_not_stay(
+    cli: Cli, environments: Sandbox, tmp_path: Path
+) -> None:
+    """It is neither in reconciler.toml nor in the state, only in reports of earlier days."""
+    copy_example(NAME, cli.folder, environments.registry)
+    reports = tmp_path / "reports"
+    reports.mkdir()
+    for name in ("TEST", "LIVE"):
+        assert cli("apply", NAME, "--env", name, "--yes").code == 0
+        assert cli("drift", "--all", "--env", name, "--json", str(reports / f"{name}.json")).code == 0
+    workspace = cli.folder / "reconciler.toml"
+
+    def columns() -> list[str]:
+        site = tmp_path / "site"
+        assert cli("dashboard", "--out", str(site), "--reports", str(reports)).code == 0
+        return [one["name"] for one in data(site, "index")["environments"]]
+
+    assert columns() == ["TEST", "LIVE"]
+    stack = f"my-test-org@{urlsplit(environments.account('TEST').url).netloc}/{NAME}"
+    workspace.write_text(f"[environments.LIVE]{workspace.read_text().partition('[environments.LIVE]')[2]}")
+    assert len(columns()) == 2, "its stacks are in the state"
+    assert cli("state", "forget", "--stack", stack, "--yes").code == 0
+    assert columns() == ["LIVE"]

@@ -100,3 +100,16 @@ def test_python_names_them_too(pipeline: Sandbox, cli: Cli) -> None:
     workspace = api.Workspace.open(cli.folder)
     with pytest.raises(api.UserError, match="no environment is selected"):
         workspace.environment().target()
+
+
+def test_image_says_that_it_compares_with_no_environment(cli: Cli, environments: Sandbox) -> None:
+    """It needs none, and the tag of an environment with a channel is another one."""
+    copy_example("dataset_cleanup", cli.folder, environments.registry)
+    assert cli("apply", "dataset_cleanup", "--env", "LIVE", "--yes").code == 0
+
+    of_none, of_live = cli("image", "dataset_cleanup"), cli("image", "dataset_cleanup", "--env", "LIVE")
+
+    assert (of_none.code, of_live.code) == (0, 0)
+    assert "no environment is selected" in of_none.err and "TEST, LIVE" in of_none.err
+    assert of_none.err.count("no environment is selected") == 1
+    assert "no environment is selected" not in of_live.err

@@ -35,23 +35,27 @@ AGES = {
 
 def labels(site: Path, page: str, change: Any, opened: Open) -> dict[str, list[str]]:
     """The labels of the axes on a page after `change` of its document: title of a plot -> labels."""
-    file = site / "data" / f"{page}.js"
-    document = json.loads(file.read_text().removeprefix("var DATA = ").removesuffix(";\n"))
-    change(document)
-    file.write_text(f"var DATA = {json.dumps(document)};\n")
-    html = site / f"{page}.html"
-    html.write_text(re.sub(r'data-made="\d+"', f'data-made="{NOW}"', html.read_text()))
-    seen = opened(html.as_uri())
-    seen.page.evaluate(PATCH)
-    seen.page.wait_for_timeout(400)  # a page draws again when it has had one size for a moment
-    assert seen.problems == []
-    found: dict[str, list[str]] = seen.page.evaluate("window.texts")
+    shown = changed(site, page, change, opened)
+    shown.evaluate(PATCH)
+    shown.wait_for_timeout(400)  # a page draws again when it has had one size for a moment
+    found: dict[str, list[str]] = shown.evaluate("window.texts")
     for title, texts in found.items():
         assert {"Findings over time": "findings", "Runs on each day": "runs"}[title] in texts
     return {
         title: [text for text in texts if re.search(r"[:A-Z]|^\d{4}$", text)]
         for title, texts in found.items()
     }
+
+
+def changed(site: Path, page: str, change: Any, opened: Open) -> Any:
+    """A page after `change` of its document, in the browser."""
+    file = site / "data" / f"{page}.js"
+    document = json.loads(file.read_text().removeprefix("var DATA = ").removesuffix(";\n"))
+    change(document)
+    file.write_text(f"var DATA = {json.dumps(document)};\n")
+    html = site / f"{page}.html"
+    html.write_text(re.sub(r'data-made="\d+"', f'data-made="{NOW}"', html.read_text()))
+    return opened(html.as_uri()).page
 
 
 @pytest.mark.parametrize("ages", AGES.values(), ids=AGES)
@@ -87,3 +91,28 @@ def test_without_runs_and_reports_there_is_no_plot(site: Path, opened: Open) -> 
         document["activity"] = {"days": [], "series": []}
 
     assert labels(site, "index", change, opened) == {}
+
+
+@pytest.mark.parametrize("ages", [[90, 60, 30], [90, 60, 0], [60]], ids=str)
+def test_each_check_has_a_dot_and_nothing_else_has_one(ages: list[int], site: Path, opened: Open) -> None:
+    """The line goes on until the dashboard was made, which was no check."""
+
+    def change(document: Any) -> None:
+        document["drift"] = {
+            "at": [NOW - age for age in ages],
+            "stacks": [1] * len(ages),
+            "series": [{"name": "pending", "tone": "warn", "values": [1] * len(ages)}],
+        }
+        document["activity"] = {"days": [], "series": []}
+
+    count = """() => {
+      window.dots = 0;
+      const arc = Path2D.prototype.arc;
+      Path2D.prototype.arc = function (...of) { window.dots += 1; return arc.apply(this, of); };
+    }"""
+    page = changed(site, "index", change, opened)
+    page.evaluate(count)
+    page.evaluate("dispatchEvent(new Event('resize'))")
+    page.wait_for_timeout(400)  # as in `labels`
+
+    assert page.evaluate("window.dots") == len(ages)

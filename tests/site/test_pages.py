@@ -177,6 +177,8 @@ def test_a_dashboard_of_nothing_has_pages_that_say_so(
         assert page.locator("h1").is_visible()
     first = opened((tmp_path / "site" / "index.html").as_uri()).page
     assert first.get_by_role("heading", name="Nothing is applied yet").is_visible()
+    tile = first.get_by_title("Not looked for: no report of drift was given.").first
+    assert tile.inner_text().split() == ["–", "drift"]
 
 
 def test_no_page_has_the_value_of_a_parameter(organization: made.Made, site: Path) -> None:

@@ -39,6 +39,8 @@ def run(
 
     documents: list[JSON] = []
     images = Images(where.named(), options.state_url(), read_options)
+    if (remark := images.remark) is not None:
+        print_diagnostics([remark], err)
     for folder in selection.folders(failed):
         try:
             with ProgressView(err) as progress:

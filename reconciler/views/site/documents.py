@@ -53,6 +53,8 @@ _SHOWN_EFFECTS = (Effect.RESOURCES, Effect.IMAGE)
 """The effects of fields whose values are shown. Others, such as parameters, may be secret."""
 _ALARMING = frozenset({ChangeClass.DRIFT, ChangeClass.CONFLICT, ChangeClass.ORPHANED})
 _UNFINISHED = frozenset({RunOutcome.FAILED, RunOutcome.INTERRUPTED})
+_OF_REPORTS = ("drift", "pending", "in sync")
+"""The states that only reports of drift show."""
 _DAY = 86_400  # seconds
 
 
@@ -493,9 +495,20 @@ class Summary:
             ],
         }
 
-    def overview(self) -> JSON:
-        """The first page."""
-        attention = self._attention()
+    def _unknown(self, orphans_unknown: str) -> dict[str, str]:
+        """State -> why no pipeline was checked for it. A zero there would be a guess."""
+        unknown = {"orphaned": orphans_unknown} if orphans_unknown else {}
+        if not self.drift.checks:
+            unknown |= dict.fromkeys(_OF_REPORTS, "no report of drift was given")
+        return {state: why for state, why in unknown.items() if not self.counts[state]}
+
+    def overview(self, orphans_unknown: str = "") -> JSON:
+        """The first page.
+
+        Args:
+            orphans_unknown: as for `organization`.
+        """
+        attention, unknown = self._attention(), self._unknown(orphans_unknown)
         return {
             "environments": [
                 {
@@ -507,9 +520,15 @@ class Summary:
                 for column in self.columns
             ],
             "tiles": [
-                {"state": state, "count": self.counts[state], "tone": tone} for state, tone in STATES.items()
+                {
+                    "state": state,
+                    "count": self.counts[state],
+                    "tone": tone,
+                    "unknown": unknown.get(state, ""),
+                }
+                for state, tone in STATES.items()
             ],
-            "unmanaged": self.unmanaged,
+            "unmanaged": self.unmanaged if self.drift.unmanaged else None,
             "attention": attention[:MOST_ATTENTION],
             "more": max(0, len(attention) - MOST_ATTENTION),
             "drift": drift_points(self.drift),
@@ -604,6 +623,7 @@ class Summary:
             ],
             "orphans": [[name, key_of(name), *rest] for name, *rest in self.orphans],
             "orphans_unknown": orphans_unknown,
+            "unmanaged_unknown": not self.drift.unmanaged,
             "unmanaged": [
                 {
                     "address": str(one.address),

@@ -80,7 +80,9 @@ class Site(Struct, frozen=True):
         yield from self._page("images", summary.images(versions))
         yield from self._page("drift", summary.drift_document())
         yield from self._page("runs", summary.runs())
-        yield from self._page("index", summary.overview(), headline=headline(summary), tone=tone(summary))
+        yield from self._page(
+            "index", summary.overview(self.orphans_unknown), headline=headline(summary), tone=tone(summary)
+        )
 
     def _page(self, page: str, document: JSON, **more: str) -> Iterator[tuple[str, bytes]]:
         yield f"data/{page}.js", _script(document)

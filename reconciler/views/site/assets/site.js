@@ -143,7 +143,8 @@ const fromZero = {range: (_, low, high) => [0, Math.max(4, Math.ceil((high || 0)
 const inUtc = (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC");
 
 // Series on top of each other: the sums are drawn from the highest to the lowest, the legend has the values.
-function stacked(at, series, paths, xWords, yWords) {
+// The line goes on to where no dot is: after so many of them.
+function stacked(at, series, paths, xWords, yWords, dots = at.length) {
   let sums = at.map(() => 0);
   const layers = series.map((one) => { sums = sums.map((sum, index) => sum + one.values[index]); return {...one, sums}; }).reverse();
   return {
@@ -152,9 +153,9 @@ function stacked(at, series, paths, xWords, yWords) {
       tzDate: inUtc,
       scales: {x: paths === "bars" ? wholeDays : untilLast(120), y: fromZero},
       axes: [paths === "bars" ? DAYS_AXIS : TIMES_AXIS, {...COUNTS, ...named(yWords)}],
-      series: [{label: xWords, value: (_, value) => value === null ? "–" : xWords === "day" ? day(value) : utc(value)}, ...layers.map((one) => ({
+      series: [{label: xWords, value: (_, value) => value === null ? "–" : xWords === "day" ? day(value) : utc(Math.min(value, at[dots - 1]))}, ...layers.map((one) => ({
         label: one.name, stroke: colour(one.tone, "--line"), fill: colour(one.tone, "--line") + (paths === "bars" ? "" : "59"), width: paths === "bars" ? 0 : 1.5,
-        paths: paths === "bars" ? uPlot.paths.bars({size: [0.8, 30], radius: 0.1}) : uPlot.paths.stepped({align: 1}), points: {show: paths !== "bars" && at.length < 40, size: 5},
+        paths: paths === "bars" ? uPlot.paths.bars({size: [0.8, 30], radius: 0.1}) : uPlot.paths.stepped({align: 1}), points: {show: paths !== "bars" && at.length < 40, size: 5, filter: (_, __, shown) => shown ? at.slice(0, dots).map((_, index) => index) : null},
         value: (_, __, place, index) => index === null || index === undefined ? "–" : number(one.values[index]),
       }))],
     },
@@ -167,7 +168,7 @@ function driftPlot(drift) {
   const times = made > at[last] ? [...at, made] : at;
   const until = (values) => made > at[last] ? [...values, values[last]] : values;
   return plot("Findings over time", `${plural(at.length, "check")}; the last one has ${words}.`, ["checked", "stacks", ...series.map((one) => one.name)], at.map((one, index) => [utc(one), number(drift.stacks[index]), ...series.map((s) => number(s.values[index]))]),
-    () => stacked(times, (series.length ? series : [{name: "findings", tone: "good", values: at.map(() => 0)}]).map((one) => ({...one, values: until(one.values)})), "steps", "checked", "findings"));
+    () => stacked(times, (series.length ? series : [{name: "findings", tone: "good", values: at.map(() => 0)}]).map((one) => ({...one, values: until(one.values)})), "steps", "checked", "findings", at.length));
 }
 function activityPlot(activity) {
   if (!activity.series.length) return quiet("No run changed anything in the last days.");
@@ -208,7 +209,7 @@ function overview() {
   ];
   const found = table("Pipelines and environments: the version that runs, how many versions it is behind, its drift and its last apply", ["pipeline", ...environments.map((one) => one.name)],
     (line) => [[pipelineLink(line.name, line.key), line.folder && h("span", {class: "soft"}, line.folder)], ...line.cells.map(cell)], "pipeline");
-  const tiles = DATA.tiles.map((tile) => h("button", {type: "button", class: `tile ${tile.tone} ${tile.count ? "" : "zero"}`, "aria-pressed": String(tile.state === state), onclick: () => choose(tile.state === state ? "" : tile.state, true)}, h("b", {}, number(tile.count)), tile.state));
+  const tiles = DATA.tiles.map((tile) => h("button", {type: "button", class: `tile ${tile.tone} ${tile.count ? "" : "zero"}`, "aria-pressed": String(tile.state === state), title: tile.unknown ? `Not looked for: ${tile.unknown}.` : null, onclick: () => choose(tile.state === state ? "" : tile.state, true)}, h("b", {}, tile.unknown ? "–" : number(tile.count)), tile.state));
   const byName = (a, b) => ORDER.compare(a.name, b.name);
   const orders = {"Worst first": (a, b) => a.worst - b.worst || byName(a, b), "By name": byName, "Latest apply first": (a, b) => b.last - a.last};
   const query = search("q", "Pipeline, folder, version, user…", fill);
@@ -233,7 +234,7 @@ function overview() {
   const waiting = DATA.tiles.filter((tile) => tile.count && tile.state !== "in sync").map((tile) => `${number(tile.count)} ${tile.state}`).join(", ");
   return [
     h("p", {class: "soft"}, "Pipelines in an environment, by state. Choose one to list only these."),
-    h("ul", {class: "tiles", "aria-label": "Totals"}, tiles.map((tile) => h("li", {}, tile)), h("li", {}, h("a", {class: `tile muted ${DATA.unmanaged ? "" : "zero"}`, href: "organization.html"}, h("b", {}, number(DATA.unmanaged)), "objects not managed"))),
+    h("ul", {class: "tiles", "aria-label": "Totals"}, tiles.map((tile) => h("li", {}, tile)), h("li", {}, h("a", {class: `tile muted ${DATA.unmanaged ? "" : "zero"}`, href: "organization.html", title: DATA.unmanaged === null && "Not looked for: no report of drift --unmanaged was given."}, h("b", {}, DATA.unmanaged === null ? "–" : number(DATA.unmanaged)), "objects not managed"))),
     explained(),
     h("div", {class: "columns"},
       section("Needs attention", DATA.more ? h("a", {href: "drift.html"}, `${number(DATA.more)} more`) : "oldest first", attention.length ? h("ul", {class: "card list"}, attention) : quiet(waiting ? `No drift and no failed run. Not in sync: ${waiting}.` : "Nothing needs attention.")),
@@ -353,7 +354,7 @@ function organization() {
   return [
     section("Shared", "models and images that several pipelines have", DATA.shared.length ? filled("Shared models and images", ["resource", "pipelines", "environments"], DATA.shared, (one) => [h("code", {}, one.address), links(one.pipelines), one.environments.join(", ")]) : quiet("Nothing is shared.")),
     section("Orphans", "stacks that no folder declares any more", DATA.orphans.length ? filled("Orphans", ["pipeline", "environment", "folder of its last apply"], DATA.orphans, ([name, key, environment, folder]) => [pipelineLink(name, key), environment, folder]) : quiet(DATA.orphans_unknown ? `Not looked for: ${DATA.orphans_unknown}.` : "There are none.")),
-    section("Not managed", "objects that no stack in the state has", DATA.unmanaged.length ? filled("Objects that are not managed", ["object", "environment", "changed", "page"], DATA.unmanaged, (one) => [h("code", {}, one.address), one.environment, [when(one.at), one.by && ` by ${one.by}`], web(one.page, "Open on the platform")]) : quiet("None are known. They are found by: reconciler drift --all --unmanaged")),
+    section("Not managed", "objects that no stack in the state has", DATA.unmanaged.length ? filled("Objects that are not managed", ["object", "environment", "changed", "page"], DATA.unmanaged, (one) => [h("code", {}, one.address), one.environment, [when(one.at), one.by && ` by ${one.by}`], web(one.page, "Open on the platform")]) : quiet(DATA.unmanaged_unknown ? "Not looked for. To find them: reconciler drift --all --unmanaged" : "There are none.")),
   ];
 }
 
