@@ -2,7 +2,7 @@
 
 from reconciler.core.diagnostics import BusyError, Diagnostic, UserError
 from reconciler.core.runs import RunReport
-from reconciler.engine.problems import CannotCheckError, diagnostics_of
+from reconciler.engine.problems import CannotCheckError, diagnostics_of, unexpected
 from state.errors import LockedError, ReconcilerError, StateError
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "StateError",
     "UserError",
     "diagnostics_of",
+    "unexpected",
 ]
 
 

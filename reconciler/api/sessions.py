@@ -10,7 +10,7 @@ from reconciler.api.stores import open_state
 from reconciler.core.events import Emit
 from reconciler.credentials.target import Target
 from reconciler.engine.chunks import SignIn
-from reconciler.engine.session import Session, refused_value, session
+from reconciler.engine.session import Session, refused_value, session, signing_in
 from reconciler.engine.workers import STOP
 from reconciler.workspace.discovery import stacks_below
 
@@ -78,5 +78,5 @@ def user_of(target: Target, state: str | None, emit: Emit) -> str:
     Raises:
         UserError, StateError: as `session`. `refused_value` has what the platform refused.
     """
-    with session(target, open_state(emit, state), emit, threading.Event()) as opened:
+    with session(target, open_state(emit, state), emit, threading.Event()) as opened, signing_in(target):
         return opened.platform.username()

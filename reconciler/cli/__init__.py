@@ -7,7 +7,6 @@ in `handlers/` does the work, and is imported when the command runs. This keeps 
 import gc
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -221,18 +220,17 @@ def _is_of_interruption(problem: BaseException) -> bool:
 
 def _os_error(problem: OSError) -> "Diagnostic":
     """An error of the operating system, with what it is about: Python names files only."""
+    from reconciler.api.errors import unexpected
     from reconciler.core.diagnostics import error
 
     if problem.filename in ("stdout", "stderr") or _is_of_click(problem):
         return error(f"{problem.filename or 'stdout'} cannot be written", f"{problem.strerror}.")
-    if problem.filename:
-        return error(f"the operating system reports an error: {problem.filename}: {problem.strerror}")
     try:
         Path.cwd()
     except FileNotFoundError:
         detail = "It was deleted or moved. Change to another folder with cd."
         return error("the current folder does not exist any more", detail)
-    return error(f"the operating system reports an error: {problem.strerror}")
+    return unexpected(problem)
 
 
 def _is_of_click(problem: OSError) -> bool:
@@ -245,8 +243,8 @@ def _is_of_click(problem: OSError) -> bool:
 
 def _report_error(problem: Exception) -> int:
     """Print an error, unless stderr cannot be written, and return its exit code."""
-    from reconciler.api.errors import StateError, diagnostics_of
-    from reconciler.core.diagnostics import UserError, error
+    from reconciler.api.errors import StateError, diagnostics_of, unexpected
+    from reconciler.core.diagnostics import UserError
     from reconciler.views.terminal.console import console
     from reconciler.views.terminal.messages import print_diagnostics
 
@@ -257,14 +255,5 @@ def _report_error(problem: Exception) -> int:
     if isinstance(problem, OSError) and problem.strerror:
         print_diagnostics([_os_error(problem)], err)
         return FAILED
-    print_diagnostics(
-        [
-            error(
-                f"a bug in reconciler: {type(problem).__name__}: {problem}",
-                "This is not your mistake. Please report it with the following text.\n"
-                + traceback.format_exc(),
-            )
-        ],
-        err,
-    )
+    print_diagnostics([unexpected(problem)], err)
     return FAILED

@@ -23,7 +23,7 @@ from providers.waits import Hashing
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit, Event, Note, PipelineEvent
 from reconciler.engine.files_key import key_of
-from reconciler.engine.problems import CannotCheckError
+from reconciler.engine.problems import CannotCheckError, unexpected
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline, validate
@@ -205,6 +205,9 @@ class _Process(Generic[A, T]):
         except (UserError, StateError) as problem:
             outcomes[folder] = problem
             return None
+        except Exception as problem:  # noqa: BLE001 - a bug hides no other pipeline
+            outcomes[folder] = CannotCheckError(unexpected(problem))
+            return None
         return validated
 
     def _work(
@@ -223,6 +226,8 @@ class _Process(Generic[A, T]):
                 outcomes[folder] = self._task.work(session, validated, argument)
         except (UserError, StateError) as problem:
             outcomes[folder] = problem
+        except Exception as problem:  # noqa: BLE001 - as above
+            outcomes[folder] = CannotCheckError(unexpected(problem))
 
     def _emit_of(self, folder: Path) -> Emit:
         return lambda event: self._emit(PipelineEvent(display_path(folder), event))

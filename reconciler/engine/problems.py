@@ -1,5 +1,6 @@
 """The error of what cannot be read, and errors as diagnostics."""
 
+import traceback
 from pathlib import Path
 
 from providers.errors import ProviderError
@@ -18,6 +19,16 @@ def provider_diagnostic(
     detail = f"{problem.message}." + (f"\n{problem.hint}" if problem.hint else "")
     where = str(address) if address else ""
     return error(summary, detail, address=where, file=file, may_pass=not problem.is_lasting)
+
+
+def unexpected(problem: Exception) -> Diagnostic:
+    """The error for an exception that nobody expected: of the operating system, or a bug."""
+    if isinstance(problem, OSError) and problem.strerror:
+        where = f"{problem.filename}: " if problem.filename else ""
+        return error(f"the operating system reports an error: {where}{problem.strerror}")
+    detail = "This is not your mistake. Please report it with the following text.\n"
+    text = "".join(traceback.format_exception(problem))
+    return error(f"a bug in reconciler: {type(problem).__name__}: {problem}", f"{detail}{text}")
 
 
 def diagnostics_of(problem: UserError | StateError) -> tuple[Diagnostic, ...]:

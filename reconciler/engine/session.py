@@ -280,7 +280,7 @@ def with_older_names(
 
 def _sign_in(target: Target, limiter: RateLimiter) -> Platform:
     _refuse_plain_http(target)
-    try:
+    with signing_in(target):
         return Platform(
             target.host,
             target.token,
@@ -289,6 +289,18 @@ def _sign_in(target: Target, limiter: RateLimiter) -> Platform:
             renewal=target.token_renewal,
             limiter=limiter,
         )
+
+
+@contextmanager
+def signing_in(target: Target) -> Iterator[None]:
+    """Turn the errors of providers in this block into those of a failed sign-in.
+
+    Raises:
+        CannotCheckError: the platform did not say whether it accepts the user.
+        UserError: it does not.
+    """
+    try:
+        yield
     except ProviderError as problem:
         where = f"{target.organization}@{target.environment}"
         diagnostic = provider_diagnostic(problem, f"could not sign in to {where}")

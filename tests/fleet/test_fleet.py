@@ -364,6 +364,41 @@ def test_a_sign_in_error_of_all_processes_is_the_error(fleet: Fleet, monkeypatch
     assert "does not accept this API token" in ended.err
 
 
+@pytest.mark.parametrize("problem", [TypeError("odd"), PermissionError(13, "Permission denied", "some/file")])
+@pytest.mark.parametrize("place", ["files", "live"])
+def test_a_bug_in_one_pipeline_hides_no_other(
+    place: str, problem: Exception, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from providers.picsellia.kinds import processing
+    from reconciler.engine import chunks
+
+    live, validate = processing._live, chunks.validate
+
+    def live_or_bug(answer: Any) -> Any:
+        if answer["name"] == "pipeline_0003":
+            raise problem
+        return live(answer)
+
+    def validated_or_bug(folder: Path, *arguments: Any, **options: Any) -> Any:
+        if folder.name == "pipeline_0003":
+            raise problem
+        return validate(folder, *arguments, **options)
+
+    if place == "live":
+        monkeypatch.setattr(processing, "_live", live_or_bug)
+    else:
+        monkeypatch.setattr(chunks, "validate", validated_or_bug)
+
+    ended, report = fleet.drift("--all")
+
+    assert (ended.code, len(report["stacks"]), list(report["failed"])) == (13, COUNT - 1, ["pipeline_0003"])
+    assert (
+        "a bug in reconciler: TypeError: odd" if isinstance(problem, TypeError) else "some/file"
+    ) in ended.err
+    planned = fleet.cli("plan", "--all", "--json")
+    assert (planned.code, len(json.loads(planned.out)["plans"])) == (1, COUNT - 1)
+
+
 def test_incomplete_lists_are_completed_by_reads(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fields that a list lacks are read one by one, so none becomes unverified."""
     from providers.picsellia.answer import Answer
