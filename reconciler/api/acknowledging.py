@@ -7,11 +7,10 @@ from pathlib import Path
 from providers.regular_files import read_regular
 from providers.text import utf8
 from reconciler.api.reports import Report
-from reconciler.core.diagnostics import UserError, error
 from reconciler.drift.baseline import Rule, acknowledged_report, read_rules, updated_text
 from reconciler.drift.findings import Acknowledgement
 from reconciler.engine.run_identity import user_name
-from reconciler.system.files import replace_file, why_not_written
+from reconciler.system.files import replace_file, writing
 
 __all__ = ["Rule", "acknowledged_report", "read_rules", "write_rules"]
 
@@ -48,9 +47,6 @@ def write_rules(
     after = updated_text(before, rules, report, acknowledgement, today)
     if after == before and source == path:
         return False
-    try:
+    with writing(path, "the baseline cannot be written"):
         replace_file(path, after.encode(), mode=None if path.exists() else 0o644)
-    except OSError as problem:
-        detail = why_not_written(path, problem)
-        raise UserError(error("the baseline cannot be written", detail, file=path)) from None
     return True

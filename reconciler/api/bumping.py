@@ -10,7 +10,7 @@ from reconciler.pipeline.bumps import Bump
 from reconciler.pipeline.config import LoadedConfig, load
 from reconciler.pipeline.shared import SharedSettings
 from reconciler.pipeline.version import bump, channel_tag, edits_of
-from reconciler.system.files import locked, replace_file, why_not_written
+from reconciler.system.files import locked, replace_file, writing
 
 __all__ = ["VersionBump", "bump_version"]
 
@@ -52,11 +52,8 @@ def bump_version(folder: Path, kind: Bump, shared: SharedSettings, *, is_written
         after = bump(before, kind)
         edited = apply_edits(loaded.on_disk, edits_of(after)).encode()
         if is_written:
-            try:
+            with writing(path, "config.toml cannot be written", "Nothing was changed."):
                 replace_file(path, edited)
-            except OSError as problem:
-                detail = f"{why_not_written(path, problem)} Nothing was changed."
-                raise UserError(error("config.toml cannot be written", detail, file=path)) from None
     return VersionBump(path, str(before), str(after), channel_tag(after))
 
 

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from reconciler.cli.documents import not_written, print_line
-from reconciler.core.diagnostics import Diagnostic, UserError, error
+from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.runs import Follow, RunEvent
-from reconciler.system.files import LineFile, why_not_written
+from reconciler.system.files import LineFile, writing
 from reconciler.views.reports.run_events import EventWriter
 
 
@@ -26,11 +26,8 @@ def event_lines(place: Path | None, failures: list[Diagnostic]) -> Iterator[Foll
     if place is None:
         yield _until_it_fails(EventWriter(print_line, Path.cwd()), place, failures)
         return
-    try:
+    with writing(place, "the events output cannot be written", "Nothing was changed."):
         file = LineFile(place)
-    except OSError as problem:
-        detail = f"{why_not_written(place, problem)} Nothing was changed."
-        raise UserError(error("the events output cannot be written", detail, file=place)) from None
     try:
         writer = EventWriter(lambda line: file.write(line.encode("utf-8", "backslashreplace")), Path.cwd())
         yield _until_it_fails(writer, place, failures)

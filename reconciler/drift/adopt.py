@@ -55,7 +55,7 @@ from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.edits import REMOVED, Value
 from reconciler.pipeline.toml.toml_positions import BOM
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath
-from reconciler.system.files import locked, replace_file, why_not_written
+from reconciler.system.files import locked, replace_file, writing
 
 _CHANGED_OUTSIDE = frozenset({ChangeClass.DRIFT, ChangeClass.CONFLICT})
 _SETTLED = frozenset({ChangeClass.IN_SYNC, ChangeClass.CONVERGED})
@@ -159,11 +159,8 @@ def write(adopted: Adoption) -> None:
         if not is_unchanged(path, adopted.config.on_disk):
             detail = "Nothing was written. Run the same command again."
             raise UserError(error("config.toml changed after it was read", detail, file=path, may_pass=True))
-        try:
+        with writing(path, "config.toml could not be written", "Nothing was written."):
             replace_file(path, adopted.config.text.encode())
-        except OSError as problem:
-            detail = f"{why_not_written(path, problem)} Nothing was written."
-            raise UserError(error("config.toml could not be written", detail, file=path)) from None
 
 
 def patch(file: Path, before: str, after: str) -> str:

@@ -135,6 +135,25 @@ def why_not_written(path: Path, problem: OSError | None = None) -> str:
     return reason
 
 
+@contextmanager
+def writing(path: Path, summary: str, rest: str = "") -> Iterator[None]:
+    """Turns a failed write into an error with the reason, and what to do about it.
+
+    Args:
+        path: the file, or new folder, that is written.
+        summary: of the error.
+        rest: a sentence about what else was written or not.
+
+    Raises:
+        UserError: the block raised OSError.
+    """
+    try:
+        yield
+    except OSError as problem:
+        detail = f"{why_not_written(path, problem)} {rest}".rstrip()
+        raise UserError(error(summary, detail, file=path)) from None
+
+
 def _is_read_only(folder: Path) -> bool:
     """Whether the file system of this folder is mounted so."""
     try:

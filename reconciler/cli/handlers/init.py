@@ -22,7 +22,7 @@ from reconciler.pipeline.toml.edits import Value
 from reconciler.pipeline.toml.toml_edits import apply_edits
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath
 from reconciler.schemas.editors import linked
-from reconciler.system.files import display_path, why_not_written
+from reconciler.system.files import display_path, writing
 from reconciler.views.counting import plural
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics, print_pairs
@@ -59,15 +59,12 @@ def run(
     for stack in stacks_of_text(config):
         _refuse_taken(stack)
     files[FILE_NAME] = linked(config, folder / FILE_NAME, options.workspace().root, "config")
-    try:
-        create(folder, files)
-    except FileExistsError:
-        _refuse(folder)
-        raise
-    except OSError as problem:
-        raise UserError(
-            error(f"{folder} cannot be made", f"{why_not_written(folder, problem)} Nothing was written.")
-        ) from None
+    with writing(folder, f"{folder} cannot be made", "Nothing was written."):
+        try:
+            create(folder, files)
+        except FileExistsError:
+            _refuse(folder)
+            raise
     kept_answers.forget(folder / FILE_NAME)
     shown = display_path(folder)
     out.print(

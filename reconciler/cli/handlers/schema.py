@@ -13,7 +13,7 @@ from reconciler.core.exit_codes import DONE
 from reconciler.pipeline import FILE_NAME
 from reconciler.schemas import NAMES, schema_text
 from reconciler.schemas.editors import link_file, save_schema
-from reconciler.system.files import display_path, why_not_written
+from reconciler.system.files import display_path, writing
 from reconciler.views.terminal.console import console
 from reconciler.workspace.discovery import find_all
 
@@ -44,22 +44,11 @@ def _link() -> None:
         detail = "Run the command in the folder of a workspace or a pipeline."
         raise UserError(error("there is no config.toml and no reconciler.toml here", detail))
     for name in dict.fromkeys(name for _, name in files):
-        try:
+        with writing(workspace.root / ".schemas", "the schema cannot be saved"):
             saved = save_schema(workspace.root, name)
-        except OSError as problem:
-            raise UserError(
-                error(
-                    "the schema cannot be saved",
-                    why_not_written(workspace.root / ".schemas", problem),
-                    file=workspace.root,
-                )
-            ) from None
         if saved is not None:
             out.print(f"saved {display_path(saved)}")
     for file, name in files:
-        try:
+        with writing(file, "the file cannot be written"):
             changed = link_file(file, workspace.root, name)
-        except OSError as problem:
-            detail = why_not_written(file, problem)
-            raise UserError(error("the file cannot be written", detail, file=file)) from None
         out.print(f"{'changed' if changed else 'unchanged'} {display_path(file)}")

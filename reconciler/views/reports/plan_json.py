@@ -19,7 +19,7 @@ from reconciler.core.promotion import Promotion, RunningVersion
 from reconciler.core.reasons import ContractCode, RefusalCode, Way
 from reconciler.core.values import Address
 from reconciler.engine.requests import PlanRequest
-from reconciler.system.files import why_not_written, write_output
+from reconciler.system.files import write_output, writing
 from reconciler.views import phrases
 from reconciler.views.phrases import Audience, audience_of
 from reconciler.views.reports.document_parts import (
@@ -93,12 +93,8 @@ def save_plan(text: str, path: Path) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    try:
+    with writing(path, "the plan cannot be saved"):
         write_output(path, text.encode(), mode=0o600)
-    except OSError as problem:
-        raise UserError(
-            error("the plan cannot be saved", why_not_written(path, problem), file=path)
-        ) from None
 
 
 def read_saved(path: Path) -> Plan | SavedPlans:
