@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from msgspec import Struct, field
@@ -65,7 +65,7 @@ class Saved(Struct, frozen=True):
     skip_stale: bool = False
 
 
-class FleetRun(Struct, frozen=True):
+class FleetRun(Struct, frozen=True, dict=True):
     """A run that applies plans.
 
     Attributes:
@@ -90,8 +90,8 @@ class FleetRun(Struct, frozen=True):
     started: datetime = field(default_factory=utc_now)
     waited: Callable[[], float] = float
 
-    @property
-    def runs(self) -> dict[Path, PipelineRun]:
+    @cached_property
+    def runs(self) -> Mapping[Path, PipelineRun]:
         """The result of each pipeline, as if the run ended before anything is applied."""
         plans, saved = self.plans, self.saved
         runs = {}
@@ -106,7 +106,7 @@ class FleetRun(Struct, frozen=True):
                 runs[folder] = self._compared(saved.plans[folder], plan, runs[folder])
         return runs
 
-    @property
+    @cached_property
     def chosen(self) -> dict[Path, Plan]:
         """The plans that can be applied, and have something to do."""
         runs = self.runs
@@ -187,7 +187,7 @@ class FleetRun(Struct, frozen=True):
         follow(RunStarted(self.plans.command.verb, waves, by_name, self.total))
         started = self._apply(chosen, follow, stop, workers, in_threads)
         return self.report(
-            self.runs | started,
+            {**self.runs, **started},
             interrupted=stop.is_set(),
             stopped_by_failures=not stop.is_set() and started.keys() != chosen.keys(),
         )
