@@ -155,7 +155,7 @@ def _candidates(
     index = PipelineIndex(here, workspace)
     for name in request.names:
         try:
-            if is_glob(name) and not is_folder_of_pipeline(here / name):
+            if is_glob(name) and not (is_folder_of_pipeline(here / name) or index.called(name)):
                 folders = _matching(name, index, here, request.allow_empty)
                 yield from (SelectedPipeline(folder, (f"matches {name}",)) for folder in folders)
             else:

@@ -159,6 +159,19 @@ def test_a_folder_may_look_like_a_glob(cli: Cli, root: Path) -> None:
     assert listed(cli, "[x]") == {"[x]": ["named [x]"]}
 
 
+@pytest.mark.parametrize("name", ["*", "s*", "s[23]", "s?", "**", "team [v2]", "?"])
+def test_the_name_of_a_pipeline_may_look_like_a_glob(cli: Cli, name: str) -> None:
+    """The one with exactly this name is meant, so a suggested command never changes another one."""
+    for folder, called in {"one": name, "s2": "s2", "other": "team v2"}.items():
+        (cli.folder / folder).mkdir()
+        (cli.folder / folder / "config.toml").write_text(
+            f'[metadata]\nname = "{called}"\nversion = "1.0.0"\ntype = "PRE_ANNOTATION"\n'
+            f'[execution]\n[docker]\nimage_name = "team/{folder}"\n'
+        )
+    ended = cli("list", name, "--json")
+    assert [one["folder"] for one in json.loads(ended.out)["pipelines"]] == ["one"], ended.out
+
+
 def test_a_matrix_has_a_job_for_each_pipeline(cli: Cli, root: Path) -> None:
     ended = cli("list", "--gpu", "--github-matrix")
     assert ended.out.count("\n") == 1, "one line, for GITHUB_OUTPUT"

@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from reconciler.cli.options.param_types import WholeNumberType
+
 MOST = 100  # runs of each pipeline in each environment that are shown by default
 
 
@@ -26,7 +28,7 @@ MOST = 100  # runs of each pipeline in each environment that are shown by defaul
 @click.option(
     "--runs",
     "most_runs",
-    type=click.IntRange(1),
+    type=WholeNumberType(1),
     default=MOST,
     show_default=True,
     help="Largest number of latest runs to show of each pipeline in each environment.",

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from reconciler.cli import options
+from reconciler.cli.options.param_types import WholeNumberType
 from reconciler.cli.outputs import run_outputs
 
 
@@ -15,9 +16,9 @@ from reconciler.cli.outputs import run_outputs
 @options.take
 @click.option("--image", metavar="NAME", help="Docker image name. Saved in config.toml.")
 @click.option(
-    "--cpu", type=click.IntRange(0), metavar="NUMBER", help="CPU cores of a job. Saved in config.toml."
+    "--cpu", type=WholeNumberType(0), metavar="NUMBER", help="CPU cores of a job. Saved in config.toml."
 )
-@click.option("--gpu", type=click.IntRange(0), metavar="NUMBER", help="GPUs of a job. Saved in config.toml.")
+@click.option("--gpu", type=WholeNumberType(0), metavar="NUMBER", help="GPUs of a job. Saved in config.toml.")
 @options.model
 @options.dry_run
 @options.approval("Do not ask for approval.")

@@ -7,6 +7,7 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.mistyped import CommandGroup
+from reconciler.cli.options.param_types import WholeNumberType
 from reconciler.cli.outputs import json_document
 
 MOST = 20  # runs or saves that `state history` shows by default
@@ -48,7 +49,7 @@ def list_stacks(**arguments: Any) -> int:
 @_stack
 @click.option(
     "--serial",
-    type=click.IntRange(1),
+    type=WholeNumberType(1),
     shell_complete=options.completions.serials,
     help="Show the state version with this serial. Default: the latest.",
 )
@@ -73,7 +74,7 @@ def show(**arguments: Any) -> int:
 )
 @click.option(
     "--limit",
-    type=click.IntRange(1),
+    type=WholeNumberType(1),
     default=MOST,
     show_default=True,
     help="Largest number of runs to show; of saves with --saves or --json.",
@@ -118,7 +119,7 @@ def diff(values: tuple[str, ...], where: options.TargetOptions, json_place: Path
     *name, before, after = values if len(values) in (2, 3) else ("", "", "")
     if not after:
         raise click.UsageError("give two serials, after the name of the stack: STACK A B")
-    serial = click.IntRange(1)
+    serial = WholeNumberType(1)
     return state.diff(name[0] if name else None, serial(before), serial(after), where, json_place)
 
 

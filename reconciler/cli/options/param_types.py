@@ -37,6 +37,16 @@ class ParsedType(click.ParamType[T]):
             self.fail(str(problem), param, ctx)
 
 
+class WholeNumberType(click.IntRange):
+    """A number of 64 bits that is not too low: stores and the platform have no larger ones."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        number: int = super().convert(value, param, ctx)
+        if number >= 1 << 63:
+            self.fail(f"{value} is too large.", param, ctx)
+        return number
+
+
 class NumberType(click.FloatRange):
     """A number in a range. Unlike in click's own type, `nan` is in no range."""
 
