@@ -21,7 +21,7 @@ from reconciler.drift.check import last_apply
 from reconciler.drift.findings import DriftState, Report, StackReport, UnmanagedObject
 from reconciler.drift.matrix import THREADS, Cell, cells_of
 from reconciler.drift.orphans import Orphan
-from reconciler.drift.status import Row, drift_found, orphan_row, with_state, with_unread_state
+from reconciler.drift.status import Row, drift_found, in_sync, orphan_row, with_state, with_unread_state
 from reconciler.engine.earlier_states import latest_runs
 from state.errors import CorruptStateError, UnreadableStateError
 from state.register import UNKNOWN_SOURCE, Register, Source, scope_of
@@ -244,7 +244,7 @@ def _drift(check: Check, state: Snapshot | None) -> Reason:
         if finding.change.cls is ChangeClass.ORPHANED:
             declared = finding.change.reason.details.get("declared")
             return Reason(DriftState.ORPHANED, {"declared": declared} if declared else {})
-    return drift_found(check.report, check.at) or Reason(DriftState.IN_SYNC)
+    return drift_found(check.report, check.at) or in_sync(check.report)
 
 
 def _is_after(state: Snapshot | None, check: Check) -> bool:

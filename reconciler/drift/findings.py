@@ -50,7 +50,7 @@ class DriftState(StrEnum):
     """The drift of a pipeline in `status`, with the names of the details beside each state."""
 
     NOT_REQUESTED = "not-requested"
-    IN_SYNC = "in-sync"
+    IN_SYNC = "in-sync"  # `unverified`: number of fields that the platform does not return, if there are any
     DIFFERENT = "different"  # `counts`: class of change -> number of findings
     FOLLOWS = "follows"  # `environment`, which moved the shared tag
     NOT_RECORDED = "not-recorded"  # as in the files, but not what the state has: `version`, of the same image

@@ -426,13 +426,18 @@ def drift_found(report: StackReport, now: datetime) -> Reason | None:
     return Reason(DriftState.DIFFERENT, {"counts": counts}) if counts else None
 
 
+def in_sync(report: StackReport) -> Reason:
+    """In sync, with the number of fields that the platform does not return."""
+    return Reason(DriftState.IN_SYNC, {"unverified": report.unverified} if report.unverified else {})
+
+
 def _drift(report: StackReport, row: Row, now: datetime) -> Reason:
     if report.is_new:
         return Reason(DriftState.NOT_APPLIED, {"destroyed": report.is_emptied})
     if (found := drift_found(report, now)) is not None:
         return found
     if row.agrees:
-        return Reason(DriftState.IN_SYNC)
+        return in_sync(report)
     if row.follows:
         return Reason(DriftState.FOLLOWS, {"environment": row.follows})
     is_same_image = row.digest != "" and row.running_digest == row.digest

@@ -90,7 +90,13 @@ def coverage(report: Report) -> str:
     """How many pipelines are in sync, and how many problems prevented a check."""
     text = f"{plural(len(report.in_sync), 'pipeline')} in sync."
     text = f"{text} {len(report.unchecked):,} not checked." if report.unchecked else text
-    return " ".join(filter(None, (text, unmanaged(report))))
+    fields = sum(stack.unverified for stack in report.stacks)
+    return " ".join(filter(None, (text, unverified(fields), unmanaged(report))))
+
+
+def unverified(fields: int) -> str:
+    """How many fields could not be compared; "" for none."""
+    return f"{plural(fields, 'field')} not returned by the platform, so not verified." if fields else ""
 
 
 def unmanaged(report: Report) -> str:
@@ -575,7 +581,9 @@ _MISMATCHES: Mapping[StrEnum, _Words] = {
 
 _DRIFT_STATES: Mapping[StrEnum, _Words] = {
     DriftState.NOT_REQUESTED: "",
-    DriftState.IN_SYNC: "in sync",
+    DriftState.IN_SYNC: lambda it: (
+        f"in sync, {plural(it['unverified'], 'field')} not verified" if "unverified" in it else "in sync"
+    ),
     DriftState.FOLLOWS: lambda it: f"follows {it['environment']}",
     DriftState.NOT_RECORDED: lambda it: (
         f"in sync; the next apply records {it['version']}"

@@ -23,7 +23,7 @@ from reconciler.views.reports.junit_parts import add_result, case, document, sui
 
 def junit_text(report: Report) -> str:
     """The document, with its declaration."""
-    suites = [_suite(str(stack.stack), report, _cases(stack), stack.stack.folder) for stack in report.stacks]
+    suites = [_of_stack(stack, report) for stack in report.stacks]
     suites += [
         _suite(name, report, [_unchecked(name, problem) for problem in problems])
         for name, problems in report.failed.items()
@@ -33,8 +33,14 @@ def junit_text(report: Report) -> str:
     return document("reconciler drift", suites)
 
 
-def _suite(name: str, report: Report, cases: list[ET.Element], folder: str = "") -> ET.Element:
-    return suite(name, report.at, cases, properties={"folder": folder})
+def _of_stack(stack: StackReport, report: Report) -> ET.Element:
+    properties = {"folder": stack.stack.folder}
+    properties |= {"unverified": str(stack.unverified)} if stack.unverified else {}
+    return suite(str(stack.stack), report.at, _cases(stack), properties=properties)
+
+
+def _suite(name: str, report: Report, cases: list[ET.Element]) -> ET.Element:
+    return suite(name, report.at, cases, properties={"folder": ""})
 
 
 def _cases(stack: StackReport) -> list[ET.Element]:

@@ -24,6 +24,7 @@ from reconciler.views.phrases import (
     plan_mismatch,
     reason,
     saved_or_current,
+    unverified,
     way,
 )
 from reconciler.views.plan_rows import _is_row, rows
@@ -109,9 +110,7 @@ def summary(plan: Plan) -> Text:
     if counts["conflict"]:
         text.append(f" {plural(counts['conflict'], 'field')} in conflict.", "bold red")
     if plan.unverified:
-        text.append(
-            f" {plural(plan.unverified, 'field')} not returned by the platform, so not verified.", "dim"
-        )
+        text.append(f" {unverified(plan.unverified)}", "dim")
     return text
 
 
