@@ -24,9 +24,10 @@ from reconciler.core.plan import Stack
 from reconciler.core.platforms import scope, scope_label
 from reconciler.credentials.target import known_environments
 from reconciler.engine.sources import workspace_name
+from reconciler.system.files import display_path
 from reconciler.views.reports.plan_json import SavedPlans as Document
 from reconciler.views.reports.plan_json import read_saved
-from reconciler.workspace.discovery import find, is_folder_of_pipeline, stacks_below
+from reconciler.workspace.discovery import find, is_folder_of_pipeline, stacks_below, stacks_in
 from reconciler.workspace.selection import SelectedPipeline
 
 __all__ = ["LoadedPlans", "found_pipelines", "load_plans", "require_environment", "require_workspace"]
@@ -76,7 +77,10 @@ def load_plans(file: Path, workspace: Workspace | None, environment: Environment
     names = tuple(plan.stack.name for plan in document.plans)
     is_of_one = isinstance(found, CorePlan)
     request = SelectionRequest(names) if is_of_one else SelectionRequest(everything=True)
-    folders = {Path(plan.stack.folder or plan.stack.name): plan for plan in document.plans}
+    folders: dict[Path, CorePlan] = {}
+    for plan in document.plans:
+        folder = Path(plan.stack.folder or plan.stack.name)
+        folders[folder if folder not in folders else Path(str(plan.stack))] = plan
     selected = tuple(SelectedPipeline(folder, ("in the saved plan",)) for folder in folders)
     read_options = ReadOptions(
         shared=workspace.settings.shared(), state_files=files_of_state(workspace.state)
@@ -165,14 +169,26 @@ def _folders_of_plans(
     for plan in plans:
         stack = plan.stack
         folder = workspace.folder / stack.folder if stack.folder else None
-        if folder is None or not is_folder_of_pipeline(folder):
+        if folder is None or not _may_have(folder, stack.name):
             folders = declared().get(stack.name, [])
             if len(folders) != 1:
                 problems[stack.name] = _not_found(stack, workspace)
                 continue
             folder = folders[0]
+        if folder in by_folder:
+            summary = f"{display_path(folder)} has the plan of {by_folder[folder].stack} already"
+            problems[stack.name] = UserError(error(summary, "Make a new plan."))
+            continue
         by_folder[folder] = plan
     return by_folder, problems
+
+
+def _may_have(folder: Path, stack: str) -> bool:
+    """Whether a folder may be that of a saved stack: it declares the stack, or cannot be read.
+
+    Another pipeline may have got the name of the folder since.
+    """
+    return is_folder_of_pipeline(folder) and (not (names := stacks_in(folder)) or stack in names)
 
 
 def _not_found(stack: Stack, workspace: Workspace) -> UserError:
