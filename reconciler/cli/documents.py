@@ -31,14 +31,18 @@ def print_line(text: str) -> None:
 
 
 def format_of(file: Path) -> bytes:
-    """The format that the beginning of the file names; b"" if it names none or cannot be read."""
+    """The format that the beginning of the file names; b"" if it names none, or there is no file.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
     try:
         if not file.is_file():  # a pipe could be read only once
             return b""
         with file.open("rb") as opened:
             found = _FORMAT.search(opened.read(200))
-    except OSError:
-        return b""
+    except OSError as problem:
+        raise UserError(error("the file cannot be read", f"{problem.strerror}.", file=file)) from None
     return found[1] if found else b""
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from providers.sandbox import Sandbox
 from tests.conftest import Cli, copy_example
+from tests.readonly import unlisted
 
 NAME = "dataset_cleanup"
 
@@ -148,6 +149,22 @@ def test_a_damaged_report_is_named_and_the_rest_is_shown(applied: Cli, tmp_path:
     assert "plan.json" not in ended.err, "a folder may have other documents"
     tiles = {tile["state"]: tile["count"] for tile in data(tmp_path / "site", "index")["tiles"]}
     assert tiles["in sync"] == 2
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_shown(applied: Cli, tmp_path: Path) -> None:
+    reports = tmp_path / "reports"
+    (reports / "hidden").mkdir(parents=True)
+    for name in ("seen.json", "unreadable.json", "hidden/third.json"):
+        assert applied("drift", "--all", "--json", str(reports / name)).code == 0
+
+    with unlisted(reports / "hidden"), unlisted(reports / "unreadable.json"):
+        ended = applied("dashboard", "--out", str(tmp_path / "site"), "--reports", str(reports))
+
+    assert ended.code == 1
+    assert "the folder cannot be searched for reports" in ended.err
+    assert f"{reports / 'hidden'}" in ended.err
+    assert f"{reports / 'unreadable.json'}" in ended.err
+    assert (tmp_path / "site" / "index.html").exists()
 
 
 def test_a_file_that_is_given_must_be_a_report(applied: Cli, tmp_path: Path) -> None:

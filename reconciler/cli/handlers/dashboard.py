@@ -1,6 +1,7 @@
 """Runs `reconciler dashboard`."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -70,11 +71,12 @@ def _read(
     """Yield each drift report, one at a time, as a folder may have hundreds; images are added to the list.
 
     Args:
-        failed: called for each file that is given itself and is no such report, or that is damaged.
+        failed: called for each file that is given itself and is no such report, and for what is damaged or
+            cannot be read.
     """
     for path in paths:
         is_folder = path.is_dir()
-        for file in sorted(path.rglob("*.json")) if is_folder else [path]:
+        for file in sorted(_documents_below(path, failed)) if is_folder else [path]:
             emit(Note(f"reading {display_path(file)}"))
             try:
                 match format_of(file):
@@ -87,6 +89,17 @@ def _read(
                         raise UserError(error("the file is not a report for a dashboard", detail, file=file))
             except UserError as problem:
                 failed(problem)
+
+
+def _documents_below(folder: Path, failed: Callable[[UserError], None]) -> Iterator[Path]:
+    def unsearched(problem: OSError) -> None:
+        place = Path(problem.filename)
+        failed(
+            UserError(error("the folder cannot be searched for reports", f"{problem.strerror}.", file=place))
+        )
+
+    for parent, _, files in os.walk(folder, onerror=unsearched):
+        yield from (Path(parent, name) for name in files if name.endswith(".json"))
 
 
 def _earlier(out: Path) -> frozenset[str] | None:
