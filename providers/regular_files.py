@@ -50,6 +50,19 @@ def refuse_irregular(mode: int, path: str | os.PathLike[str]) -> None:
     raise OSError(errno.EINVAL, f"Is {kind_of(mode)}, not a file", os.fspath(path))
 
 
+def exists(path: str | os.PathLike[str]) -> bool:
+    """Whether something is at this path, as far as it can be seen.
+
+    `Path.exists` raises an error for a folder that cannot be entered, and for a name that is too long.
+    """
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Whether a folder is at this path, as `exists`."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def real_path(path: Path) -> Path:
     """The path with its links followed. `Path.resolve` raises RuntimeError for a loop of links.
 

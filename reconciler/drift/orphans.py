@@ -24,7 +24,8 @@ from reconciler.drift.check import last_apply
 from reconciler.drift.findings import LastApply, StackReport, orphan_finding
 from reconciler.engine.sources import left_out_folders, workspace_name
 from reconciler.pipeline import FILE_NAME
-from reconciler.workspace.discovery import find_all, summarize
+from reconciler.system.files import display_path
+from reconciler.workspace.discovery import PipelineIndex, find_all, summarize
 from reconciler.workspace.schema import Workspace
 from state.errors import UnreadableStateError
 from state.lineages import other_names
@@ -157,7 +158,13 @@ def _undeclared(
             renamed[stack] = now
     if not gone and not renamed:
         return
-    declared = {summarize(folder, environment).stack for folder in find_all(root)}
+    index = PipelineIndex(root)
+    declared = {summarize(folder, environment).stack for folder in index.folders}
+    for place in index.unsearched:
+        below = [stack for stack, folder in gone.items() if (root / folder).is_relative_to(place)]
+        if below:
+            notify(f"{', '.join(below)}: not looked at, as {display_path(place)} cannot be searched")
+        gone = {stack: folder for stack, folder in gone.items() if stack not in below}
     left_out = left_out_folders(root, gone.values()) if gone else {}
     for submodule in sorted({*left_out.values()} - {""}):
         below = [stack for stack, folder in gone.items() if left_out.get(folder) == submodule]

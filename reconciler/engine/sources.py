@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from providers.regular_files import real_path
+from providers.regular_files import is_folder, real_path
 from reconciler.core.diagnostics import UserError, error
 from reconciler.pipeline import FILE_NAME
 from reconciler.pipeline.load import Pipeline
@@ -62,7 +62,7 @@ def left_out_folders(root: Path, folders: Iterable[str]) -> dict[str, str]:
     paths: dict[Repository, dict[str, list[str]]] = {}
     for folder in folders:
         place = root / folder
-        existing = next((above for above in (place, *place.parents) if above.is_dir()), root)
+        existing = next((above for above in (place, *place.parents) if is_folder(above)), root)
         repository = repository_of(existing)
         if repository is None or not place.is_relative_to(repository.top):
             continue
@@ -77,7 +77,7 @@ def left_out_folders(root: Path, folders: Iterable[str]) -> dict[str, str]:
         for repository, of_repository in paths.items():
             for path in repository.left_out(of_repository):
                 # A sparse checkout leaves out the folder of a submodule, too.
-                is_submodule = (repository.top / path).is_dir()
+                is_submodule = is_folder(repository.top / path)
                 submodule = os.path.relpath(repository.top / path, root) if is_submodule else ""
                 found |= dict.fromkeys(of_repository.get(path, ()), submodule)
     except (GitError, OSError) as problem:

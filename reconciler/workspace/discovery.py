@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import Struct
 
 from providers.image_names import normal_name
-from providers.regular_files import read_regular, real_path
+from providers.regular_files import exists, is_folder, read_regular, real_path
 from providers.text import without_logins
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.pipeline import FILE_NAME
@@ -111,7 +111,7 @@ def summarize(folder: Path, environment: str | None) -> PipelineSummary:
 
 def is_folder_of_pipeline(path: Path) -> bool:
     """Whether this is a folder with a config.toml, or a config.toml."""
-    return (path / FILE_NAME).exists() or (path.name == FILE_NAME and path.exists())
+    return exists(path / FILE_NAME) or (path.name == FILE_NAME and exists(path))
 
 
 class PipelineIndex:
@@ -127,26 +127,23 @@ class PipelineIndex:
 
     @cached_property
     def folders(self) -> list[Path]:
-        """The folders of the pipelines, sorted by path.
-
-        Raises:
-            UserError: the root is not a folder, or a folder that may have pipelines cannot be searched.
-        """
-        found = _within(list(self._files), self._workspace)
-        workspace = self._workspace
-        problems = [
-            _not_searched(folder, problem, workspace)
-            for folder, problem in self.unsearched.items()
-            if workspace is not None and workspace.may_have(folder)
-        ]
-        if problems:
-            raise UserError(*problems)
-        return found
+        """The folders of the pipelines, sorted by path. Raises UserError: the root is not a folder."""
+        return _within(list(self._files), self._workspace)
 
     @cached_property
     def unsearched(self) -> dict[Path, OSError]:
         """The folders that cannot be searched, and why."""
         return dict(self._search[1])
+
+    @cached_property
+    def problems(self) -> dict[Path, UserError]:
+        """The error of each folder that cannot be searched and may have pipelines of the workspace."""
+        workspace = self._workspace
+        return {
+            folder: UserError(_not_searched(folder, problem, workspace))
+            for folder, problem in self.unsearched.items()
+            if workspace is not None and workspace.may_have(folder)
+        }
 
     def find(self, name_or_path: str) -> Path:
         """The folder of one pipeline.
@@ -160,9 +157,9 @@ class PipelineIndex:
             UserError: no folder matches, more than one does, or the workspace excludes it.
         """
         path = self._root / name_or_path
-        if path.name == FILE_NAME and path.exists():
+        if path.name == FILE_NAME and exists(path):
             return checked_folder(path.parent, self._workspace)
-        if _is_path(name_or_path) and (path / FILE_NAME).exists():
+        if _is_path(name_or_path) and exists(path / FILE_NAME):
             return checked_folder(path, self._workspace)
         everywhere = self._called(name_or_path)
         matches = _within(everywhere, self._workspace)
@@ -175,7 +172,7 @@ class PipelineIndex:
             raise UserError(error(f"{len(matches)} pipelines are called {name_or_path}", reason))
         for folder in everywhere if not _is_path(name_or_path) else ():
             return checked_folder(folder, self._workspace)  # raises: the workspace excludes it
-        if (path / FILE_NAME).exists() and _File(path).is_of_pipeline:  # not searched, such as a link
+        if exists(path / FILE_NAME) and _File(path).is_of_pipeline:  # not searched, such as a link
             return checked_folder(path, self._workspace)
         raise UserError(self._not_found(name_or_path))
 
@@ -231,9 +228,11 @@ class PipelineIndex:
                 f"Select the pipeline as {stack}. The environment comes from --organization and --env.",
             )
         if _is_path(name_or_path):
-            is_folder = (self._root / name_or_path).is_dir()
+            if (reason := _unreadable(self._root / name_or_path / FILE_NAME)) is not None:
+                return error(f"{name_or_path} cannot be read: {reason}", "Let this user enter the folder.")
+            exists_as_folder = is_folder(self._root / name_or_path)
             return error(
-                f"{name_or_path} {f'has no {FILE_NAME}' if is_folder else 'is not a folder'}",
+                f"{name_or_path} {f'has no {FILE_NAME}' if exists_as_folder else 'is not a folder'}",
                 "A pipeline is a folder with a config.toml. Give such a folder, the name of a pipeline, or "
                 f"the name of its stack.{_of_document(name_or_path)}",
             )
@@ -296,9 +295,12 @@ def find_all(root: Path, workspace: Workspace | None = None) -> list[Path]:
         workspace: limits the pipelines to its own.
 
     Raises:
-        UserError: `root` is not a folder.
+        UserError: `root` is not a folder, or a folder that may have pipelines cannot be searched.
     """
-    return PipelineIndex(root, workspace).folders
+    index = PipelineIndex(root, workspace)
+    for problem in index.problems.values():
+        raise problem
+    return index.folders
 
 
 def folders_called(prefix: str, root: Path, workspace: Workspace | None = None) -> list[Path]:
@@ -308,6 +310,17 @@ def folders_called(prefix: str, root: Path, workspace: Workspace | None = None) 
         UserError: `root` is not a folder.
     """
     return _within([folder for folder, _ in _search(root, prefix)], workspace)
+
+
+def _unreadable(path: Path) -> str | None:
+    """Why a path cannot be read, in the words of the system; None if it can, or if there is none."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as problem:
+        return getattr(problem, "strerror", None) or str(problem)
+    return None
 
 
 def _not_searched(folder: Path, problem: OSError, workspace: Workspace) -> Diagnostic:
@@ -330,7 +343,7 @@ def _search(
     Raises:
         UserError: `root` is not a folder.
     """
-    if not root.is_dir():
+    if not is_folder(root):
         raise UserError(error(f"{root} is not a folder", "Give a folder that exists."))
     for parent, folders, files in os.walk(
         root, onerror=lambda problem: failed(Path(problem.filename), problem)
@@ -361,7 +374,7 @@ def _is_path(text: str) -> bool:
 
 def is_searched(folder: Path) -> bool:
     """Whether pipelines may be in this folder: it is neither hidden nor a virtual environment."""
-    return not _is_hidden(folder.name) and not (folder / _VIRTUAL_ENVIRONMENT).is_file()
+    return not _is_hidden(folder.name) and not exists(folder / _VIRTUAL_ENVIRONMENT)
 
 
 def _is_hidden(name: str) -> bool:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from providers.regular_files import real_path
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.pipeline.suggestions import did_you_mean
+from reconciler.system.files import display_path
 from reconciler.workspace.discovery import (
     PipelineIndex,
     PipelineSummary,
@@ -92,7 +93,8 @@ def select(
     candidates = list(found.values())
     for one in candidates:
         require_own(one.folder, workspace)
-    if not (candidates or complaints or request.allow_empty):
+    may_be_empty = request.allow_empty or complaints > 0  # a complaint is the error then
+    if not (candidates or may_be_empty):
         raise NoPipelineError(_no_pipeline(here, workspace))
     selected = (
         _of_kind(request, candidates, environment) if request.types or request.gpu is not None else candidates
@@ -102,10 +104,10 @@ def select(
 
         base = base_of(request.changed, here)
         reasons = changed([one.folder for one in selected], base)
-        selected = _require(selected, reasons, "--changed", base.label, request.allow_empty)
+        selected = _require(selected, reasons, "--changed", base.label, may_be_empty)
     if request.stale and selected:
         selected = _require(
-            selected, stale([one.folder for one in selected]), "--stale", "the state", request.allow_empty
+            selected, stale([one.folder for one in selected]), "--stale", "the state", may_be_empty
         )
     return selected
 
@@ -153,6 +155,9 @@ def _candidates(
 ) -> Iterator[SelectedPipeline]:
     """The pipelines with these names and in these groups, or all; some maybe several times."""
     index = PipelineIndex(here, workspace)
+    if any(map(is_glob, request.names)) or not (request.names or request.groups):
+        for place, problem in index.problems.items():
+            failed(display_path(place), problem)
     for name in request.names:
         try:
             if is_glob(name) and not (is_folder_of_pipeline(here / name) or index.called(name)):

@@ -1,5 +1,6 @@
 """A folder that this user may not list hides no pipeline: whoever asks for all pipelines is told."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ def hidden(cli: Cli, sandbox: Sandbox) -> Path:
     """A folder with a pipeline, beside another one."""
     copy_example("dataset_cleanup", cli.folder / "team", sandbox.registry)
     copy_example("single_training", cli.folder / "other", sandbox.registry)
+    (cli.folder / "reconciler.toml").write_text("[workspace]\nname = 'ours'\n")
     assert cli("apply", "--all", "--yes").code == 0
     sandbox.clear_requests()
     return cli.folder / "other"
@@ -38,10 +40,57 @@ def test_all_pipelines_need_every_folder(
     with unlisted(hidden):
         ended = cli(*command)
 
-    assert ended.code == 1, ended
+    assert ended.code in (1, 13), ended
     assert f"{hidden} cannot be searched for pipelines: Permission denied" in ended.err
     assert '[workspace] exclude = ["other/**"]' in ended.err
     assert sandbox.writes() == []
+
+
+READS = {
+    ("drift", "--all"): 13,
+    ("plan", "--all", "--exit-code"): 1,
+    ("list", "--stale", "--allow-empty"): 1,
+}
+
+
+@pytest.mark.parametrize("command", READS, ids=" ".join)
+def test_a_command_that_reads_reports_the_other_pipelines(
+    command: tuple[str, ...], hidden: Path, cli: Cli
+) -> None:
+    with unlisted(hidden):
+        ended = cli(*command)
+
+    assert ended.code == READS[command]
+    assert command[0] == "list" or "dataset_cleanup" in ended.out or "1 pipeline in sync" in ended.out
+
+
+def test_a_report_has_the_others_and_the_folder(hidden: Path, cli: Cli) -> None:
+    with unlisted(hidden):
+        ended = cli("drift", "--all", "--json", "-")
+    report = json.loads(ended.out)
+    assert [stack["stack"]["pipeline"] for stack in report["stacks"]] == ["dataset_cleanup"]
+    assert list(report["failed"]) == ["other"]
+
+
+def test_the_stack_of_an_excluded_folder_is_no_orphan(hidden: Path, cli: Cli) -> None:
+    (cli.folder / "reconciler.toml").write_text("[workspace]\nname = 'ours'\nexclude = ['other/**']\n")
+    with unlisted(hidden):
+        for command in (("drift", "--all"), ("plan", "--all"), ("status", "--all")):
+            ended = cli(*command)
+            assert ended.code == 0, ended
+            assert "orphan" not in ended.out
+        assert "not looked at, as other cannot be searched" in cli("drift", "--all").err
+
+
+@pytest.mark.parametrize("name", ["nox/p3", "N" * 300, "./" + "N" * 300, "N" * 5000, "a/" * 3000], ids=len)
+def test_a_name_that_cannot_be_read_hides_no_other(name: str, hidden: Path, cli: Cli) -> None:
+    (cli.folder / "nox" / "p3").mkdir(parents=True)
+    with unlisted(cli.folder / "nox"):
+        ended = cli("drift", "dataset_cleanup", name)
+    assert ended.code == 13, ended
+    assert "1 pipeline in sync" in ended.out
+    assert "the operating system reports" not in ended.err
+    assert name[:40] in ended.err
 
 
 @pytest.mark.parametrize(
