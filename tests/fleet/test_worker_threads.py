@@ -214,12 +214,16 @@ def not_portable(session: Session, validated: ValidatedPipeline, argument: str) 
     raise LocalError(argument)
 
 
-@pytest.mark.parametrize(("work", "problem"), [(unexpected, ZeroDivisionError), (not_portable, RuntimeError)])
-def test_an_error_of_the_program_is_raised(
-    folders: list[Path], work: Callable[..., Any], problem: type[Exception]
+@pytest.mark.parametrize(("work", "name"), [(unexpected, "ZeroDivisionError"), (not_portable, "LocalError")])
+def test_an_error_of_the_program_is_the_outcome_of_each_pipeline(
+    folders: list[Path], work: Callable[..., Any], name: str
 ) -> None:
-    with pytest.raises(problem):
-        in_threads_of_processes(folders, work)
+    found = in_threads_of_processes(folders, work)
+
+    assert found.keys() == set(folders)
+    for outcome in found.values():
+        assert isinstance(outcome, CannotCheckError)
+        assert f"a bug in reconciler: {name}" in str(outcome)
 
 
 def test_a_receiver_of_events_that_fails_is_raised(folders: list[Path]) -> None:
