@@ -5,6 +5,7 @@ import re
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from providers.protocol import Progress
 from providers.rate_limit import REFUSAL_STATUSES, RateLimiter
 from providers.sandbox import Sandbox
 from providers.waits import SILENCE, Backoff, Repeat, Silence, SilenceEnd
-from reconciler.core.events import ServerDelay, StepProgress
+from reconciler.core.events import Notice, ServerDelay, StepProgress
 from reconciler.core.values import Address
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.live_renderer import LiveRenderer
@@ -309,3 +310,15 @@ def test_a_terminal_counts_down_until_the_answer_comes() -> None:
     finally:
         watch.pause()
     assert "h: no answer for 10 s waiting up to 50 s" in screen.getvalue()
+
+
+@pytest.mark.parametrize("problem", [KeyboardInterrupt, None])
+def test_nothing_follows_the_word_of_an_interruption(problem: type[BaseException] | None) -> None:
+    """A thread that is left behind may still report something."""
+    log = io.StringIO()
+    view = ProgressView(Console(file=log, width=100))
+    with suppress(KeyboardInterrupt), view:
+        if problem is not None:
+            raise problem
+    view(Notice("late"))
+    assert log.getvalue() == ("" if problem else "late\n")

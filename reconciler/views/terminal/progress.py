@@ -54,6 +54,7 @@ class ProgressView:
         self._quiet_since = clock()
         self.is_paused = False
         self._ended = threading.Event()
+        self._is_interrupted = False
 
     def __enter__(self) -> Self:
         self.resume()
@@ -65,6 +66,8 @@ class ProgressView:
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with self._lock:  # what other threads still report comes after the last word
+            self._is_interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
         self._ended.set()
         live_views.remove(self)
         self.pause()
@@ -95,7 +98,10 @@ class ProgressView:
             if self.is_paused:
                 self.resume()
             with unstoppable():
-                self._loaded()(event)
+                renderer = self._loaded()
+                with self._lock:
+                    if not self._is_interrupted:
+                        renderer(event)
 
     def tick(self) -> None:
         """Say what the run waits for if nothing was shown for too long, see `LONGEST_SILENCE` and `SLOW`."""
