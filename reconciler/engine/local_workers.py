@@ -51,8 +51,7 @@ class LocalWorkers:
                 yield Workers(self._executor, 1, THREADS, 1, 1)
             else:
                 at_once = _CHUNKS_EACH * count
-                # More threads than requests at once: others read images while the first wait for a list.
-                yield Workers(self._executor, count, at_once, THREADS, _CHUNK, isolates=True)
+                yield Workers(self._executor, count, at_once, THREADS // count, _CHUNK, isolates=True)
         except BaseException:
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._executor = None
