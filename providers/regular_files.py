@@ -63,6 +63,11 @@ def is_folder(path: str | os.PathLike[str]) -> bool:
     return os.path.isdir(path)  # noqa: PTH112
 
 
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is at this path, as `exists`."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
 def real_path(path: Path) -> Path:
     """The path with its links followed. `Path.resolve` raises RuntimeError for a loop of links.
 

@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import Struct
 
 from providers.image_names import normal_name
-from providers.regular_files import exists, is_folder, read_regular, real_path
+from providers.regular_files import exists, is_file, is_folder, read_regular, real_path
 from providers.text import without_logins
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.pipeline import FILE_NAME
@@ -374,7 +374,7 @@ def _is_path(text: str) -> bool:
 
 def is_searched(folder: Path) -> bool:
     """Whether pipelines may be in this folder: it is neither hidden nor a virtual environment."""
-    return not _is_hidden(folder.name) and not exists(folder / _VIRTUAL_ENVIRONMENT)
+    return not _is_hidden(folder.name) and not is_file(folder / _VIRTUAL_ENVIRONMENT)
 
 
 def _is_hidden(name: str) -> bool:

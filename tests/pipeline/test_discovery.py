@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.diagnostics import Diagnostic, UserError
-from reconciler.workspace.discovery import find, find_all
+from reconciler.workspace.discovery import find, find_all, is_searched
 from tests.pipeline.conftest import PROCESSING, TRAINING
 
 
@@ -163,3 +163,12 @@ def test_a_config_that_cannot_be_read_is_still_a_pipeline(root: Path) -> None:
 def test_a_missing_root(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not a folder"):
         find_all(tmp_path / "missing")
+
+
+def test_a_folder_is_no_virtual_environment_because_of_the_name_of_a_folder_in_it(tmp_path: Path) -> None:
+    """`--changed` and the search for pipelines agree on it."""
+    (tmp_path / "app" / "pyvenv.cfg").mkdir(parents=True)
+    assert is_searched(tmp_path / "app")
+    (tmp_path / "app" / "pyvenv.cfg").rmdir()
+    (tmp_path / "app" / "pyvenv.cfg").touch()
+    assert not is_searched(tmp_path / "app")
