@@ -37,8 +37,8 @@ def json_value(content: bytes, kind: type[dict[str, Any]] = dict) -> Any:
             parse_float=_float,
             parse_constant=str,
         )
-        if text.count("[") + text.count("{") > MAX_DEPTH:
-            _check_depth(value)
+        if text.count("[") + text.count("{") > MAX_DEPTH and is_deeper(value, MAX_DEPTH):
+            raise MalformedAnswerError(f"it is nested deeper than {MAX_DEPTH} levels")
         if _HALF_A_PAIR.search(text):
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
@@ -64,10 +64,13 @@ def _float(text: str) -> float | str:
     return number if math.isfinite(number) and (number or is_zero) else text
 
 
-def _check_depth(value: Any) -> None:
-    """Level by level: a recursive function would fail on exactly these values."""
-    level = [value]
-    for _ in range(MAX_DEPTH):
+def is_deeper(value: Any, levels: int) -> bool:
+    """Whether more than so many lists and objects are in each other.
+
+    Level by level: a recursive function would fail on exactly these values.
+    """
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(levels):
         level = [
             child
             for parent in level
@@ -75,5 +78,5 @@ def _check_depth(value: Any) -> None:
             if isinstance(child, dict | list)
         ]
         if not level:
-            return
-    raise MalformedAnswerError(f"it is nested deeper than {MAX_DEPTH} levels")
+            return False
+    return bool(level)

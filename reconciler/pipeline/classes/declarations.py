@@ -10,6 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 from msgspec import Struct
 
 from providers import enums
+from providers.answers import is_deeper
 from providers.json_value import JSON
 from reconciler.core.diagnostics import Diagnostic, error
 from reconciler.pipeline.suggestions import did_you_mean
@@ -145,25 +146,12 @@ def problems_of_depth(
     """Errors for defaults that are nested so deeply that they could be written, and never read back."""
     found = []
     for name, value in parameters.items():
-        if _is_deeper(value, DEEPEST):
+        if is_deeper(value, DEEPEST):
             file, line = places.get(name, (reference.file, None))
             detail = f"At most {DEEPEST} lists and dictionaries may be in each other. Use a flatter value."
             summary = f"the default of parameter {name!r} is nested too deeply"
             found.append(error(summary, detail, file=file, line=line))
     return found
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    """Level by level: a recursive function would fail on exactly these values."""
-    level = [value]
-    for _ in range(levels + 1):
-        level = [
-            child
-            for parent in level
-            if isinstance(parent, dict | list)
-            for child in (parent.values() if isinstance(parent, dict) else parent)
-        ]
-    return bool(level)
 
 
 def _name_problems(one: InputDeclaration) -> list[Diagnostic]:
