@@ -8,9 +8,9 @@ classes may import, or reconciler.toml. A pipeline that cannot be compared count
 import os
 import shlex
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -170,13 +170,20 @@ def changed_pipelines(
     Raises:
         UserError: git cannot read the repository.
     """
+
+    @cache
+    def modules() -> _Comparison:
+        """All Python files of the repository, which few pipelines need."""
+        found = _Comparison()
+        _compare_classes(base.repository.top, base, found)
+        return found
+
     try:
         if (shared_reason := _workspace_change(base, here, workspace)) is not None:
             return dict.fromkeys(folders, shared_reason)
         shared = workspace.shared()
         top = base.repository.top
         reading = Announcer(ImageSource(folder=top), announce)
-        modules = _Modules(base)
         compared = {folder: _compare(folder, base, shared, reading, modules) for folder in folders}
         tracked = {path: file for one in compared.values() for path, file in one.tracked.items()}
         differing = set(changed_files(tracked, lambda path, size: reading(_relative(path, top), size)))
@@ -231,21 +238,12 @@ class _Comparison:
                 self.differing.add(_relative(path, base.repository.top))
 
 
-class _Modules:
-    """All Python files of the repository, compared when they are first needed."""
-
-    def __init__(self, base: Base) -> None:
-        self._base = base
-
-    @cached_property
-    def compared(self) -> _Comparison:
-        found = _Comparison()
-        _compare_classes(self._base.repository.top, self._base, found)
-        return found
-
-
 def _compare(
-    folder: Path, base: Base, shared: SharedSettings, reading: Announcer, modules: _Modules
+    folder: Path,
+    base: Base,
+    shared: SharedSettings,
+    reading: Announcer,
+    modules: Callable[[], _Comparison],
 ) -> _Comparison:
     found = _Comparison()
     found.add(folder.absolute() / FILE_NAME, base)
@@ -262,8 +260,9 @@ def _compare(
         found.add(file, base)
     for root in {file.parent for file in class_files} | ({folder.absolute()} if class_files else set()):
         _compare_classes(root, base, found)
-    if class_files and any(must_run(view) for view in views):
-        found.add_all(modules.compared)
+    declaring = {(view.config.is_training, view.config.execution): view for view in views if view.config}
+    if class_files and any(map(must_run, declaring.values())):
+        found.add_all(modules())
     return found
 
 
