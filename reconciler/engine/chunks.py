@@ -202,11 +202,8 @@ class _Process(Generic[A, T]):
             if expected := chunk.keys.get(folder):
                 _require_same_files(folder, validated, expected)
             validated.require_valid()
-        except (UserError, StateError) as problem:
-            outcomes[folder] = problem
-            return None
         except Exception as problem:  # noqa: BLE001 - a bug hides no other pipeline
-            outcomes[folder] = CannotCheckError(unexpected(problem))
+            outcomes[folder] = _as_outcome(problem)
             return None
         return validated
 
@@ -224,10 +221,8 @@ class _Process(Generic[A, T]):
                 is_retry = chunk.attempt > 1 or bool(chunk.keys)
                 session = replace(session, emit=self._emit_of(folder), is_retry=is_retry)
                 outcomes[folder] = self._task.work(session, validated, argument)
-        except (UserError, StateError) as problem:
-            outcomes[folder] = problem
         except Exception as problem:  # noqa: BLE001 - as above
-            outcomes[folder] = CannotCheckError(unexpected(problem))
+            outcomes[folder] = _as_outcome(problem)
 
     def _emit_of(self, folder: Path) -> Emit:
         return lambda event: self._emit(PipelineEvent(display_path(folder), event))
@@ -257,6 +252,11 @@ class _Process(Generic[A, T]):
         """Keep an event until its chunk ends."""
         if not _is_of_the_present(event):
             self._events.append(event)
+
+
+def _as_outcome(problem: Exception) -> Problem:
+    """The error of a pipeline, which may be a bug."""
+    return problem if isinstance(problem, UserError | StateError) else CannotCheckError(unexpected(problem))
 
 
 def _is_of_the_present(event: Event) -> bool:
