@@ -133,7 +133,7 @@ class PipelineIndex:
     @cached_property
     def unsearched(self) -> dict[Path, OSError]:
         """The folders that cannot be searched, and why."""
-        return dict(self._search[1])
+        return self._found[1]
 
     @cached_property
     def problems(self) -> dict[Path, UserError]:
@@ -195,13 +195,13 @@ class PipelineIndex:
     @cached_property
     def _files(self) -> dict[Path, _File]:
         """Each config.toml, whatever the workspace excludes."""
-        return dict(sorted(self._search[0], key=itemgetter(0)))
+        return self._found[0]
 
     @cached_property
-    def _search(self) -> tuple[list[tuple[Path, _File]], list[tuple[Path, OSError]]]:
-        unsearched: list[tuple[Path, OSError]] = []
-        found = list(_search(self._root, failed=lambda folder, problem: unsearched.append((folder, problem))))
-        return found, unsearched
+    def _found(self) -> tuple[dict[Path, _File], dict[Path, OSError]]:
+        problems: list[OSError] = []
+        files = dict(sorted(_search(self._root, failed=problems.append), key=itemgetter(0)))
+        return files, {Path(problem.filename): problem for problem in problems}
 
     @cached_property
     def _by_name(self) -> Mapping[str, set[Path]]:
@@ -298,8 +298,8 @@ def find_all(root: Path, workspace: Workspace | None = None) -> list[Path]:
         UserError: `root` is not a folder, or a folder that may have pipelines cannot be searched.
     """
     index = PipelineIndex(root, workspace)
-    for problem in index.problems.values():
-        raise problem
+    if index.problems:
+        raise UserError(*(one for problem in index.problems.values() for one in problem.diagnostics))
     return index.folders
 
 
@@ -333,21 +333,19 @@ def _not_searched(folder: Path, problem: OSError, workspace: Workspace) -> Diagn
 
 
 def _search(
-    root: Path, prefix: str = "", failed: Callable[[Path, OSError], None] = lambda folder, problem: None
+    root: Path, prefix: str = "", failed: Callable[[OSError], None] | None = None
 ) -> Iterator[tuple[Path, _File]]:
     """Each pipeline folder below `root` with its config.toml.
 
     Args:
-        failed: called for each folder that cannot be listed.
+        failed: called for each folder that cannot be listed; None to leave these out.
 
     Raises:
         UserError: `root` is not a folder.
     """
     if not is_folder(root):
         raise UserError(error(f"{root} is not a folder", "Give a folder that exists."))
-    for parent, folders, files in os.walk(
-        root, onerror=lambda problem: failed(Path(problem.filename), problem)
-    ):
+    for parent, folders, files in os.walk(root, onerror=failed):
         folder = Path(parent)
         if _VIRTUAL_ENVIRONMENT in files and folder != root:
             folders.clear()
