@@ -2,7 +2,6 @@
 
 import functools
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,43 +119,51 @@ class TargetOptions(Struct, frozen=True):
 
 def where(command: Command) -> Command:
     """`--organization` and `--env`, passed as `where`."""
-    environment = click.option(
-        "--env",
-        "environment",
-        type=EnvironmentType(),
-        metavar="[" + "|".join(ENVIRONMENTS) + "|NAME]",
-        help="Environment. Default: PICSELLIA_ENV, else the login in use, else PROD.",
+    return _target(
+        command,
+        organization="Organization on the platform.",
+        environment="Environment. Default: PICSELLIA_ENV, else the login in use, else PROD.",
     )
-    return _organization("Organization on the platform.")(environment(_with_target(command)))
 
 
 def among_stacks(command: Command) -> Command:
     """`--organization` and `--env` without defaults, which narrow a search for stacks, passed as `where`."""
-    environment = click.option(
-        "--env",
-        "environment",
-        type=EnvironmentType(),
-        metavar="[" + "|".join(ENVIRONMENTS) + "|NAME]",
-        help="Only stacks of this environment.",
+    return _target(
+        command,
+        organization="Only stacks of this organization.",
+        environment="Only stacks of this environment.",
     )
-    return _organization("Only stacks of this organization.")(environment(_with_target(command)))
 
 
 def destination(command: Command) -> Command:
     """`--organization` and `--to`, passed as `where`."""
-    environment = click.option(
-        "--to",
-        "environment",
-        type=EnvironmentType(),
+    return _target(
+        command,
+        organization="Organization of the environment of --to.",
+        environment="Environment that gets the images.",
+        option="--to",
         metavar="ENV",
         required=True,
-        help="Environment that gets the images.",
     )
-    return _organization("Organization of the environment of --to.")(environment(_with_target(command)))
 
 
-def _organization(text: str) -> Callable[[Command], Command]:
-    return click.option("--organization", metavar="ORG", shell_complete=completions.organizations, help=text)
+def _target(
+    command: Command,
+    *,
+    organization: str,
+    environment: str,
+    option: str = "--env",
+    metavar: str = "[" + "|".join(ENVIRONMENTS) + "|NAME]",
+    required: bool = False,
+) -> Command:
+    """The options for both parts of a target, with their help."""
+    of_environment = click.option(
+        option, "environment", type=EnvironmentType(), metavar=metavar, required=required, help=environment
+    )
+    of_organization = click.option(
+        "--organization", metavar="ORG", shell_complete=completions.organizations, help=organization
+    )
+    return of_organization(of_environment(_with_target(command)))
 
 
 def _with_target(command: Command) -> Command:
