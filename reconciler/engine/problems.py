@@ -22,7 +22,7 @@ def provider_diagnostic(
 
 
 def unexpected(problem: Exception) -> Diagnostic:
-    """The error for an exception that nobody expected: of the operating system, or a bug."""
+    """The error for an unexpected exception: of the operating system, or a bug."""
     if isinstance(problem, OSError) and problem.strerror:
         where = f"{problem.filename}: " if problem.filename else ""
         return error(f"the operating system reports an error: {where}{problem.strerror}")

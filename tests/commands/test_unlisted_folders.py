@@ -1,4 +1,4 @@
-"""A folder that this user may not list hides no pipeline: whoever asks for all pipelines is told."""
+"""A folder that this user may not list hides no pipeline: a command for all pipelines names it."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Fields that the platform never returns: every output has their number, and that nobody verified them."""
+"""Fields that the platform never returns: every output has their number, and that they were not verified."""
 
 import json
 from pathlib import Path
