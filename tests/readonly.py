@@ -33,10 +33,10 @@ def read_only(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def unlisted(folder: Path) -> Iterator[None]:
-    """A folder that can neither be listed nor entered, by root either: that of another user."""
+def unlisted(folder: Path, rights: int = 0) -> Iterator[None]:
+    """A folder with these rights for root, too: by default, it can be neither listed nor entered."""
     mode = folder.stat().st_mode
-    folder.chmod(0)
+    folder.chmod(rights)
     try:
         with _no_override() if os.geteuid() == 0 else nullcontext():
             yield

@@ -1,8 +1,8 @@
 """The errors that the interface raises: of the engine and the state, and one of its own."""
 
-from reconciler.core.diagnostics import BusyError, Diagnostic, UserError
+from reconciler.core.diagnostics import BusyError, CannotCheckError, Diagnostic, UserError
 from reconciler.core.runs import RunReport
-from reconciler.engine.problems import CannotCheckError, diagnostics_of, unexpected
+from reconciler.engine.problems import diagnostics_of, unexpected
 from state.errors import LockedError, ReconcilerError, StateError
 
 __all__ = [

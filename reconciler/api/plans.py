@@ -20,13 +20,13 @@ from reconciler.api.pipelines import Pipelines
 from reconciler.api.requests import PlanRequest
 from reconciler.api.workspaces import Workspace
 from reconciler.core.approval import digest
-from reconciler.core.diagnostics import Diagnostic, Severity, UserError, error
+from reconciler.core.diagnostics import CannotCheckError, Diagnostic, Severity, UserError, error
 from reconciler.core.exit_codes import DONE, UNCHECKED, code_of, worst
 from reconciler.core.plan import Basis, Stack
 from reconciler.core.plan import Plan as CorePlan
 from reconciler.core.waves import FailureLimit, Waves
 from reconciler.engine.chunks import Problem
-from reconciler.engine.problems import CannotCheckError, diagnostics_of
+from reconciler.engine.problems import diagnostics_of
 from reconciler.engine.sources import workspace_name
 from reconciler.system.files import display_path
 

@@ -130,3 +130,7 @@ class UserError(ReconcilerError):
 
 class BusyError(UserError):
     """Another run locked a file that this run writes, and did not release it before the timeout."""
+
+
+class CannotCheckError(UserError):
+    """A live object or a folder could not be read, so it is unknown whether it is in sync."""

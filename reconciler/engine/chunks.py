@@ -20,10 +20,10 @@ from msgspec.structs import astuple, replace
 
 from providers.rate_limit import AT_ONCE
 from providers.waits import Hashing
-from reconciler.core.diagnostics import UserError, error
+from reconciler.core.diagnostics import CannotCheckError, UserError, error
 from reconciler.core.events import Emit, Event, Note, PipelineEvent
 from reconciler.engine.files_key import key_of
-from reconciler.engine.problems import CannotCheckError, unexpected
+from reconciler.engine.problems import unexpected
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline, validate

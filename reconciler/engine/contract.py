@@ -17,10 +17,10 @@ from reconciler.core.contract import (
     contract_from_text,
     contract_of,
 )
-from reconciler.core.diagnostics import UserError, error
+from reconciler.core.diagnostics import CannotCheckError, UserError, error
 from reconciler.core.values import Address, image_address
 from reconciler.engine.earlier_states import EarlierState, finished_states
-from reconciler.engine.problems import CannotCheckError, provider_diagnostic
+from reconciler.engine.problems import provider_diagnostic
 from reconciler.pipeline.load import Pipeline
 from state.stores.base import Store
 

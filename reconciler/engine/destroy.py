@@ -9,7 +9,7 @@ from msgspec import Struct
 from providers.json_value import JSON
 from providers.protocol import KindFacts, LiveObject, Reference, Report, ResourceKind
 from providers.table import FACTS
-from reconciler.core.diagnostics import UserError, error
+from reconciler.core.diagnostics import CannotCheckError, UserError, error
 from reconciler.core.graph import Graph
 from reconciler.core.plan import Plan, Stack
 from reconciler.core.planner import plan_steps
@@ -26,7 +26,6 @@ from reconciler.engine.plan import (
     read_live,
     recorded_by_address,
 )
-from reconciler.engine.problems import CannotCheckError
 from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import Session
 from reconciler.pipeline.image_source import git_commit

@@ -17,11 +17,10 @@ from typing import Any, Generic
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.core.diagnostics import error
+from reconciler.core.diagnostics import CannotCheckError, error
 from reconciler.core.events import Emit
 from reconciler.engine import chunks
 from reconciler.engine.chunks import A, Chunk, Outcomes, Problem, T, Task, run_chunk
-from reconciler.engine.problems import CannotCheckError
 from reconciler.engine.workers import LostWorkersError
 
 _ATTEMPTS = 2

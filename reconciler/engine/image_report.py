@@ -24,11 +24,11 @@ from providers.errors import ProviderError, TransientError
 from providers.json_value import JSON
 from providers.protocol import Assessment, LiveObject, Reference, RequiredAction
 from providers.reasons import WayOut
-from reconciler.core.diagnostics import UserError, error
+from reconciler.core.diagnostics import CannotCheckError, UserError, error
 from reconciler.core.events import Emit, Note
 from reconciler.core.values import image_address
 from reconciler.engine.kinds import image_kind
-from reconciler.engine.problems import CannotCheckError, provider_diagnostic
+from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.validate import ValidatedPipeline
 from reconciler.pipeline.channels import leaves_channel
 from reconciler.pipeline.compile import desired_graph

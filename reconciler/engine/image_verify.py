@@ -30,11 +30,11 @@ from providers.docker.source.key import ImageSource, SourceKey, file_paths
 from providers.docker.source.source_diff import differences
 from providers.errors import ProviderError
 from providers.regular_files import read_regular, real_path
-from reconciler.core.diagnostics import UserError, error
+from reconciler.core.diagnostics import CannotCheckError, UserError, error
 from reconciler.core.events import Emit, Note
 from reconciler.core.exit_codes import CONFLICT, DONE, UNCHECKED
 from reconciler.engine.image_report import ImageReport
-from reconciler.engine.problems import CannotCheckError, provider_diagnostic
+from reconciler.engine.problems import provider_diagnostic
 from reconciler.pipeline.config import load
 from reconciler.pipeline.image_source import image_source
 from reconciler.pipeline.load import Pipeline

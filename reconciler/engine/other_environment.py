@@ -14,13 +14,13 @@ from semver import Version
 from providers.docker.verdicts import ImageWay
 from providers.json_value import JSON
 from providers.reasons import Reason, WayOut
+from reconciler.core.diagnostics import CannotCheckError
 from reconciler.core.plan import Action, Plan, Stack
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.promotion import PromotionRefusal, RunningVersion
 from reconciler.core.values import Address, NoValue
 from reconciler.engine.kinds import digest_of, kinds_of, recorded_image_kind
 from reconciler.engine.plan import PlanResult, plan_for
-from reconciler.engine.problems import CannotCheckError
 from reconciler.engine.recorded import graph_of, image_in, pipeline_at
 from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import Session

@@ -19,7 +19,16 @@ from providers.errors import ProviderError
 from providers.json_value import JSON
 from providers.protocol import Published, ResourceKind, SelectedBuilder, builder_text, is_published
 from providers.reasons import Reason, Refusal, WayOut
-from reconciler.core.diagnostics import Diagnostic, Severity, UserError, error, has_errors, info, warning
+from reconciler.core.diagnostics import (
+    CannotCheckError,
+    Diagnostic,
+    Severity,
+    UserError,
+    error,
+    has_errors,
+    info,
+    warning,
+)
 from reconciler.core.events import Note
 from reconciler.core.graph import Graph
 from reconciler.core.plan import Plan, Stack, Step
@@ -36,7 +45,7 @@ from reconciler.engine.destroyed import nothing_left
 from reconciler.engine.kinds import image_kind, kinds_of
 from reconciler.engine.missing_state import is_empty, state_note
 from reconciler.engine.planned_contract import demand_major_version, with_contract
-from reconciler.engine.problems import CannotCheckError, provider_diagnostic
+from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline, time_problems

@@ -9,10 +9,6 @@ from reconciler.core.values import Address
 from state.errors import LockedError, LostLockError, StaleStateError, StateError, StoreUnavailableError
 
 
-class CannotCheckError(UserError):
-    """A live object could not be read, so it is unknown whether it is in sync."""
-
-
 def provider_diagnostic(
     problem: ProviderError, summary: str, *, address: Address | None = None, file: Path | None = None
 ) -> Diagnostic:

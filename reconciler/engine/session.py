@@ -25,7 +25,7 @@ from providers.picsellia.platform import NotAPlatformError, Platform, UnknownOrg
 from providers.protocol import Reference
 from providers.rate_limit import AT_ONCE, RateLimiter
 from providers.table import EXCLUSIVE
-from reconciler.core.diagnostics import UserError, error
+from reconciler.core.diagnostics import CannotCheckError, UserError, error
 from reconciler.core.events import Emit, Note, Notice
 from reconciler.core.plan import Stack
 from reconciler.core.platforms import is_plain
@@ -34,7 +34,7 @@ from reconciler.credentials.environment import ALLOW_HTTP
 from reconciler.credentials.target import Target
 from reconciler.engine.kinds import kinds_of
 from reconciler.engine.older_state import OlderState, StoredNames, older_state_of, usual_stack
-from reconciler.engine.problems import CannotCheckError, provider_diagnostic
+from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.renames import FormerStacks, StacksBelow
 from reconciler.pipeline.load import Pipeline, unnamed_image
 from reconciler.system.files import display_path

@@ -19,7 +19,7 @@ from msgspec import Struct
 from providers.image_names import normal_name
 from providers.regular_files import exists, is_file, is_folder, read_regular, real_path
 from providers.text import without_logins
-from reconciler.core.diagnostics import Diagnostic, UserError, error
+from reconciler.core.diagnostics import CannotCheckError, Diagnostic, UserError, error
 from reconciler.pipeline import FILE_NAME
 from reconciler.pipeline.stack_name import stack_name
 from reconciler.pipeline.suggestions import did_you_mean
@@ -140,7 +140,7 @@ class PipelineIndex:
         """The error of each folder that cannot be searched and may have pipelines of the workspace."""
         workspace = self._workspace
         return {
-            folder: UserError(_not_searched(folder, problem, workspace))
+            folder: CannotCheckError(_not_searched(folder, problem, workspace))
             for folder, problem in self.unsearched.items()
             if workspace is not None and workspace.may_have(folder)
         }
@@ -174,6 +174,9 @@ class PipelineIndex:
             return checked_folder(folder, self._workspace)  # raises: the workspace excludes it
         if exists(path / FILE_NAME) and _File(path).is_of_pipeline:  # not searched, such as a link
             return checked_folder(path, self._workspace)
+        if _is_path(name_or_path) and (problem := _not_entered(path)) is not None:
+            summary = f"{name_or_path} cannot be read: {problem.strerror}"
+            raise CannotCheckError(error(summary, "Let this user enter the folder."))
         raise UserError(self._not_found(name_or_path))
 
     def matching(self, glob: Glob) -> list[Path]:
@@ -228,8 +231,6 @@ class PipelineIndex:
                 f"Select the pipeline as {stack}. The environment comes from --organization and --env.",
             )
         if _is_path(name_or_path):
-            if (reason := _unreadable(self._root / name_or_path / FILE_NAME)) is not None:
-                return error(f"{name_or_path} cannot be read: {reason}", "Let this user enter the folder.")
             exists_as_folder = is_folder(self._root / name_or_path)
             return error(
                 f"{name_or_path} {f'has no {FILE_NAME}' if exists_as_folder else 'is not a folder'}",
@@ -312,14 +313,14 @@ def folders_called(prefix: str, root: Path, workspace: Workspace | None = None) 
     return _within([folder for folder, _ in _search(root, prefix)], workspace)
 
 
-def _unreadable(path: Path) -> str | None:
-    """Why a path cannot be read, in the words of the system; None if it can, or if there is none."""
+def _not_entered(folder: Path) -> OSError | None:
+    """Why this user may not enter a folder; None if nothing forbids it, or there is none."""
     try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
+        (folder / FILE_NAME).stat()
+    except PermissionError as problem:
+        return PermissionError(problem.errno, problem.strerror, os.fspath(folder))
+    except (OSError, ValueError):
         return None
-    except (OSError, ValueError) as problem:
-        return getattr(problem, "strerror", None) or str(problem)
     return None
 
 
@@ -338,7 +339,7 @@ def _search(
     """Each pipeline folder below `root` with its config.toml.
 
     Args:
-        failed: called for each folder that cannot be listed; None to leave these out.
+        failed: called for each folder that cannot be listed or entered; None to leave these out.
 
     Raises:
         UserError: `root` is not a folder.
@@ -352,7 +353,9 @@ def _search(
             continue
         if FILE_NAME in files and folder.name.startswith(prefix):
             file = _File(folder)
-            if file.is_of_pipeline:
+            if file.content is None and failed is not None and (problem := _not_entered(folder)):
+                failed(problem)
+            elif file.is_of_pipeline:
                 yield folder, file
         folders[:] = [name for name in folders if not _is_hidden(name)]
 

@@ -27,9 +27,9 @@ class Glob(Struct, frozen=True):
         """Whether this folder matches: relative to the workspace, with slashes; "." for the workspace."""
         return _matches(_parts(self.text), _parts(folder))
 
-    def may_match_below(self, folder: str) -> bool:
-        """Whether a folder below this one may match."""
-        return bool(_rests(_parts(self.text), _parts(folder)) - {()})
+    def may_match_in(self, folder: str) -> bool:
+        """Whether this folder matches, or one below it may."""
+        return bool(_rests(_parts(self.text), _parts(folder)))
 
     def matches_all_below(self, folder: str) -> bool:
         """Whether every folder below this one matches."""

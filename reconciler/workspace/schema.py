@@ -144,8 +144,7 @@ class Workspace:
         if self.file is None or path is None:
             return self.file is None
         return not any(glob.matches_all_below(path) for glob in self.exclude) and (
-            not self.pipelines
-            or any(glob.matches(path) or glob.may_match_below(path) for glob in self.pipelines)
+            not self.pipelines or any(glob.may_match_in(path) for glob in self.pipelines)
         )
 
     def excludes(self, folder: Path) -> str:

@@ -19,7 +19,6 @@ from reconciler.workspace.discovery import (
     PipelineIndex,
     PipelineSummary,
     checked_folder,
-    find_all,
     is_folder_of_pipeline,
     require_own,
     summarize,
@@ -168,7 +167,7 @@ def _candidates(
         except UserError as problem:
             failed(name, problem)
     for group in request.groups:
-        folders = _in_group(group, workspace, request.allow_empty)
+        folders = _in_group(group, workspace, request.allow_empty, failed)
         yield from (SelectedPipeline(folder, (f"in the group {group}",)) for folder in folders)
     if not request.names and not request.groups:
         if request.everything or request.has_filters:
@@ -192,7 +191,7 @@ def _matching(glob: str, index: PipelineIndex, here: Path, allow_empty: bool) ->
     return found
 
 
-def _in_group(name: str, workspace: Workspace, allow_empty: bool) -> list[Path]:
+def _in_group(name: str, workspace: Workspace, allow_empty: bool, failed: NotFound) -> list[Path]:
     """The pipelines of a group, wherever they are in the workspace. Raises UserError."""
     if name not in workspace.groups:
         if workspace.file is None:
@@ -204,18 +203,25 @@ def _in_group(name: str, workspace: Workspace, allow_empty: bool) -> list[Path]:
         hint = did_you_mean(name, workspace.groups)
         raise UserError(error(f"there is no group {name}", f"{there_is}{hint}"))
     globs = workspace.groups[name]
-    pipelines = find_all(workspace.root, workspace)
+    index = PipelineIndex(workspace.root, workspace)
+    unsearched = {
+        place: problem
+        for place, problem in index.problems.items()
+        if any(glob.may_match_in(workspace.path_of(place) or ".") for glob in globs)
+    }
+    for place, problem in unsearched.items():
+        failed(display_path(place), problem)
     found = [
         folder
-        for folder in pipelines
+        for folder in index.folders
         if any(glob.matches(workspace.path_of(folder) or ".") for glob in globs)
     ]
-    if not found and not allow_empty:
+    if not (found or unsearched or allow_empty):
         raise UserError(
             error(
                 f"the group {name} has no pipeline",
                 f"Its globs are {', '.join(map(str, globs))}. "
-                f"{_pipelines_below(workspace.root, pipelines)} {_ALLOW_EMPTY}",
+                f"{_pipelines_below(workspace.root, index.folders)} {_ALLOW_EMPTY}",
                 file=workspace.file,
                 line=globs[0].line if globs else None,
             )

@@ -46,22 +46,41 @@ def test_all_pipelines_need_every_folder(
     assert sandbox.writes() == []
 
 
-READS = {
-    ("drift", "--all"): 13,
-    ("plan", "--all", "--exit-code"): 1,
-    ("list", "--stale", "--allow-empty"): 1,
-}
+BY_NAME = ("dataset_cleanup", "./other/single_training")
+SELECTED = [("--all",), ("--group", "everything"), ("*", "team/*"), BY_NAME]
+READS = {("drift",): 13, ("plan", "--exit-code"): 13, ("plan",): 1, ("status",): 1, ("list",): 1}
 
 
+@pytest.mark.parametrize(
+    ("place", "rights"), [("other", 0o000), ("other", 0o111), ("other/single_training", 0o444)]
+)
+@pytest.mark.parametrize("selected", SELECTED, ids=" ".join)
 @pytest.mark.parametrize("command", READS, ids=" ".join)
 def test_a_command_that_reads_reports_the_other_pipelines(
-    command: tuple[str, ...], hidden: Path, cli: Cli
+    command: tuple[str, ...], selected: tuple[str, ...], place: str, rights: int, hidden: Path, cli: Cli
 ) -> None:
-    with unlisted(hidden):
-        ended = cli(*command)
+    groups = "[groups]\neverything = ['**']\n"
+    (cli.folder / "reconciler.toml").write_text(f"[workspace]\nname = 'ours'\n{groups}")
+    with unlisted(cli.folder / place, rights):
+        ended = cli(*command, *selected)
 
-    assert ended.code == READS[command]
-    assert command[0] == "list" or "dataset_cleanup" in ended.out or "1 pipeline in sync" in ended.out
+    assert "dataset_cleanup" in ended.out or "in sync" in ended.out
+    if selected == BY_NAME and rights == 0o111:  # a path leads to the file, although nothing can be listed
+        assert ended.code == 0, ended
+        return
+    assert ended.code == READS[command], ended
+    searched = f"{cli.folder / place} cannot be searched for pipelines: Permission denied"
+    read = "./other/single_training cannot be read: Permission denied"
+    assert (read if selected == BY_NAME else searched) in ended.err
+
+
+@pytest.mark.parametrize("globs", ["['team/**']", "['team/*']", "['*/data*']"])
+def test_a_group_needs_only_the_folders_that_its_globs_may_match(globs: str, hidden: Path, cli: Cli) -> None:
+    (cli.folder / "reconciler.toml").write_text(f"[workspace]\nname = 'ours'\n[groups]\nsome = {globs}\n")
+    with unlisted(hidden):
+        ended = cli("list", "--group", "some")
+    assert ended.code == ("*/" in globs), ended
+    assert "dataset_cleanup" in ended.out
 
 
 def test_a_report_has_the_others_and_the_folder(hidden: Path, cli: Cli) -> None:

@@ -14,11 +14,10 @@ from typing import Any, cast
 
 import pytest
 
-from reconciler.core.diagnostics import UserError, error
+from reconciler.core.diagnostics import CannotCheckError, UserError, error
 from reconciler.core.events import Emit, Event, Note, Notice, PipelineEvent, ignore
 from reconciler.engine.chunks import Task
 from reconciler.engine.fleet import Lane, run
-from reconciler.engine.problems import CannotCheckError
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline

@@ -15,11 +15,10 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.diagnostics import error
+from reconciler.core.diagnostics import CannotCheckError, error
 from reconciler.core.events import Emit, Event, Note, Notice, PipelineEvent, ignore
 from reconciler.engine.chunks import Task
 from reconciler.engine.fleet import Lane, run
-from reconciler.engine.problems import CannotCheckError
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline
