@@ -206,7 +206,7 @@ RANGES = [
     "()",
 ]
 DEFAULTS = [("int", "0"), ("int", "1"), ("int", "5"), ("float", "0.5"), ("float", "-1.5")]
-DEFAULTS += [("float", "float('nan')"), ("Optional[int]", "7"), ("Optional[int]", "None"), ("str", "'a'")]
+DEFAULTS += [("Optional[int]", "7"), ("Optional[int]", "None"), ("str", "'a'")]
 DEFAULTS += [("Union[int, str]", "9"), ("bool", "True")]
 
 

@@ -325,3 +325,35 @@ def test_a_compiled_module_takes_precedence_over_a_source_file(name: str, tmp_pa
     assert isinstance(read_parameters(reference), ClassValue)
     (tmp_path / name).touch()
     assert isinstance(read_parameters(reference), NotStatic)
+
+
+@pytest.mark.parametrize("number", ["float('nan')", "float('inf')", "-float('inf')", "1e999", "math.nan"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "self.a = {}",
+        "self.a = [1, ({},)]",
+        "self.a = {{'b': {}}}",
+        "self.a = self.extract_parameter(['a'], float, {})",
+        "self.a = self.extract_parameter(['a'], float, default={}, range_value=(-{limit}, {limit}))",
+    ],
+)
+def test_a_number_that_json_cannot_hold_is_an_error(
+    number: str, statement: str, tmp_path: Path, bare: Path
+) -> None:
+    """The SDK writes null instead, so a job would run with another default than the class has."""
+    statement = statement.format(number, limit="float('inf')")
+    (tmp_path / "parameters.py").write_text(sources.parameters(statement, top="import math\n"))
+    reference = ClassReference(tmp_path, tmp_path / "parameters.py", "Params")
+    read = read_parameters(reference)
+    ran = runner.run(tmp_path, inputs=None, parameters=reference, python=bare, timeout=PATIENCE).parameters
+    assert ran is not None
+    assert isinstance(read, ClassValue) or "math" in number
+    for found in (ran, *([read] if isinstance(read, ClassValue) else [])):
+        assert found.value is None
+        (problem,) = found.diagnostics
+        assert problem.file == reference.file
+        assert problem.line is not None
+        if "range_value" not in statement or "nan" not in number:
+            assert "'a' has the value" in problem.summary
+            assert problem.summary.endswith(("nan, which JSON cannot hold", "inf, which JSON cannot hold"))

@@ -63,7 +63,6 @@ def test_both_classes_in_one_process(folder: Files, bare: Path) -> None:
                 "self.y = self.extract_parameter(['y'], int, 2 * 3)",
                 "self.pid = str(os.getpid())",
                 "self.framework = Framework.ONNX",
-                "self.ratio = float('nan')",
                 top="import os\nfrom picsellia.types.enums import Framework\n",
             ),
         }
@@ -78,9 +77,8 @@ def test_both_classes_in_one_process(folder: Files, bare: Path) -> None:
     ]
     assert outcome.parameters is not None
     assert outcome.parameters.value is not None
-    assert list(outcome.parameters.value) == ["framework", "pid", "ratio", "y"]
+    assert list(outcome.parameters.value) == ["framework", "pid", "y"]
     assert outcome.parameters.value["framework"] == "ONNX"
-    assert outcome.parameters.value["ratio"] is None
     assert outcome.stand_ins == ("picsellia", "picsellia_cv_engine", "picsellia_pipelines_cli")
 
 

@@ -25,7 +25,7 @@ _LARGEST_VALUE = 1 << 20  # characters and items; nested lists that share parts 
 
 
 def plain(value: Any) -> Any:
-    """`value` in its JSON form: enums by value, tuples as lists, NaN and infinities as null.
+    """`value` in its JSON form: enums by value, tuples as lists.
 
     Raises ValueError for a value without a JSON form; the message completes "parameter 'x' ...".
     """
@@ -46,7 +46,9 @@ def _plain(value: Any, room: list[int]) -> Any:
             raise ValueError("is a whole number of more than 64 bits, which the platform's JSON cannot hold")
         return int(value)
     if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
+        if not math.isfinite(value):
+            raise ValueError(f"has the value {float(value)}, which JSON cannot hold")
+        return float(value)
     if isinstance(value, str):
         if any("\ud800" <= character <= "\udfff" for character in value):
             raise ValueError("is text that is not valid Unicode")
