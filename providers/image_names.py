@@ -11,6 +11,7 @@ from typing import Final
 HUB: Final = "docker.io"
 _ALIASES: Final = frozenset({HUB, "index.docker.io", "registry-1.docker.io"})
 _OFFICIAL: Final = "library/"
+_LONGEST_PATH: Final = 255  # of all clients: https://pkg.go.dev/github.com/distribution/reference
 
 
 @lru_cache(maxsize=10_000)  # a plan asks for the same names several times
@@ -23,6 +24,17 @@ def split_name(name: str) -> tuple[str, str]:
         registry = HUB
         path = path if "/" in path else f"{_OFFICIAL}{path}"
     return registry, path
+
+
+def name_problem(name: str) -> str:
+    """Why no registry can have a repository of this name, although it looks like one; "" if it can."""
+    registry, path = split_name(name)
+    if len(path) > _LONGEST_PATH:
+        return f"Its path has {len(path)} characters, of at most {_LONGEST_PATH}."
+    _, colon, port = registry.rpartition(":")
+    if colon and port.isdecimal() and (len(port) > 5 or not 0 < int(port) <= 65_535):
+        return "A port is a number from 1 to 65535."
+    return ""
 
 
 def name_with_project(name: str) -> str:
@@ -61,7 +73,7 @@ def _normal_host(text: str) -> str:
     if not colon or not port.isdecimal() or not port.isascii():  # an IPv6 address ends with a bracket
         host, port = text.lower(), ""
     usual = "80" if is_loopback(host.strip("[]")) else "443"
-    port = str(int(port)) if port else usual
+    port = port.lstrip("0") or "0" if port else usual
     # Docker takes a name without a dot for a user of Docker Hub, unless it has a port or upper case.
     return host if port == usual and _is_host(host) else f"{host}:{port}"
 

@@ -20,6 +20,7 @@ from reconciler.pipeline.toml.toml_reader import TomlReader, described, table_ad
 Reader = Callable[[TomlReader, Any, tuple[str | int, ...]], JSON]
 """(reader, value, its path) -> the value as JSON; None and an error for an invalid one."""
 
+_LONGEST_WORD = 131_071  # bytes before the NUL: MAX_ARG_STRLEN, execve(2)
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -137,8 +138,20 @@ def _table(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> dict
     return None if None in found.values() else found
 
 
+def check_word(reader: TomlReader, what: str, text: str, *where: str | int) -> None:
+    """Report an argument, or a variable with its name, that no process can get."""
+    if (size := len(text.encode())) > _LONGEST_WORD:
+        reader.error(
+            f"{what} has {size} bytes, and Linux starts no program with more than {_LONGEST_WORD}",
+            "Put the value into a file, and give its path.",
+            *where,
+        )
+
+
 def _variables(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> JSON:
     found = _table(reader, value, where)
+    for name, text in (found or {}).items():
+        check_word(reader, dotted((*where, name)), f"{name}={text}", *where, name)
     odd = [name for name in found or () if not VARIABLE.fullmatch(name)]
     for name in odd:
         reader.error(

@@ -8,7 +8,7 @@ from typing import Any
 from semver import Version
 
 from providers import enums
-from providers.image_names import normal_name
+from providers.image_names import name_problem, normal_name
 from providers.text import has_login
 from reconciler.pipeline import version
 from reconciler.pipeline.schema import Docker, Execution, Metadata
@@ -19,7 +19,8 @@ MOST_CORES = 2**31 - 1
 OLDER_SCRIPTS = ("picsellia_pipeline_script", "local_pipeline_script")
 """The names of `pipeline_script` in earlier templates."""
 _IMAGE_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
-IMAGE = re.compile(rf"(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?{_IMAGE_PART}(?:/{_IMAGE_PART})*")
+_IMAGE_HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]+)?"
+IMAGE = re.compile(rf"(?:{_IMAGE_HOST}/)?{_IMAGE_PART}(?:/{_IMAGE_PART})*")
 
 
 def read_metadata(reader: TomlReader) -> Metadata | None:
@@ -88,13 +89,35 @@ def read_execution(reader: TomlReader) -> Execution | None:
     table = reader.table("execution", 'pipeline_script = "pipeline.py" and parameters_class')
     if table is None:
         return None
-    scripts = [reader.text(table, "execution", key) for key in ("pipeline_script", *OLDER_SCRIPTS)]
+    scripts = {key: _path(reader, table, key) for key in ("pipeline_script", *OLDER_SCRIPTS)}
+    script = next((script for script in scripts.values() if script), None)
+    for key in [key for key, value in scripts.items() if value == "" and script is None]:
+        reader.error(
+            f"execution.{key} is empty",
+            f'Name the file, for example {key} = "pipeline.py".',
+            "execution",
+            key,
+        )
     return Execution(
-        pipeline_script=next((script for script in scripts if script), None),
-        requirements_file=reader.text(table, "execution", "requirements_file") or None,
+        pipeline_script=script,
+        requirements_file=_path(reader, table, "requirements_file") or None,
         parameters_class=_class(reader, table, "parameters_class"),
         inputs_class=_class(reader, table, "inputs_class"),
     )
+
+
+def _path(reader: TomlReader, table: Mapping[str, Any], key: str) -> str | None:
+    """The path of a file in the folder; None if it is missing, and if it is not one."""
+    value = reader.text(table, "execution", key)
+    if value and Path(value).is_absolute():
+        reader.error(
+            f"execution.{key} {value!r} is not relative to the pipeline's folder",
+            "No other machine, and no image, has the file at this path. Name a file in the folder.",
+            "execution",
+            key,
+        )
+        return None
+    return value
 
 
 def _class(reader: TomlReader, table: Mapping[str, Any], key: str) -> str | None:
@@ -129,12 +152,14 @@ def read_docker(reader: TomlReader) -> Docker | None:
 
 def _image_name(reader: TomlReader, table: Mapping[str, Any]) -> str:
     value = reader.text(table, "docker", "image_name") or ""
-    if value and not IMAGE.fullmatch(value):
+    if value and (not IMAGE.fullmatch(value) or name_problem(value)):
         last = value.rpartition("/")[2]
         if has_login(value):
             advice = "Leave the login out, and log in with docker login."
         elif "://" in value:
             advice = "Leave the scheme out."
+        elif IMAGE.fullmatch(value):
+            advice = name_problem(value)
         elif "@" in last or ":" in last:
             advice = "Leave the tag out: it follows from metadata.version."
         else:

@@ -9,6 +9,7 @@ from providers.docker.source.key import is_folder_in_image
 from providers.table import FACTS, address_form, ancestors
 from providers.text import has_login
 from reconciler.core.values import Address
+from reconciler.pipeline.keys import check_word
 from reconciler.pipeline.objects import row_tables
 from reconciler.pipeline.schema import ImageOptions, Reconciler
 from reconciler.pipeline.sections import check_selectable
@@ -75,6 +76,20 @@ def _check_startable(reader: TomlReader, image: ImageOptions, section: str) -> N
                     "A name is not empty, and has no equals sign.",
                     *(*where, table, name),
                 )
+            check_word(
+                reader,
+                f"{name} in {section}.image.{table}",
+                f"{name}={getattr(image, table)[name]}",
+                *(*where, table, name),
+            )
+    for index, word in enumerate(image.entrypoint or ()):
+        check_word(reader, f"a word of {section}.image.entrypoint", word, *where, "entrypoint", index)
+    if image.workdir is not None and _is_too_long(image.workdir):
+        reader.error(
+            f"{section}.image.workdir is too long for a path",
+            "A path has less than 4096 bytes, and each name in it at most 255.",
+            *(*where, "workdir"),
+        )
     if image.workdir is not None and not is_folder_in_image(image.workdir):
         reader.error(
             f"{section}.image.workdir is not an absolute path",
@@ -87,6 +102,12 @@ def _check_startable(reader: TomlReader, image: ImageOptions, section: str) -> N
             'Write the program and its arguments, for example ["python", "pipeline.py"].',
             *(*where, "entrypoint", 0),
         )
+
+
+def _is_too_long(path: str) -> bool:
+    """Whether no file system can have this path: PATH_MAX and NAME_MAX of Linux."""
+    encoded = path.encode()
+    return len(encoded) > 4095 or any(len(name) > 255 for name in encoded.split(b"/"))
 
 
 def _texts(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:

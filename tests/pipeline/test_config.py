@@ -4,14 +4,19 @@ import random
 import re
 from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 from msgspec import Struct
 from pydantic import BaseModel
 
+from providers.docker.registry.reference import parse_repository
+from providers.errors import RefusedError
 from reconciler.core.diagnostics import Diagnostic, Severity
 from reconciler.pipeline import settings_table
 from reconciler.pipeline.config import LoadedConfig, load, read
 from reconciler.pipeline.schema import AcceptedSecret, Config, ImageOptions, ModelTarget, Reconciler
+from reconciler.pipeline.sections import IMAGE
 from tests.pipeline.conftest import PROCESSING, TRAINING, Files
 
 FILE = Path("app/config.toml")
@@ -146,6 +151,46 @@ def test_image_names(name: str) -> None:
     assert config(replaced(PROCESSING, "team/cleanup", name)).docker.image_name == name
 
 
+PARTS = st.text("aB0.-_:/", max_size=12) | st.sampled_from(["host:", "a" * 130, "9" * 5000, "65535", "[::1]"])
+
+
+@hypothesis.given(st.lists(PARTS, max_size=4).map("".join) | st.from_regex(IMAGE, fullmatch=True))
+def test_a_registry_can_have_each_image_name(name: str) -> None:
+    """Plans and builds parse the name again: a name that they refuse is an error here, with its line."""
+    try:
+        parse_repository(name)
+    except RefusedError:
+        assert [line for line, _ in messages(replaced(PROCESSING, "team/cleanup", name))] == [12] * (
+            name != ""
+        )
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "99999", "9" * 5000])
+def test_a_registry_has_a_port(port: str) -> None:
+    line, told = only(replaced(PROCESSING, "team/cleanup", f"host.io:{port}/app"))
+    assert line == 12
+    assert "is not an image name" in told
+    assert "A port is a number from 1 to 65535." in told
+
+
+def test_the_longest_image_name() -> None:
+    """https://pkg.go.dev/github.com/distribution/reference#pkg-constants, without the registry."""
+    for host in ("", "host.io/", f"{'h' * 60}.io/"):
+        name = f"{host}a/{'b' * 253}"
+        assert messages(replaced(PROCESSING, "team/cleanup", name)) == []
+        assert "has 256 characters" in only(replaced(PROCESSING, "team/cleanup", f"{name}b"))[1]
+
+
+@pytest.mark.parametrize("key", ["pipeline_script", "picsellia_pipeline_script", "local_pipeline_script"])
+def test_a_script_has_a_name(key: str) -> None:
+    line, told = only(replaced(PROCESSING, 'pipeline_script = "pipeline.py"', f'{key} = ""'))
+    assert line == 8
+    assert told.startswith(f"execution.{key} is empty")
+    both = replaced(PROCESSING, "pipeline_script", f'{key} = "a.py"\nother = ""\npipeline_script')
+    if key != "pipeline_script":
+        assert config(replaced(both, 'pipeline_script = "pipeline.py"', 'pipeline_script = ""'))
+
+
 @pytest.mark.parametrize("name", ["Host.io/a", "host.io:443/a", "HOST.IO:443/a"])
 def test_an_image_has_one_name_under_all_names_of_its_registry(name: str) -> None:
     assert config(replaced(PROCESSING, "team/cleanup", name)).docker.image_name == "host.io/a"
@@ -267,6 +312,13 @@ def test_a_training_pipeline_has_no_inputs() -> None:
         ("[execution]", "[exec]", 1, "[execution] is missing"),
         ("[docker]", "[dokcer]", 1, "Did you mean 'dokcer'?"),
         ('pipeline_script = "pipeline.py"', "pipeline_script = 1", 8, "must be text, not 1"),
+        (
+            '"pipeline.py"',
+            '"/a/pipeline.py"',
+            8,
+            "execution.pipeline_script '/a/pipeline.py' is not relative",
+        ),
+        ('"pyproject.toml"', '"/a/b"', 9, "execution.requirements_file '/a/b' is not relative"),
         ("requirements_file", "inputs_class", 9, "'pyproject.toml' does not name a class"),
         ('requirements_file = "', 'parameters_class = "utils/p.py:', 9, "does not name a class"),
         ('requirements_file = "pyproject.toml', 'parameters_class = "/x/p.py:P', 9, "does not name a class"),

@@ -3,7 +3,7 @@
 import pytest
 
 from reconciler.pipeline.schema import ImageOptions
-from tests.pipeline.conftest import PROCESSING
+from tests.pipeline.conftest import PROCESSING, TRAINING
 from tests.pipeline.test_config import messages
 
 FORMS = {  # how to write a text in each setting that takes one
@@ -54,6 +54,41 @@ def test_the_name_of_a_variable(table: str, name: str) -> None:
 def test_a_working_directory_is_an_absolute_path(path: str) -> None:
     ((_, told),) = messages(image(f'workdir = "{path}"'))
     assert told.startswith("reconciler.image.workdir is not an absolute path")
+
+
+LONGEST = 131_072  # MAX_ARG_STRLEN of Linux, with the NUL at the end of each word: execve(2)
+
+
+@pytest.mark.parametrize("line", ['entrypoint = ["python", "{}"]', 'entrypoint = ["{}"]'])
+def test_a_word_that_no_process_can_get(line: str) -> None:
+    fits, too_long = "a" * (LONGEST - 1), "é" * (LONGEST // 2)
+    assert messages(image(line.format(fits))) == []
+    ((number, told),) = messages(image(line.format(too_long)))
+    assert told.startswith("a word of reconciler.image.entrypoint has 131072 bytes")
+    assert image("").count("\n") == number
+
+
+@pytest.mark.parametrize("table", ["env", "build_args"])
+def test_a_variable_that_no_process_can_get(table: str) -> None:
+    fits, too_long = "a" * (LONGEST - len("NAME=") - 1), "a" * (LONGEST - len("NAME="))
+    assert messages(image(f'{table} = {{NAME = "{fits}"}}')) == []
+    ((_, told),) = messages(image(f'{table} = {{NAME = "{too_long}"}}'))
+    assert told.startswith(f"NAME in reconciler.image.{table} has 131072 bytes")
+
+
+def test_the_variable_of_a_model_version_that_no_process_can_get() -> None:
+    text = f'{TRAINING}\n[model_version.env]\nNAME = "{{}}"\n'
+    assert messages(text.format("a" * (LONGEST - len("NAME=") - 1))) == []
+    ((number, told),) = messages(text.format("a" * (LONGEST - len("NAME="))))
+    assert told.startswith("model_version.env.NAME has 131072 bytes")
+    assert number == text.count("\n")
+
+
+@pytest.mark.parametrize("path", [f"/{'a' * 256}", f"/a/{'é' * 128}/b", "/a" * 2048])
+def test_a_folder_that_no_file_system_can_have(path: str) -> None:
+    ((_, told),) = messages(image(f'workdir = "{path}"'))
+    assert told.startswith("reconciler.image.workdir is too long")
+    assert messages(image(f'workdir = "/{"a" * 255}/{"é" * 127}"')) == []
 
 
 @pytest.mark.parametrize("path", ["/", "/a", "/a b/c", "/a..b", "/a/"])

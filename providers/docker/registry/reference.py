@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from providers.errors import RefusedError
-from providers.image_names import HUB, is_loopback, name_with_project, split_name
+from providers.image_names import HUB, is_loopback, name_problem, name_with_project, split_name
 
 UPLOAD_TAG = "reconciler-upload"
 """The tag for builders that cannot push without one. It moves with each build; the digest identifies the
@@ -130,7 +130,7 @@ def is_digest(reference: str) -> bool:
 def _split(text: str) -> tuple[Repository, str]:
     name, reference = _reference(text)
     registry, path = split_name(name)
-    if not _HOST.fullmatch(registry) or not _PATH.fullmatch(path) or len(path) > 255:
+    if not _HOST.fullmatch(registry) or not _PATH.fullmatch(path) or name_problem(name):
         raise RefusedError(f"{text!r} is not an image name: {_reason(name, path)}", hint=_suggest(text))
     return Repository(registry, path), reference
 
@@ -158,6 +158,8 @@ def _reason(name: str, path: str) -> str:
         return "it contains a space"
     if path != path.lower():
         return "upper case is not allowed"
+    if problem := name_problem(name):
+        return f"{problem[0].lower()}{problem[1:-1]}"
     return "use lower-case letters and digits, single '.', '_', '-' between them, and '/' between parts"
 
 
