@@ -11,7 +11,7 @@ verb, address and id once.
         ├── ForbiddenError      the credentials lack permission (403)
         ├── ExistsError         an object of that name already exists (409)
         ├── RefusedError        understood and refused (400, 413, 422, a failed build, …)
-        │   └── SettingError    a setting in the files is not supported
+        │   └── SettingError    a setting in the files cannot be used
         └── UnexpectedError     a response that violates the protocol (500, 412, a malformed 200)
 
 No message contains a token or a password.
@@ -112,7 +112,7 @@ class RefusedError(PermanentError):
 
 
 class SettingError(RefusedError):
-    """A setting of the image is not supported.
+    """A setting of the image is not supported, or names something that is not there.
 
     Args:
         setting: its name in the settings, "cache_to".

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from providers.docker.source.fingerprint import fingerprint
 from providers.docker.source.key import ImageSource, SourceKey, dockerfile, seen
-from providers.errors import ProviderError
+from providers.errors import ProviderError, SettingError
 from providers.regular_files import real_path
 from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors, warning
 from reconciler.core.events import Emit, ignore
@@ -25,6 +25,7 @@ from reconciler.pipeline.contents import (
 from reconciler.pipeline.exclusive import Place, declared_stack, exclusive_resources
 from reconciler.pipeline.image_source import check_time, image_source, unneeded_folders
 from reconciler.pipeline.load import Pipeline, load_pipeline, unnamed_image
+from reconciler.pipeline.schema import ImageOptions
 from reconciler.pipeline.toml.edits import Edits
 
 
@@ -81,7 +82,8 @@ def validate(
         key = fingerprint(source, search=read_options.search, announce=emit, cached=True)
         recipe = dockerfile(source) if pipeline.config.reconciler.image.builder != "append" else None
     except ProviderError as problem:
-        problems.append(provider_diagnostic(problem, "the image's build context cannot be read", file=folder))
+        found_problem = provider_diagnostic(problem, "the image's build context cannot be read", file=folder)
+        problems.append(_at_setting(found_problem, problem, pipeline))
     else:
         place = source.folder / source.dockerfile
         if recipe is not None:
@@ -93,6 +95,16 @@ def validate(
         detail = f"{why}, so the image needs a new version. Add {name} to .dockerignore."
         problems.append(warning(f"the image would contain the folder {name}", detail, file=folder))
     return ValidatedPipeline(pipeline, key, tuple(problems), source)
+
+
+def _at_setting(diagnostic: Diagnostic, problem: ProviderError, pipeline: Pipeline) -> Diagnostic:
+    """The diagnostic at the line of the setting that is its cause, if a file has that."""
+    if not isinstance(problem, SettingError):
+        return diagnostic
+    image, name = pipeline.config.reconciler.image, problem.setting
+    if getattr(image, name) == getattr(ImageOptions(), name):
+        return diagnostic
+    return diagnostic.at(*pipeline.loaded.place_of("reconciler", "image", name))
 
 
 def _state_problems(source: ImageSource, state_files: Collection[Path]) -> list[Diagnostic]:

@@ -54,6 +54,38 @@ def test_a_missing_file_of_config(folder: Files, key: str, name: str, line: int)
     }
 
 
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ('context = "../missing"', "there is no folder {top}/missing."),
+        ('context = "missing/deeper"', "there is no folder {top}/pipeline/missing/deeper."),
+        ('context = "pipeline.py"', "{top}/pipeline/pipeline.py is not a folder."),
+        ('context = "pipeline.py/deeper"', "{top}/pipeline/pipeline.py/deeper is not a folder."),
+        ('dockerfile = "Other"', "there is no Other in {top}/pipeline."),
+        ('dockerfile = "/Dockerfile"', "the Dockerfile"),
+        ('dockerfile = "../Dockerfile"', "the Dockerfile ../Dockerfile is not inside {top}/pipeline."),
+    ],
+)
+@pytest.mark.parametrize("table", ["reconciler.image", "reconciler.env.STAGING.reconciler.image"])
+def test_a_setting_of_the_build_context_that_is_not_there(
+    folder: Files, table: str, setting: str, words: str
+) -> None:
+    where = folder({**WHOLE, "config.toml": f"{PROCESSING}\n[{table}]\n{setting}\n"})
+    options = ReadOptions(static_only=True, environment="STAGING")
+    (problem,) = validate(where, options).diagnostics
+    assert problem.summary == "the image's build context cannot be read"
+    assert problem.detail.startswith(words.format(top=where.parent))
+    assert "disappeared" not in problem.detail
+    assert problem.place == f"{where}/config.toml:18"
+
+
+def test_a_missing_dockerfile_that_no_setting_names(folder: Files) -> None:
+    where = folder(WHOLE)
+    (where / "Dockerfile").unlink()
+    (problem,) = validate(where, ReadOptions(static_only=True)).diagnostics
+    assert problem.place == str(where)
+
+
 def test_the_older_key_of_the_script_appears_in_the_message(folder: Files) -> None:
     config = PROCESSING.replace("pipeline_script =", "picsellia_pipeline_script =")
     where = folder({**WHOLE, "config.toml": config})

@@ -30,7 +30,7 @@ from providers.docker.source.key_parts import (
     short,
 )
 from providers.docker.source.member_hashing import MemberHashing
-from providers.docker.source.reading import unreadable
+from providers.docker.source.reading import unreadable, unreadable_folder
 from providers.docker.source.source_index import (
     FOLDER,
     FOLDERS,
@@ -166,7 +166,8 @@ class ContextHashing:
                     os.close(at)
                 raise
         except OSError as error:
-            raise unreadable(parent.rstrip("/") or os.fspath(self._source.folder), error) from error
+            folder = os.fspath(self._source.folder)
+            raise unreadable_folder(parent.rstrip("/"), folder, error) from error
         try:
             yield at, items
         finally:

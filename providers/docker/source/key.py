@@ -18,8 +18,8 @@ from msgspec import Struct, field
 
 from providers.docker.source.ignore import IgnoreRules
 from providers.docker.source.key_parts import masked, short
-from providers.docker.source.reading import ChangedError, unreadable
-from providers.errors import RefusedError
+from providers.docker.source.reading import ChangedError, unreadable, unreadable_folder
+from providers.errors import RefusedError, SettingError
 from providers.leftovers import is_own_file, is_temporary
 from providers.regular_files import kind_of, read_regular
 from providers.waits import SLOW, Hashing
@@ -211,8 +211,9 @@ def dockerfile(source: ImageSource) -> bytes | None:
 def _dockerfile(source: ImageSource) -> bytes | None:
     path = PurePosixPath(source.dockerfile)
     if path.is_absolute() or ".." in path.parts:
-        raise RefusedError(
+        raise SettingError(
             f"the Dockerfile {source.dockerfile} is not inside {source.folder}",
+            setting="dockerfile",
             hint="give its path relative to the pipeline's folder",
         )
     try:
@@ -220,8 +221,9 @@ def _dockerfile(source: ImageSource) -> bytes | None:
     except FileNotFoundError:
         if source.base is not None:
             return None
-        raise RefusedError(
+        raise SettingError(
             f"there is no {source.dockerfile} in {source.folder}",
+            setting="dockerfile",
             hint='write one, or name the image to build on in [reconciler.image]: base = "python:3.12"',
         ) from None
     except OSError as error:
@@ -323,7 +325,7 @@ def _scan(root: str, parent: str) -> list[os.DirEntry[str]]:
         with os.scandir(f"{root}/{parent}") as found:
             return list(found)
     except OSError as error:
-        raise unreadable(parent.rstrip("/") or root, error) from error
+        raise unreadable_folder(parent.rstrip("/"), root, error) from error
 
 
 def entry_of(item: os.DirEntry[str], path: str) -> Entry:

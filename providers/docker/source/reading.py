@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from providers.errors import RefusedError
+from providers.errors import RefusedError, SettingError
 from providers.regular_files import READ_ONLY, open_regular, refuse_irregular
 
 CHUNK = 64 << 10
@@ -97,6 +97,18 @@ def unreadable(path: str, error: OSError) -> RefusedError:
     else:
         hint = f"add {path} to .dockerignore if the image does not need it"
     return RefusedError(f"{path} cannot be read: {error.strerror}", hint=hint)
+
+
+def unreadable_folder(path: str, root: str, error: OSError) -> RefusedError:
+    """The error for a folder of the build context `root` that cannot be read; "" for the context itself."""
+    if path or not isinstance(error, FileNotFoundError | NotADirectoryError):
+        return unreadable(path or root, error)
+    is_missing = isinstance(error, FileNotFoundError)
+    return SettingError(
+        f"there is no folder {root}" if is_missing else f"{root} is not a folder",
+        setting="context",
+        hint="correct context below [reconciler.image]; it is relative to the pipeline's folder",
+    )
 
 
 class ChangedError(RefusedError):
