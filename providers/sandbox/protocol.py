@@ -14,12 +14,12 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from providers.sandbox.traffic import CUT
 
 
-class CuttableProtocol(H11Protocol):
+class CuttableProtocol(HttpToolsProtocol):
     """HTTP/1.1 that lets the app cut the connection before the first byte of a response."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
