@@ -254,6 +254,14 @@ class AttestedKind(ResourceKind, Protocol):
         """The digest of the plan that the next writes belong to."""
 
 
+@runtime_checkable
+class SharedListKind(ResourceKind, Protocol):
+    """A kind whose objects are looked up in one list, if many are."""
+
+    def read_ahead(self) -> None:
+        """Begin to read that list, while other objects are read."""
+
+
 class Published(StrEnum):
     """The published content of a version."""
 

@@ -6,7 +6,7 @@ one. The platform has no read for a single input, so the list of inputs is read 
 
 import threading
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
 from providers.errors import PermanentError, ProviderError
@@ -131,7 +131,7 @@ class ListReader(Protocol):
 
 
 class Listing:
-    """One collection, read at the first look-up. Thread-safe.
+    """One collection, read once, at the first look-up or ahead of it. Thread-safe.
 
     Args:
         reader: reads the pages.
@@ -143,16 +143,25 @@ class Listing:
         self._reader = reader
         self._collection = collection
         self._look_ups = look_ups
-        self._items: dict[str, Answer] | None = None
+        self._reading: Future[dict[str, Answer]] | None = None
         self._unlisted: set[str] | None = None  # keys that a read has and the list lacks
         self._lock = threading.Lock()
 
+    def read_ahead(self) -> None:
+        """Read the list on a thread of its own, unless that has begun."""
+        with self._lock:
+            if self._reading is not None:
+                return
+            self._reading = Future()
+        threading.Thread(target=self._read_into, args=[self._reading], name="list", daemon=True).start()
+
     def get(self, name: str, keys: Collection[str]) -> Answer | None:
         """The object with exactly this name, if the list has all keys of it that a read has."""
+        self.read_ahead()
+        assert self._reading is not None
+        items = self._reading.result()
         with self._lock:
-            if self._items is None:
-                self._items = self._read()
-            item = self._items.get(name)
+            item = items.get(name)
             if item is None:
                 return None
             missing = set(keys) - item.keys()
@@ -162,9 +171,17 @@ class Listing:
 
     def compare(self, name: str, found: Answer | None) -> None:
         """Compare the keys of an object that was read by itself with those in the list."""
+        assert self._reading is not None
+        items = self._reading.result()
         with self._lock:
-            if found is not None and self._items and (item := self._items.get(name)):
+            if found is not None and (item := items.get(name)):
                 self._unlisted = (self._unlisted or set()) | (found.keys() - item.keys())
+
+    def _read_into(self, reading: "Future[dict[str, Answer]]") -> None:
+        try:
+            reading.set_result(self._read())
+        except BaseException as problem:  # noqa: BLE001 - raised by each look-up
+            reading.set_exception(problem)
 
     def _read(self) -> dict[str, Answer]:
         """The objects by name, as far as the list can be read. The others are read one by one."""

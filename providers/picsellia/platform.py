@@ -166,6 +166,15 @@ class Platform:
             self._look_ups = look_ups
             self._listings = {}
 
+    def read_ahead(self, collection: str) -> None:
+        """Begin to read the list for `find_listed`, if many look-ups are expected."""
+        if self._look_ups >= FEW:
+            self._listing(collection).read_ahead()
+
+    def _listing(self, collection: str) -> Listing:
+        with self._lock:
+            return self._listings.setdefault(collection, Listing(self, collection, self._look_ups))
+
     def find_listed(self, collection: str, name: str, keys: Collection[str]) -> Answer | None:
         """Like `find`, but from a shared list of the whole collection if that saves requests.
 
@@ -174,8 +183,7 @@ class Platform:
         """
         if self._look_ups < FEW:
             return self.find(collection, name)
-        with self._lock:
-            listing = self._listings.setdefault(collection, Listing(self, collection, self._look_ups))
+        listing = self._listing(collection)
         found = listing.get(name, keys)
         if found is None:  # a list is no proof of absence: pages move while they are read
             found = self.find(collection, name)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from providers.errors import ProviderError
-from providers.protocol import ListedKind, LiveObject, Reference, ResourceKind, is_a
+from providers.protocol import ListedKind, LiveObject, Reference, ResourceKind, SharedListKind, is_a
 from providers.rate_limit import AT_ONCE
 from reconciler.core.graph import Graph
 from reconciler.core.remote import RemoteState, parent_of
@@ -57,6 +57,9 @@ def read(
         except ProviderError as problem:
             unreadable[address] = problem
 
+    for name in {address.kind for address in waiting}:
+        if is_a(kind := kinds[name], SharedListKind):
+            kind.read_ahead()
     with _concurrent_calls(threads) as call_each:
         while waiting:
             wave = sorted(address for address in waiting if parents[address] not in waiting)

@@ -263,3 +263,28 @@ def test_after_a_write_nothing_is_read_from_an_earlier_list(
         assert found is not None and found.fields["default_cpu"] == cpu
     kinds.processing.delete(live, parent=None)
     assert kinds.read_processing("app-0") is None
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_list_that_is_read_ahead_serves_every_look_up(
+    platform: Platform, kinds: Kinds, sandbox: Sandbox, fails: bool
+) -> None:
+    """It is read once, whoever asks first. Without it, each object is looked up by itself."""
+    for number in range(FEW):
+        sandbox.platform.create_processing(f"app-{number}", **PROCESSING)
+    kinds.processing.read_ahead()  # nobody expects many look-ups
+    assert not lists_read(sandbox)
+    platform.expect(FEW)
+    if fails:
+        sandbox.fail("GET", "/processings$", 500, times=None)
+    for _ in range(2):
+        kinds.processing.read_ahead()
+    found = [kinds.read_processing(f"app-{number}") for number in range(FEW)]
+    assert all(found)
+    assert len(lists_read(sandbox)) == 1
+    looked_up = [request for request in sandbox.requests() if request["path"].endswith("/processings/find")]
+    assert len(looked_up) == (FEW if fails else 0)
+
+
+def lists_read(sandbox: Sandbox) -> list[Any]:
+    return [request for request in sandbox.requests() if request["path"].endswith("/processings")]

@@ -40,6 +40,9 @@ class ModelKind:
     def __init__(self, platform: "Platform") -> None:
         self._platform = platform
 
+    def read_ahead(self) -> None:
+        self._platform.read_ahead(self._collection)
+
     def read(self, reference: Reference) -> LiveObject | None:
         keys = {"name"} | reference.fields.keys()  # a list needs no other keys
         found = self._platform.find_listed(self._collection, reference.name[0], keys)

@@ -86,6 +86,9 @@ class ProcessingKind:
     def __init__(self, platform: "Platform") -> None:
         self._platform = platform
 
+    def read_ahead(self) -> None:
+        self._platform.read_ahead(self._collection)
+
     def read(self, reference: Reference) -> LiveObject | None:
         found = self._platform.find_listed(self._collection, reference.name[0], RULES)
         return None if found is None else _live(found)
