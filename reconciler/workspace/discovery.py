@@ -8,7 +8,7 @@ import os
 import re
 import tomllib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
@@ -276,14 +276,27 @@ def checked_folder(folder: Path, workspace: Workspace | None) -> Path:
 
 def require_own(folder: Path, workspace: Workspace) -> None:
     """Raise UserError if another reconciler.toml is closer to the folder: its rules would be left out."""
-    absolute = folder.absolute()
-    for parent in (absolute, *absolute.parents):
-        if os.path.lexists(file := parent / WORKSPACE_FILE):
-            if workspace.file is None or real_path(file) != real_path(workspace.file):
-                summary = f"{folder} belongs to the workspace of {file}"
-                detail = f"Its environments and rules are those of that file. Run the command in {parent}."
-                raise UserError(error(summary, detail))
-            return
+    require_all_own([folder], workspace)
+
+
+def require_all_own(folders: Iterable[Path], workspace: Workspace) -> None:
+    """As `require_own`, for each of these folders. Looks into a folder above several of them once."""
+    own = None if workspace.file is None else real_path(workspace.file)
+    known: dict[Path, Path | None] = {}  # folder -> the closest reconciler.toml, if it is another one
+
+    def other(folder: Path) -> Path | None:
+        if folder not in known:
+            if os.path.lexists(file := folder / WORKSPACE_FILE):
+                known[folder] = None if real_path(file) == own else file
+            else:
+                known[folder] = None if folder.parent == folder else other(folder.parent)
+        return known[folder]
+
+    for folder in folders:
+        if (file := other(folder.absolute())) is not None:
+            summary = f"{folder} belongs to the workspace of {file}"
+            detail = f"Its environments and rules are those of that file. Run the command in {file.parent}."
+            raise UserError(error(summary, detail))
 
 
 def find_all(root: Path, workspace: Workspace | None = None) -> list[Path]:
