@@ -33,6 +33,8 @@ _NEVER_SEARCHED = frozenset({"node_modules", "site-packages", "__pycache__"})
 _SECTIONS = frozenset({"metadata", "execution", "docker"})
 _HEADER = re.compile(rb"(?m)^[ \t]*\[[ \t]*(?:metadata|execution|docker)[ \t]*\]")
 _Document = dict[str, Any] | None
+OtherWorkspaces = dict[Path, Path | None]
+"""Folder -> the closest reconciler.toml, if it is not that of the workspace."""
 
 
 class _File:
@@ -124,6 +126,7 @@ class PipelineIndex:
 
     def __init__(self, root: Path, workspace: Workspace | None = None) -> None:
         self._root, self._workspace = root, workspace
+        self._others: OtherWorkspaces = {}
 
     @cached_property
     def folders(self) -> list[Path]:
@@ -158,22 +161,22 @@ class PipelineIndex:
         """
         path = self._root / name_or_path
         if path.name == FILE_NAME and exists(path):
-            return checked_folder(path.parent, self._workspace)
+            return self._checked(path.parent)
         if _is_path(name_or_path) and exists(path / FILE_NAME):
-            return checked_folder(path, self._workspace)
+            return self._checked(path)
         everywhere = self._called(name_or_path)
         matches = _within(everywhere, self._workspace)
         if len(matches) == 1:
-            return checked_folder(matches[0], self._workspace)
+            return self._checked(matches[0])
         if matches:
             reason = "\n".join(
                 [*map(_with_stacks, matches), "Give the path or the stack of the one you mean."]
             )
             raise UserError(error(f"{len(matches)} pipelines are called {name_or_path}", reason))
         for folder in everywhere if not _is_path(name_or_path) else ():
-            return checked_folder(folder, self._workspace)  # raises: the workspace excludes it
+            return self._checked(folder)  # raises: the workspace excludes it
         if exists(path / FILE_NAME) and _File(path).is_of_pipeline:  # not searched, such as a link
-            return checked_folder(path, self._workspace)
+            return self._checked(path)
         if _is_path(name_or_path) and (problem := _not_entered(path)) is not None:
             summary = f"{name_or_path} cannot be read: {problem.strerror}"
             raise CannotCheckError(error(summary, "Let this user enter the folder."))
@@ -181,15 +184,7 @@ class PipelineIndex:
 
     def matching(self, glob: Glob) -> list[Path]:
         """The pipelines whose path below the root matches, or a name or stack of theirs."""
-        top = real_path(self._root)
-        return [
-            folder
-            for folder in self.folders
-            if glob.matches(real_path(folder).relative_to(top).as_posix())
-            or any(
-                map(glob.matches, _names(folder, found := self._files[folder].document) | _stack_names(found))
-            )
-        ]
+        return [folder for folder in self.folders if any(map(glob.matches, self._labels[folder]))]
 
     def called(self, name: str) -> list[Path]:
         """The pipelines with this name, or with a stack of this name."""
@@ -201,6 +196,23 @@ class PipelineIndex:
         return self._found[0]
 
     @cached_property
+    def _labels(self) -> Mapping[Path, set[str]]:
+        """The path below the root, the names and the stacks of each pipeline."""
+        top = real_path(self._root)
+        return {
+            folder: {real_path(folder).relative_to(top).as_posix(), *self._names[folder]}
+            for folder in self._files
+        }
+
+    @cached_property
+    def _names(self) -> Mapping[Path, set[str]]:
+        """The names and the stacks of each pipeline."""
+        return {
+            folder: _names(folder, file.document) | _stack_names(file.document)
+            for folder, file in self._files.items()
+        }
+
+    @cached_property
     def _found(self) -> tuple[dict[Path, _File], dict[Path, OSError]]:
         problems: list[OSError] = []
         files = dict(sorted(_search(self._root, failed=problems.append), key=itemgetter(0)))
@@ -209,10 +221,13 @@ class PipelineIndex:
     @cached_property
     def _by_name(self) -> Mapping[str, set[Path]]:
         found = defaultdict[str, set[Path]](set)
-        for folder, file in self._files.items():
-            for name in _names(folder, file.document) | _stack_names(file.document):
+        for folder, names in self._names.items():
+            for name in names:
                 found[name].add(folder)
         return found
+
+    def _checked(self, folder: Path) -> Path:
+        return checked_folder(folder, self._workspace, self._others)
 
     def _called(self, name: str) -> list[Path]:
         """The pipelines with this name, whatever the workspace excludes."""
@@ -263,26 +278,29 @@ def stacks_called(name_or_path: str, root: Path, workspace: Workspace | None = N
     return {name for folder in folders for name in stacks_in(folder)}
 
 
-def checked_folder(folder: Path, workspace: Workspace | None) -> Path:
-    """The folder. Raises UserError if the workspace excludes it, or it belongs to another workspace."""
+def checked_folder(folder: Path, workspace: Workspace | None, others: OtherWorkspaces | None = None) -> Path:
+    """The folder. Raises UserError if the workspace excludes it, or it belongs to another workspace.
+
+    Args:
+        others: what is known about the folders above, if several are checked.
+    """
     if workspace is not None and (reason := workspace.excludes(folder)):
         raise UserError(
             error(f"{folder} is not a pipeline of the workspace", f"{reason} Change that, or name another.")
         )
     if workspace is not None:
-        require_own(folder, workspace)
+        require_own([folder], workspace, others)
     return folder
 
 
-def require_own(folder: Path, workspace: Workspace) -> None:
-    """Raise UserError if another reconciler.toml is closer to the folder: its rules would be left out."""
-    require_all_own([folder], workspace)
+def require_own(folders: Iterable[Path], workspace: Workspace, others: OtherWorkspaces | None = None) -> None:
+    """Raise UserError if another reconciler.toml is closer to a folder: its rules would be left out.
 
-
-def require_all_own(folders: Iterable[Path], workspace: Workspace) -> None:
-    """As `require_own`, for each of these folders. Looks into a folder above several of them once."""
+    Args:
+        others: as for `checked_folder`; completed here.
+    """
     own = None if workspace.file is None else real_path(workspace.file)
-    known: dict[Path, Path | None] = {}  # folder -> the closest reconciler.toml, if it is another one
+    known = {} if others is None else others
 
     def other(folder: Path) -> Path | None:
         if folder not in known:

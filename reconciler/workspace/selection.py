@@ -20,7 +20,7 @@ from reconciler.workspace.discovery import (
     PipelineSummary,
     checked_folder,
     is_folder_of_pipeline,
-    require_all_own,
+    require_own,
     summarize,
 )
 from reconciler.workspace.globs import Glob, glob_problem
@@ -90,7 +90,7 @@ def select(
         first = found.setdefault(place, candidate)
         found[place] = replace(first, why=tuple(dict.fromkeys((*first.why, *candidate.why))))
     candidates = list(found.values())
-    require_all_own((one.folder for one in candidates), workspace)
+    require_own((one.folder for one in candidates), workspace)
     may_be_empty = request.allow_empty or complaints > 0  # a complaint is the error then
     if not (candidates or may_be_empty):
         raise NoPipelineError(_no_pipeline(here, workspace))
