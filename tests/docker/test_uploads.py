@@ -9,7 +9,14 @@ from urllib.parse import urlsplit
 import pytest
 
 from providers.docker.registry.client import RegistryClient
-from providers.errors import ForbiddenError, PermanentError, ProviderError, TransientError, UnauthorizedError
+from providers.errors import (
+    ForbiddenError,
+    PermanentError,
+    ProviderError,
+    RefusedError,
+    TransientError,
+    UnauthorizedError,
+)
 from providers.protocol import Progress, silent
 from tests.docker.conftest import blob_of
 from tests.docker.line import Line, line_to
@@ -231,3 +238,38 @@ def test_a_download_resumes_where_the_line_broke(registry: Registry, proxy: Prox
     first, second, third = proxy.requests("GET")
     assert (first.status, second.status, third.status) == ((200, 206, 206) if ranges else (200, 200, 200))
     assert (second.sent < len(CONTENT)) is ranges
+
+
+OTHERS = {
+    **dict.fromkeys((401, 403), ForbiddenError),
+    **dict.fromkeys((400, 409, 413, 451), RefusedError),
+    500: TransientError,
+}
+
+
+@pytest.mark.parametrize("doing", ["uploading", "reading"])
+@pytest.mark.parametrize("status", [*OTHERS, None])
+def test_the_error_of_another_server_names_it(proxy: Proxy, doing: str, status: int | None) -> None:
+    """Where the registry sends an upload or a read: its own login is not sent there, and not the cause."""
+    with proxy_to("") as stopped:
+        pass
+    with proxy_to("") if status else contextlib.nullcontext(stopped) as other:
+        there = {"Location": f"http://{other.address}/signed?secret=s3cr3t"}
+        other.interfere = lambda method, path, body: Answer(status or 0)
+        if doing == "uploading":
+            proxy.interfere = lambda method, path, body: (
+                Answer(202, headers=there) if method == "POST" else None
+            )
+        else:
+            proxy.interfere = lambda method, path, body: Answer(307, headers=there)
+        with (
+            RegistryClient(f"{proxy.address}/x/y", pause=lambda _: None) as client,
+            pytest.raises(OTHERS.get(status or 0, TransientError)) as caught,
+        ):
+            if doing == "uploading":
+                client.upload(BLOB, Given())
+            else:
+                list(client.read_blob(BLOB))
+    assert f"http://{other.address}, to which {proxy.address} sends the request" in caught.value.message
+    assert "docker login" not in caught.value.hint
+    assert "s3cr3t" not in f"{caught.value.message} {caught.value.hint}"

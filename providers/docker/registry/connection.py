@@ -255,6 +255,8 @@ class Connection:
     def error(self, response: requests.Response, doing: str) -> ProviderError:
         """The error for a refusing response."""
         with response:
+            if (server := error_mapping.other_server(response.url, self.repository)) is not None:
+                return error_mapping.from_other_server(response, self.repository, doing, server)
             return self._authorization.refusal(response, doing)
 
     def wait_after(self, error: TransientError, attempt: int) -> None:

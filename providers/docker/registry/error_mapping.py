@@ -18,7 +18,7 @@ from providers.errors import (
     UnauthorizedError,
 )
 from providers.hiding import shortened
-from providers.http import RedirectError, origin, sent_secrets
+from providers.http import Origin, RedirectError, origin, sent_secrets
 from providers.rate_limit import retry_after
 from providers.text import without_secrets
 
@@ -101,6 +101,34 @@ def from_response(
     return RefusedError(f"{registry} refused {doing} with {status}{detail}", hint=hint)
 
 
+def from_other_server(
+    response: requests.Response, repository: Repository, doing: str, server: Origin
+) -> ProviderError:
+    """The error for a refusing response of a server that the registry sent the request to.
+
+    It gets no login of the registry, so that one is not the cause.
+    """
+    status, registry = response.status_code, repository.registry
+    summary = f"{server}, to which {registry} sends the request, returned {status} when {doing}"
+    summary = f"{summary}{_detail(response)}"
+    if status == 429 or status >= 500:
+        return TransientError(
+            summary,
+            hint=f"run again later; the problem is on the side of {server}",
+            outcome_unknown=status != 429 and response.request.method not in ("GET", "HEAD"),
+            retry_after=retry_after(response.headers),
+            waits=getattr(response, "waits", None),
+        )
+    if status in (401, 403):
+        return ForbiddenError(
+            summary,
+            hint=f"it gets the address from {registry}, and no login: run again, as an address may have "
+            f"expired; otherwise, the administrator of {registry} must correct it",
+        )
+    hint = f"the administrator of {registry} configures where it stores its layers"
+    return GoneError(summary, hint=hint) if status == 404 else RefusedError(summary, hint=hint)
+
+
 _VARIABLES = ", or set DOCKER_USERNAME and DOCKER_PASSWORD"
 
 
@@ -120,7 +148,10 @@ def from_exception(error: Exception, repository: Repository, doing: str, *, writ
     Args:
         writing: whether the request may have changed something before the connection broke.
     """
-    host = repository.host
+    request = getattr(error, "request", None)
+    server = other_server(request.url or "", repository) if request is not None else None
+    host = f"{server}, to which {repository.host} sends the request," if server else repository.host
+    reach = f"{repository.host} names that server; check the network" if server else _reach(repository)
     if isinstance(error, requests.exceptions.SSLError):
         plain = "WRONG_VERSION_NUMBER" in str(error) or "record layer" in str(error)
         return PermanentError(
@@ -140,18 +171,22 @@ def from_exception(error: Exception, repository: Repository, doing: str, *, writ
             f"the proxy cannot reach {host} when {doing}", hint="check HTTPS_PROXY and NO_PROXY"
         )
     if isinstance(error, requests.exceptions.ConnectTimeout):
-        return TransientError(f"{host} did not respond in time when {doing}", hint=_reach(repository))
+        return TransientError(f"{host} did not respond in time when {doing}", hint=reach)
     if isinstance(error, requests.Timeout):
-        return TransientError(
-            f"{host} stopped responding when {doing}", hint=_reach(repository), outcome_unknown=writing
-        )
+        return TransientError(f"{host} stopped responding when {doing}", hint=reach, outcome_unknown=writing)
     if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
         return TransientError(
             f"no connection to {host} when {doing}: {_cause(error)}",
-            hint=_reach(repository),
+            hint=reach,
             outcome_unknown=writing,
         )
     return PermanentError(f"{host} sent an invalid response when {doing}: {type(error).__name__}")
+
+
+def other_server(url: str, repository: Repository) -> Origin | None:
+    """The server of a URL if it is not the registry."""
+    server = origin(url)
+    return server if server != origin(repository.url) else None
 
 
 def _project(repository: Repository) -> str:
