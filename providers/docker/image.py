@@ -21,7 +21,7 @@ from providers.docker.origin import Origin, Revision
 from providers.docker.outputs import ImageOutputs
 from providers.docker.provenance import attach, statement
 from providers.docker.registry.client import RegistryClient
-from providers.docker.registry.copying import copy_image
+from providers.docker.registry.copying import check_sizes, copy_image
 from providers.docker.registry.manifests import PublishedImage
 from providers.docker.registry.publication import PublicationEnd, Tag, publication
 from providers.docker.registry.sealing import seal
@@ -278,6 +278,8 @@ class ImageKind:
             def copy() -> str:
                 if source.repository != registry.repository:
                     copy_image(source, registry, promoted.digest, report)
+                else:
+                    check_sizes(source, promoted.digest)
                 report(Progress("tag", text=f"{text(fields, 'version')} -> {promoted.digest[:19]}"))
                 return promoted.digest
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from providers.docker.registry.client import RegistryClient
-from providers.docker.registry.copying import copy_image
+from providers.docker.registry.copying import check_sizes, copy_image
 from providers.docker.registry.manifests import OCI_INDEX, OCI_MANIFEST, Blob, referrers_tag
 from providers.errors import GoneError, PermanentError, RefusedError, TransientError
 from providers.protocol import Progress
@@ -51,6 +51,12 @@ def push_manifest(client: RegistryClient, document: dict[str, Any], media_type: 
     return client.put_manifest(f"sha256:{hashlib.sha256(content).hexdigest()}", media_type, content)
 
 
+def size_of(client: RegistryClient, digest: str) -> int:
+    manifest = client.manifest(digest)
+    assert manifest is not None
+    return len(manifest.content)
+
+
 def made_image(client: RegistryClient, seed: str, architectures: Sequence[str] = ("amd64", "arm64")) -> Made:
     """Publish an index as 1.0.0. Its first image has an attestation, which is signed in cosign's way."""
     children, made = [], Made("")
@@ -64,7 +70,8 @@ def made_image(client: RegistryClient, seed: str, architectures: Sequence[str] =
         layers = [part.descriptor() for part in parts[1:]]
         digest = push_manifest(client, {"config": parts[0].descriptor(), "layers": layers})
         platform = {"os": "linux", "architecture": architecture}
-        children.append({"mediaType": OCI_MANIFEST, "digest": digest, "size": 1, "platform": platform})
+        size = size_of(client, digest)
+        children.append({"mediaType": OCI_MANIFEST, "digest": digest, "size": size, "platform": platform})
         made.manifests.append(digest)
         made.blobs += [part.digest for part in parts]
     made.digest = push_manifest(client, {"manifests": children}, OCI_INDEX)
@@ -292,6 +299,30 @@ def test_an_image_that_is_gone_is_named(registry: Registry) -> None:
         copy_image(source, copy, gone)
 
 
+@pytest.mark.parametrize("size", [-1, 0, 1, "more", None])
+def test_an_index_with_another_size_of_its_image_is_damaged(
+    registry: Registry, size: int | str | None
+) -> None:
+    """https://github.com/opencontainers/image-spec/blob/main/descriptor.md: content of another size is not
+    trusted, so no client could pull the copy."""
+    with (
+        RegistryClient(f"{registry.address}/copying/sizes") as source,
+        RegistryClient(f"{registry.address}/copying/sizes-to") as copy,
+    ):
+        made = made_image(source, "sizes")
+        index = source.manifest(made.digest)
+        assert index is not None
+        document = json.loads(index.content)
+        right = document["manifests"][1]["size"]
+        document["manifests"][1]["size"] = right + 1 if size == "more" else size
+        damaged = push_manifest(source, {"manifests": document["manifests"]}, OCI_INDEX)
+        check_sizes(source, made.digest)
+        for refused in (lambda: copy_image(source, copy, damaged), lambda: check_sizes(source, damaged)):
+            with pytest.raises(RefusedError, match=f"is damaged: its index says .* and it has {right}"):
+                refused()
+        assert copy.digest(damaged) is None
+
+
 def test_manifests_that_nest_without_end_are_refused(registry: Registry) -> None:
     with (
         RegistryClient(f"{registry.address}/copying/deep") as source,
@@ -300,7 +331,7 @@ def test_manifests_that_nest_without_end_are_refused(registry: Registry) -> None
         entries: list[dict[str, Any]] = []
         for _ in range(12):
             digest = push_manifest(source, {"manifests": entries}, OCI_INDEX)
-            entries = [{"mediaType": OCI_INDEX, "digest": digest, "size": 1}]
+            entries = [{"mediaType": OCI_INDEX, "digest": digest, "size": size_of(source, digest)}]
         with pytest.raises(RefusedError, match="nested too deeply"):
             copy_image(source, copy, digest)
         assert copy.digest(digest) is None

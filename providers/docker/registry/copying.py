@@ -6,7 +6,7 @@ parts, and under its digest only. So what a killed copy leaves has no tag, and t
 """
 
 from providers.docker.registry.client import RegistryClient
-from providers.docker.registry.manifests import read_blobs, read_entries, referrers_tag
+from providers.docker.registry.manifests import Entry, read_blobs, read_entries, referrers_tag
 from providers.docker.registry.referrers import list_referrers, referrers
 from providers.errors import GoneError, RefusedError
 from providers.protocol import Report, silent
@@ -24,6 +24,7 @@ def copy_image(
 
     Raises:
         GoneError: the source does not have the image, or a part of it.
+        RefusedError: it is damaged.
         ProviderError: one of the registries cannot be read or written.
     """
     name = f"{source.repository}@{digest}"
@@ -35,6 +36,7 @@ def copy_image(
     is_missing = target.digest(digest) is None
     if manifest.is_index:
         for entry in read_entries(manifest, name):
+            _check_size(source, entry, name)
             copy_image(source, target, entry["digest"], report, depth + 1)
     elif is_missing:
         for blob in read_blobs(manifest, name):
@@ -42,6 +44,29 @@ def copy_image(
     if is_missing:
         target.put_manifest(digest, manifest.media_type, manifest.content)
     _copy_referrers(source, target, digest, report, depth)
+
+
+def check_sizes(source: RegistryClient, digest: str) -> None:
+    """Check the sizes that an index has of its images: Docker refuses to pull one of another size.
+
+    Raises:
+        RefusedError: a manifest has another size, or the index is malformed.
+        ProviderError: the registry cannot be read.
+    """
+    manifest, name = source.manifest(digest), f"{source.repository}@{digest}"
+    for entry in read_entries(manifest, name) if manifest is not None and manifest.is_index else ():
+        _check_size(source, entry, name)
+
+
+def _check_size(source: RegistryClient, entry: Entry, name: str) -> None:
+    """Raise RefusedError if a manifest has another size than its entry in the index with this name."""
+    manifest = source.manifest(entry["digest"])
+    if manifest is not None and entry.get("size") != len(manifest.content):
+        raise RefusedError(
+            f"{name} is damaged: its index says that {entry['digest'][:19]} has {entry.get('size')} bytes, "
+            f"and it has {len(manifest.content)}",
+            hint="Docker cannot pull it; publish the image again, as the next version",
+        )
 
 
 def _copy_referrers(
