@@ -49,7 +49,30 @@ class CommandGroup(click.Group):
 
             hint = did_you_mean(name, self.list_commands(ctx), RISKY_COMMANDS)
             raise click.UsageError(f"there is no command {name!r}.{hint}", ctx)
-        return super().resolve_command(ctx, args)
+        found = super().resolve_command(ctx, args)
+        if found[1] is not None and not ctx.resilient_parsing:
+            _refuse_empty_values(found[1], found[2], ctx)
+        return found
+
+
+def _refuse_empty_values(command: click.Command, arguments: list[str], parent: click.Context) -> None:
+    """Raise BadParameter for an option whose value is empty, as that of a variable that is not set.
+
+    The command would use its default instead, such as another organization.
+    """
+    context = click.Context(command, parent=parent)
+    try:
+        given, _, params = command.make_parser(context).parse_args(list(arguments))
+    except click.UsageError:
+        return  # the command raises it again
+    for param in params:
+        value = given.get(param.name or "")
+        if isinstance(param, click.Option) and (value == "" or (isinstance(value, list) and "" in value)):
+            advice = "Give it a value, or leave the option out."
+            if param.flag_value is not None:  # its value is optional
+                advice = f"Give it a value, or write {max(param.opts, key=len)} without =."
+            text = f"the value is empty, as a variable that is not set gives it. {advice}"
+            raise click.BadParameter(text, context, param)
 
 
 def wrong_value(problem: click.BadParameter) -> None:

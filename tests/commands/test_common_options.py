@@ -54,6 +54,26 @@ def test_every_number_can_be_waited_for(name: str, param: click.Parameter, text:
         assert 0 <= (1 / number if param.name == "rps" else number) <= threading.TIMEOUT_MAX
 
 
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        (name, option)
+        for name, command in commands()
+        for param in command.params
+        if isinstance(param, click.Option) and not (param.is_flag or param.count)
+        for option in param.opts
+        if option.startswith("--")
+    ],
+)
+def test_a_value_is_not_empty(name: str, option: str, cli: Cli) -> None:
+    """A variable of a script that is not set gives an empty value: no default takes its place."""
+    for arguments in ((option, ""), (f"{option}=",)):
+        ended = cli(*name.split()[1:], *arguments)
+        assert ended.code == 2, ended
+        assert option in ended.err
+        assert "empty" in ended.err
+
+
 @pytest.mark.parametrize("number", ["nan", "1e-300"])
 def test_a_limit_without_meaning_is_wrong_usage(number: str, cli: Cli) -> None:
     ended = cli("drift", "--all", "--rps", number)

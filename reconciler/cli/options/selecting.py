@@ -160,16 +160,6 @@ _MERGE_BASE: Final = object()
 """The value of `--changed` without one. A value that is given is never empty."""
 
 
-def _reference(text: str) -> str:
-    """The commit in a value of `--changed`. Raises ValueError."""
-    if not text:
-        raise ValueError(
-            "the value is empty, as a variable that is not set gives it. Name a commit; or write --changed "
-            "without =, which compares with the merge base with the default branch"
-        )
-    return text
-
-
 def pipelines(command: Command) -> Command:
     """`[PIPELINE]...` and the options that select pipelines, passed as `selection`."""
     gpu = click.option(
@@ -203,7 +193,7 @@ def pipelines_to_deploy(command: Command) -> Command:
     )
     @click.option(
         "--changed",
-        type=ParsedType("[REF]", _reference),
+        type=ParsedType("[REF]", str),
         metavar="[REF]",
         is_flag=False,
         flag_value=_MERGE_BASE,
