@@ -58,7 +58,7 @@ def dashboard_files(
                 orphans = find_orphans(store, sorted({*map(scope_of, stacks)} - {""}), workspace)
             except UserError as problem:
                 failed(problem)
-                unknown = problem.diagnostics[0].summary
+                unknown = problem.reason
         columns = columns_of(stacks, declared)
         records = pipeline_records(store, stacks, drift, orphans, most_runs=most_runs, emit=emit)
         made = datetime.now(UTC).replace(microsecond=0)

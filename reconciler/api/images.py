@@ -109,7 +109,7 @@ class Images:
             target = self.environment.target()
             stack = stack_of(target, pipeline)
         except UserError as problem:
-            no_state_reason = f"not read: {problem.diagnostics[0].summary}"
+            no_state_reason = f"not read: {problem.reason}"
         named = ("reconciler", "apply", display_path(folder), *self.environment.arguments("apply"))
         apply_command = stack.command("apply") if stack is not None else shlex.join(named)
         with open_state(emit, self.state) as store:
@@ -119,7 +119,7 @@ class Images:
                     with with_older_names(target, [pipeline], store, emit, stacks_below) as found_store:
                         stored = found_store.load(str(stack))
                 except UserError as problem:
-                    no_state_reason = f"not read: {problem.diagnostics[0].summary}"
+                    no_state_reason = f"not read: {problem.reason}"
             emit(Note(f"reading {pipeline.config.docker.image_name}"))
             with registries(emit) as pool:
                 report = inspect_image(validated, stored, apply_command, pool, self._probes)

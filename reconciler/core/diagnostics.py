@@ -123,6 +123,11 @@ class UserError(ReconcilerError):
     def __str__(self) -> str:
         return "\n".join(one.text for one in self.diagnostics)
 
+    @property
+    def reason(self) -> str:
+        """The summary of its first error, for one line: a remark may come before it."""
+        return in_order(self.diagnostics)[0].summary
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Support pickling: worker processes pass errors to the command."""
         return type(self), self.diagnostics

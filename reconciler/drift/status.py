@@ -399,7 +399,7 @@ def _with_outcome(row: Row, outcome: _LiveRow | Problem | None) -> Row:
         case _LiveRow():
             return outcome.row
         case UserError():
-            return replace(row, drift=_unreadable(outcome.diagnostics[0].summary))
+            return replace(row, drift=_unreadable(outcome.reason))
         case StateError():
             return replace(row, drift=_unreadable(outcome.message))
         case None:

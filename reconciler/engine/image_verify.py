@@ -169,7 +169,7 @@ class _Verifier(Struct, frozen=True):
                 submodule = problem.repository.top.relative_to(repository.top).as_posix()
                 return ImageVerification(Verification.INCOMPLETE, missing=(submodule,))
             except (ProviderError, UserError) as problem:
-                text = problem.diagnostics[0].summary if isinstance(problem, UserError) else problem.message
+                text = problem.reason if isinstance(problem, UserError) else problem.message
                 return ImageVerification(Verification.UNREADABLE, problem=text)
             found = self._of_key(statement, statement.revision, pipeline, source, checkout, key)
             return replace(found, commit_key=key.key)
