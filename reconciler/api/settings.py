@@ -75,7 +75,9 @@ def bump_of(name: Bump | BumpName) -> Bump:
     """The bump of this name. Raises ValueError if there is none."""
     names = [str(one) for one in Bump]
     if name not in names:
-        raise ValueError(f"there is no bump {name!r}: use {', '.join(names)}.{did_you_mean(name, names)}")
+        raise ValueError(
+            f"there is no bump {name!r}: use {', '.join(names)}.{did_you_mean(str(name), names)}"
+        )
     return Bump(name)
 
 

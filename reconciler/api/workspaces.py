@@ -41,6 +41,7 @@ class Workspace:
     state: str | None = None
 
     @classmethod
+    @checked
     def open(cls, folder: str | os.PathLike[str] = ".", *, state: str | None = None) -> Self:
         """The workspace around a folder. Its reconciler.toml is found upwards.
 
@@ -65,6 +66,7 @@ class Workspace:
         """The names of the groups of pipelines."""
         return tuple(self.settings.groups)
 
+    @checked
     def environment(
         self,
         name: str | None = None,

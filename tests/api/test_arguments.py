@@ -1,6 +1,7 @@
 """A wrong argument of a public method is named at the call, before anything is read or sent."""
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -8,8 +9,11 @@ import pytest
 
 from reconciler.api import Environment, Pipelines, Plans, Workspace
 from reconciler.api.arguments import _KINDS
+from reconciler.api.settings import bump_of
 
 METHODS: list[Callable[..., Any]] = [
+    Workspace.open.__func__,  # type: ignore[attr-defined]
+    Workspace.environment,
     Workspace.select,
     *(getattr(Pipelines, name) for name in ("plan", "deploy", "promote", "rollback", "destroy")),
     *(getattr(Pipelines, name) for name in ("drift", "status", "bump", "validate", "summaries")),
@@ -20,7 +24,7 @@ ARGUMENTS = [
     (method, name)
     for method in METHODS
     for name, parameter in inspect.signature(method).parameters.items()
-    if name not in ("self", *ELSEWHERE) and parameter.kind is not parameter.VAR_KEYWORD
+    if name not in ("self", "cls", *ELSEWHERE) and parameter.kind is not parameter.VAR_KEYWORD
 ]
 
 
@@ -56,3 +60,9 @@ def test_a_text_is_no_list_of_names() -> None:
         Plans.apply(None, jobs=0)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"^environment must be an Environment, not NoneType$"):
         Pipelines.plan(None, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [1, None, b"patch", "patches"])
+def test_a_bump_that_does_not_exist_is_named(kind: Any) -> None:
+    with pytest.raises(ValueError, match=f"^there is no bump {re.escape(repr(kind))}: use patch, "):
+        bump_of(kind)
