@@ -1,11 +1,14 @@
-"""A folder in which nothing can be written, by root either: a read-only mount, another user's folder."""
+"""A folder in which nothing can be written, by root either: read-only, another user's, on a full disk."""
 
 import ctypes
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+
+import pytest
 
 _OVERRIDE = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: for root, modes do not count
 _VERSION_3 = 0x20080522  # of the kernel's interface, see capget(2)
@@ -30,6 +33,24 @@ def read_only(folder: Path) -> Iterator[None]:
         for path, mode in modes.items():
             if path.exists():
                 path.chmod(mode)
+
+
+@contextmanager
+def full_disk(folder: Path) -> Iterator[None]:
+    """A file system with what is in the folder and no byte more. Skips if this user may not mount."""
+    content = folder.with_name(f"{folder.name}.before")
+    shutil.copytree(folder, content)
+    options = ["mount", "-t", "tmpfs", "-o", "size=4M", "none", folder]
+    if os.geteuid() != 0 or subprocess.run(options, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounts a file system")
+    try:
+        shutil.copytree(content, folder, dirs_exist_ok=True)
+        with pytest.raises(OSError, match="No space left"), (folder / "rest").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1 << 12))
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 @contextmanager

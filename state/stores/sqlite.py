@@ -119,6 +119,15 @@ _DAMAGE: Final = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_N
 """Error codes of a damaged file; SQLITE_ERROR means a missing table or column."""
 
 _UNWRITABLE: Final = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
+_NO_SPACE: Final = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR_WRITE,
+    sqlite3.SQLITE_IOERR_SHMOPEN,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+    sqlite3.SQLITE_IOERR_SHMMAP,
+}
+"""Extended codes of a read for which a full disk has no room: SQLite writes an index beside the file."""
+
 _DENIED: Final = {errno.EROFS, errno.EACCES, errno.EPERM}
 _RESTORE: Final = (
     "restore it from a backup, or move it away and apply again: existing objects are found by name, "
@@ -528,7 +537,7 @@ class SqliteStore:
             try:
                 return retry_while_busy(lambda: self._rows(self._connect(), sql, values))
             except sqlite3.OperationalError as problem:
-                if _code(problem) not in _UNWRITABLE:
+                if _code(problem) not in _UNWRITABLE and problem.sqlite_errorcode not in _NO_SPACE:
                     raise
                 if self._connection is not None:
                     self._connection.close()
@@ -536,7 +545,7 @@ class SqliteStore:
             return self._read_only(sql, values)
 
     def _read_only(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
-        """The rows of a query on a read-only file system, where SQLite cannot write beside the file.
+        """The rows of a query on a read-only or full file system, where SQLite cannot write beside the file.
 
         A WAL file, left by a killed run, contains the latest saves; then a copy of both is read. Another
         user's run may write meanwhile, so a result counts only if the files did not change.

@@ -1,4 +1,4 @@
-"""With read-only state, reads work and writes are refused at the start."""
+"""With read-only state, and on a full disk, reads work and writes are refused at the start."""
 
 import errno
 import os
@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from state.errors import StoreUnavailableError
 from state.stores.sqlite import SqliteStore
 from tests.commands.untouched import snapshot
 from tests.conftest import Cli, copy_example, stack_of
-from tests.readonly import read_only
+from tests.readonly import full_disk, read_only
 
 APP = "dataset_cleanup"
 READERS = (
@@ -40,6 +42,7 @@ WRITERS = (
     ("destroy", APP, "--yes"),
     ("state", "forget", APP, "processing/dataset_cleanup", "--yes"),
 )
+Unwritable = Callable[[Path], AbstractContextManager[None]]
 KILLED = """
 import os, sys
 from pathlib import Path
@@ -66,9 +69,11 @@ def state(cli: Cli, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.Monkey
     return path
 
 
-def check_reads_and_refuses(cli: Cli, sandbox: Sandbox, state: Path, tmp_path: Path) -> None:
+def check_reads_and_refuses(
+    cli: Cli, sandbox: Sandbox, state: Path, tmp_path: Path, unwritable: Unwritable = read_only
+) -> None:
     before = snapshot(state.parent)
-    with read_only(state.parent):
+    with unwritable(state.parent):
         for command in READERS:
             ended = cli(*command)
             assert ended.code == 0, f"{command}\n{ended.out}{ended.err}"
@@ -84,8 +89,11 @@ def check_reads_and_refuses(cli: Cli, sandbox: Sandbox, state: Path, tmp_path: P
     assert snapshot(state.parent) == before
 
 
-def test_reads_work_and_writes_are_refused(state: Path, cli: Cli, sandbox: Sandbox, tmp_path: Path) -> None:
-    check_reads_and_refuses(cli, sandbox, state, tmp_path)
+@pytest.mark.parametrize("unwritable", [read_only, full_disk])
+def test_reads_work_and_writes_are_refused(
+    state: Path, cli: Cli, sandbox: Sandbox, tmp_path: Path, unwritable: Unwritable
+) -> None:
+    check_reads_and_refuses(cli, sandbox, state, tmp_path, unwritable)
 
 
 def test_state_that_another_user_keeps_private_is_not_said_to_be_readable(state: Path) -> None:
@@ -107,18 +115,33 @@ def test_state_that_another_user_keeps_private_is_not_said_to_be_readable(state:
     assert "plan and drift" not in refused.value.hint
 
 
+@pytest.mark.parametrize("unwritable", [read_only, full_disk])
 @pytest.mark.parametrize("shared", [True, False], ids=["with its index", "without its index"])
 def test_the_last_save_of_a_killed_run_is_read(
-    state: Path, cli: Cli, sandbox: Sandbox, tmp_path: Path, shared: bool
+    state: Path, cli: Cli, sandbox: Sandbox, tmp_path: Path, shared: bool, unwritable: Unwritable
 ) -> None:
     """The save is in the write-ahead log, which SQLite ignores for an immutable file."""
     subprocess.run([sys.executable, "-c", KILLED, str(state), stack_of(APP)], check=True)
     assert Path(f"{state}-wal").stat().st_size
     if not shared:
         Path(f"{state}-shm").unlink()
-    with read_only(state.parent):
+    with unwritable(state.parent):
         assert '"written_by": "killed"' in cli("state", "show", APP, "--json").out
-    check_reads_and_refuses(cli, sandbox, state, tmp_path)
+    if unwritable is read_only:
+        check_reads_and_refuses(cli, sandbox, state, tmp_path)
+
+
+def test_on_a_full_disk_without_room_for_a_copy_of_the_log_the_reason_is_said(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log has the last save, so the file alone would be an earlier state."""
+    subprocess.run([sys.executable, "-c", KILLED, str(state), stack_of(APP)], check=True)
+    Path(f"{state}-shm").unlink()
+    monkeypatch.setattr("tempfile.tempdir", str(state.parent))
+    with full_disk(state.parent), pytest.raises(StoreUnavailableError) as refused:
+        SqliteStore(state).load(stack_of(APP))
+    assert "No space left on device" in refused.value.message
+    assert "free space" in refused.value.hint
 
 
 def test_a_read_only_folder_without_state(
