@@ -6,6 +6,7 @@ compare-and-swap in `save` does, and a store refuses a save whose lock was taken
 from the caller's functions.
 """
 
+import errno
 import json
 import os
 import sys
@@ -231,7 +232,10 @@ def heartbeat(lock: Lock, renew: Callable[[Lock], None], *, every: float) -> Ite
                 continue
 
     thread = threading.Thread(target=beat, name=f"heartbeat of {lock.stack}", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:  # the operating system refused it
+        raise BlockingIOError(errno.EAGAIN, f"No more threads: {os.strerror(errno.EAGAIN)}") from None
     try:
         yield
     finally:

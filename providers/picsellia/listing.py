@@ -6,11 +6,12 @@ one. The platform has no read for a single input, so the list of inputs is read 
 
 import threading
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Protocol
 
 from providers.errors import PermanentError, ProviderError
 from providers.picsellia.answer import Answer, Page
+from providers.threads import Pool, start
 
 _PARALLEL = 8  # pages
 _MAX_PAGES = 10_000  # of a list without a count
@@ -48,7 +49,7 @@ def pages(read: Callable[[int], Page]) -> Iterator[PageOfNew]:
         return
     if first and len(first) < count:
         size, ahead, end = len(first), _PARALLEL * len(first), count
-        with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="pages") as pool:
+        with Pool(_PARALLEL, thread_name_prefix="pages") as pool:
             for start in range(size, end, ahead):
                 found = list(map(fresh, pool.map(read, range(start, min(start + ahead, end), size))))
                 yield from found
@@ -153,7 +154,11 @@ class Listing:
             if self._reading is not None:
                 return
             self._reading = Future()
-        threading.Thread(target=self._read_into, args=[self._reading], name="list", daemon=True).start()
+        reader = threading.Thread(target=self._read_into, args=[self._reading], name="list", daemon=True)
+        try:
+            start(reader)
+        except OSError:
+            self._read_into(self._reading)
 
     def get(self, name: str, keys: Collection[str]) -> Answer | None:
         """The object with exactly this name, if the list has all keys of it that a read has."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from providers.threads import start
 from reconciler.api.approvals import PYTHON, ApprovalWords, unapproved, unconfirmed, utc_now
 from reconciler.api.events import EventSink, OnEvent
 from reconciler.api.executors import LocalWorkers, OpenWorkers, count_of, is_of_threads, open_workers
@@ -375,8 +376,7 @@ def _in_a_thread(work: Callable[[], RunReport], stop: threading.Event) -> RunRep
             ended.set()
 
     ended = threading.Event()  # an interrupted `join` takes the thread for ended
-    thread = threading.Thread(target=run, name="apply")
-    thread.start()
+    start(threading.Thread(target=run, name="apply"))
     interruption: BaseException | None = None
     while not ended.is_set():
         try:

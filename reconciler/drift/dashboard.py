@@ -5,7 +5,6 @@ after an apply.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
 
@@ -13,6 +12,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from providers.reasons import Reason
+from providers.threads import Pool
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.diff import ChangeClass
 from reconciler.core.events import Emit, FleetProgress
@@ -186,7 +186,7 @@ def pipeline_records(
         _deployment, store, drift, sources, {orphan.stack: orphan for orphan in orphans}, most_runs
     )
     names = sorted(by_name)
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="state") as pool:
+    with Pool(THREADS, thread_name_prefix="state") as pool:
         for start in range(0, len(names), _AT_ONCE):
             emit(FleetProgress(start, len(names)))
             part = names[start : start + _AT_ONCE]

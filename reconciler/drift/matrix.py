@@ -4,13 +4,13 @@ Reads only the history of a pipeline whose environments run different versions: 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
 
 from msgspec import Struct
 from semver import Version
 
+from providers.threads import Pool
 from reconciler.core.events import Emit, Note
 from reconciler.core.recorded_runs import RecordedRun, RunOutcome
 from reconciler.drift.findings import DriftState
@@ -97,7 +97,7 @@ def matrix(rows: Iterable[Row], columns: Sequence[Column], store: Store, emit: E
     known = {column.scope for column in columns}
     others = sorted({where for found in by_line.values() for where in found} - known)
     ordered = sorted(by_line.items())
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="history") as pool:
+    with Pool(THREADS, thread_name_prefix="history") as pool:
         cells = pool.map(lambda item: cells_of(item[1], partial(_history, store, emit)), ordered)
         lines = [
             MatrixLine(stack, folder, found)

@@ -1,10 +1,10 @@
 """Unmanaged objects: those of the organization that no stack in the state has. Reads only, by listing."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from providers.protocol import BrowsableKind, LiveObject
+from providers.threads import Pool
 from reconciler.core.values import Address
 from reconciler.drift.findings import UnmanagedObject
 from reconciler.engine.kinds import kinds_of
@@ -53,7 +53,7 @@ def _managed(session: Session) -> tuple[set[tuple[str, str]], set[str]]:
         return None
 
     stacks = [stack for stack in session.store.names() if scope_of(stack) == scope]
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="state") as pool:
+    with Pool(_THREADS, thread_name_prefix="state") as pool:
         for state in filter(None, pool.map(load, stacks)):
             ids |= {(resource.kind, resource.id) for resource in state.resources.values()}
             addresses |= {*state.resources, *state.intents}
@@ -65,7 +65,7 @@ def _objects(session: Session) -> Iterator[tuple[Address, LiveObject]]:
     kinds = {
         name: kind for name, kind in kinds_of(session.platform).items() if isinstance(kind, BrowsableKind)
     }
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="list") as pool:
+    with Pool(_THREADS, thread_name_prefix="list") as pool:
         for name, kind in kinds.items():
             if kind.facts.parent is not None:
                 continue

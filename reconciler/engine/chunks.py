@@ -8,7 +8,6 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, suppress
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from msgspec import Struct, field
 from msgspec.structs import astuple, replace
 
 from providers.rate_limit import AT_ONCE
+from providers.threads import Pool
 from providers.waits import Hashing
 from reconciler.core.diagnostics import CannotCheckError, UserError, error
 from reconciler.core.events import Emit, Event, Note, PipelineEvent
@@ -167,7 +167,7 @@ class _Process(Generic[A, T]):
         self._sign_in_error: tuple[int, Problem] | None = None  # after the number of an attempt
         self._open = ExitStack()
         self._lock = threading.Lock()
-        self._threads = self._open.enter_context(ThreadPoolExecutor(task.threads))
+        self._threads = self._open.enter_context(Pool(task.threads))
         # Reading files and evaluating classes keeps a core busy.
         self._computing = threading.Semaphore(max(1, cores() // task.sessions))
 
@@ -203,7 +203,7 @@ class _Process(Generic[A, T]):
                 _require_same_files(folder, validated, expected)
             validated.require_valid()
         except Exception as problem:  # noqa: BLE001 - a bug hides no other pipeline
-            outcomes[folder] = _as_outcome(problem)
+            outcomes[folder] = as_outcome(problem)
             return None
         return validated
 
@@ -222,7 +222,7 @@ class _Process(Generic[A, T]):
                 session = replace(session, emit=self._emit_of(folder), is_retry=is_retry)
                 outcomes[folder] = self._task.work(session, validated, argument)
         except Exception as problem:  # noqa: BLE001 - as above
-            outcomes[folder] = _as_outcome(problem)
+            outcomes[folder] = as_outcome(problem)
 
     def _emit_of(self, folder: Path) -> Emit:
         return lambda event: self._emit(PipelineEvent(display_path(folder), event))
@@ -254,7 +254,7 @@ class _Process(Generic[A, T]):
             self._events.append(event)
 
 
-def _as_outcome(problem: Exception) -> Problem:
+def as_outcome(problem: Exception) -> Problem:
     """The error of a pipeline, which may be a bug."""
     return problem if isinstance(problem, UserError | StateError) else CannotCheckError(unexpected(problem))
 

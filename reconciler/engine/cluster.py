@@ -13,6 +13,7 @@ from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from providers.threads import start
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.engine import chunks
 from reconciler.engine.chunks import Task
@@ -135,7 +136,7 @@ class _Cluster(Executor):
         self._lost: LostWorkersError | None = None
         self._lock = threading.Lock()
         self._ended = threading.Event()
-        threading.Thread(target=self._watch, name="cluster", daemon=True).start()
+        start(threading.Thread(target=self._watch, name="cluster", daemon=True))
 
     def submit(self, call: Callable[..., R], /, *args: Any, **kwargs: Any) -> "Future[R]":
         future: Future[R] = Future()

@@ -9,7 +9,7 @@ that depend on it.
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import partial, reduce
 from graphlib import TopologicalSorter
 from itertools import count
@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from providers.errors import ProviderError
 from providers.protocol import ListedKind, LiveObject, ResourceKind, is_a
+from providers.threads import Pool
 from reconciler.core.events import Emit, Outcome, Status, StepFinished, StepStarted
 from reconciler.core.graph import Graph
 from reconciler.core.plan import Action, Plan, Step
@@ -104,8 +105,8 @@ class Executor:
             self._emit(StepFinished(outcome))
 
         with (
-            ThreadPoolExecutor(max_workers=self._parallel, thread_name_prefix="apply") as pool,
-            ThreadPoolExecutor(max_workers=self._parallel, thread_name_prefix="batch") as batches,
+            Pool(max_workers=self._parallel, thread_name_prefix="apply") as pool,
+            Pool(max_workers=self._parallel, thread_name_prefix="batch") as batches,
         ):
 
             def call_each(call: Callable[[_Running], T], runs: Sequence[_Running]) -> list[T]:

@@ -20,8 +20,8 @@ from msgspec.structs import replace
 from reconciler.core.diagnostics import CannotCheckError, error
 from reconciler.core.events import Emit
 from reconciler.engine import chunks
-from reconciler.engine.chunks import A, Chunk, Outcomes, Problem, T, Task, run_chunk
-from reconciler.engine.workers import LostWorkersError
+from reconciler.engine.chunks import A, Chunk, Outcomes, Problem, T, Task, as_outcome, run_chunk
+from reconciler.engine.workers import FailedCallError, LostWorkersError
 
 _ATTEMPTS = 2
 """Attempts at a pipeline whose worker dies or cannot sign in."""
@@ -96,6 +96,8 @@ def run(
                 outcomes = future.result()
             except BrokenExecutor as problem:
                 yield from queue.killed(part, problem)
+            except FailedCallError as problem:
+                yield from queue.failed(part, problem)
             else:
                 for event in outcomes.events:
                     emit(event)
@@ -167,6 +169,13 @@ class _Queue(Generic[A, T]):
         else:
             text = (problem.message, problem.hint) if isinstance(problem, LostWorkersError) else _KILLED
             yield from ((folder, CannotCheckError(error(*text, may_pass=True))) for folder in chunk.jobs)
+
+    def failed(self, chunk: Chunk[A], problem: FailedCallError) -> Iterator[tuple[Path, Problem]]:
+        """The worker of this chunk could not run it, or not return its outcomes."""
+        if not isinstance(problem.cause, Exception):
+            raise problem.cause
+        self._in_hand -= 1
+        yield from ((folder, as_outcome(problem.cause)) for folder in chunk.jobs)
 
     def ended(self, chunk: Chunk[A], outcomes: Outcomes[T]) -> Iterator[tuple[Path, T | Problem]]:
         self._in_hand -= 1

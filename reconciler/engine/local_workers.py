@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import Self
 
+from providers.threads import Pool
 from reconciler.engine.workers import MOST_THREADS, THREADS, Workers, processes_for
 
 _CHUNK = 2
@@ -59,10 +60,14 @@ class LocalWorkers:
 
     def _open(self) -> Executor:
         if self._processes == 1:
-            return ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="fleet")
+            return Pool(MOST_THREADS, thread_name_prefix="fleet")
         from reconciler.engine.worker_threads import WorkerThreads  # few runs need more than one process
 
-        return WorkerThreads(self._processes, self._stop)
+        try:
+            return WorkerThreads(self._processes, self._stop)
+        except OSError:  # no further process, so this one does it all
+            self._processes = 1
+            return self._open()
 
 
 @contextmanager

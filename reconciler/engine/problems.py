@@ -1,5 +1,6 @@
 """The error of what cannot be read, and errors as diagnostics."""
 
+import errno
 import traceback
 from pathlib import Path
 
@@ -7,6 +8,9 @@ from providers.errors import ProviderError
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.core.values import Address
 from state.errors import LockedError, LostLockError, StaleStateError, StateError, StoreUnavailableError
+
+_NO_THREAD = "can't start new thread"  # Python's own words
+_MORE_THREADS = "Raise the limit of the container (docker run --pids-limit) or of the user (ulimit -u)."
 
 
 def provider_diagnostic(
@@ -21,7 +25,10 @@ def unexpected(problem: Exception) -> Diagnostic:
     """The error for an unexpected exception: of the operating system, or a bug."""
     if isinstance(problem, OSError) and problem.strerror:
         where = f"{problem.filename}: " if problem.filename else ""
-        return error(f"the operating system reports an error: {where}{problem.strerror}")
+        summary = f"the operating system reports an error: {where}{problem.strerror}"
+        return error(summary, _MORE_THREADS if problem.errno == errno.EAGAIN else "")
+    if isinstance(problem, RuntimeError) and str(problem) == _NO_THREAD:
+        return error("the operating system reports an error: no more threads", _MORE_THREADS)
     detail = "This is not your mistake. Please report it with the following text.\n"
     text = "".join(traceback.format_exception(problem))
     return error(f"a bug in reconciler: {type(problem).__name__}: {problem}", f"{detail}{text}")

@@ -4,12 +4,12 @@ The result is data for the planner, with an error for each object that could not
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from providers.errors import ProviderError
 from providers.protocol import ListedKind, LiveObject, Reference, ResourceKind, SharedListKind, is_a
 from providers.rate_limit import AT_ONCE
+from providers.threads import Pool
 from reconciler.core.graph import Graph
 from reconciler.core.remote import RemoteState, parent_of
 from reconciler.core.values import Address
@@ -76,7 +76,7 @@ def _concurrent_calls(threads: int) -> Iterator[Callable[[Callable[[Address], No
     if threads == 1:
         yield lambda call, addresses: list(map(call, addresses))
         return
-    pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="read")
+    pool = Pool(max_workers=threads, thread_name_prefix="read")
     try:
         yield lambda call, addresses: list(pool.map(call, addresses))
     finally:

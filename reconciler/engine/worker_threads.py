@@ -12,15 +12,23 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from msgspec import Struct
 
+from providers.threads import Pool, start
 from reconciler.core.events import Event
 from reconciler.engine import chunks
-from reconciler.engine.workers import MOST_THREADS, STOP, process_context, start_worker, without_ctrl_c
+from reconciler.engine.workers import (
+    MOST_THREADS,
+    STOP,
+    FailedCallError,
+    process_context,
+    start_worker,
+    without_ctrl_c,
+)
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -37,6 +45,9 @@ class WorkerThreads(Executor):
     Args:
         count: number of processes. Each has as many threads as it has calls.
         stop: when it is set, `STOP` is set in all processes.
+
+    Raises:
+        OSError: the operating system allows no further process, or no thread to follow it.
     """
 
     def __init__(self, count: int, stop: threading.Event) -> None:
@@ -44,8 +55,14 @@ class WorkerThreads(Executor):
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._processes: list[_Process | None] = [None] * count
+        self._is_full = False
         self._watch = threading.Thread(target=self._pass_on_stop, name="stop", daemon=True)
-        self._watch.start()
+        start(self._watch)
+        try:
+            self._process()
+        except OSError:
+            self._ended.set()
+            raise
 
     def submit(self, call: Callable[..., R], /, *args: Any, **kwargs: Any) -> "Future[R]":
         """As that of every executor: starts a process if there are too few, or one was killed."""
@@ -70,10 +87,17 @@ class WorkerThreads(Executor):
         """The process with the fewest calls, if possible one that could sign in: the other fails at once."""
         with self._lock:
             for place, process in enumerate(self._processes):
-                if process is None or process.is_gone:
+                if (process is None and not self._is_full) or (process is not None and process.is_gone):
                     if process is not None:
                         process.join()
-                    self._processes[place] = started = _early.pop() if _early else _Process().follow()
+                        self._processes[place] = None
+                    try:
+                        self._processes[place] = started = _early.pop() if _early else _Process().follow()
+                    except OSError:
+                        if not any(self._processes):
+                            raise
+                        self._is_full = True  # go on with fewer
+                        continue
                     if self._stop.is_set():
                         started.stop()
                     return started
@@ -111,8 +135,11 @@ def fork_processes(count: int) -> None:
     with suppress(OSError):  # there may be no more processes
         for _ in range(count):
             _early.append(_Process(context, [process.connection for process in _early]))
-    for process in _early:
-        process.follow()
+    for process in list(_early):
+        try:
+            process.follow()
+        except OSError:
+            _early.remove(process)
     atexit.register(_end_early)  # after that of multiprocessing, which is called later and waits for them
 
 
@@ -172,8 +199,13 @@ class _Process:
         self._reader = threading.Thread(target=self._receive, name="worker", daemon=True)
 
     def follow(self) -> Self:
-        """Receive what it sends, from now on."""
-        self._reader.start()
+        """Receive what it sends, from now on. Raises OSError, after its end, if no thread can do that."""
+        try:
+            start(self._reader)
+        except OSError:
+            self.kill()
+            self._process.join()
+            raise
         return self
 
     def run(self, body: bytes, future: "Future[Any]") -> None:
@@ -221,7 +253,7 @@ class _Process:
                             self.is_signed_out = result.sign_in_error is not None
                         self._take(number).set_result(result)
                     case _Returned(number, _, BaseException() as failed):
-                        self._take(number).set_exception(failed)
+                        self._take(number).set_exception(FailedCallError(failed))
         except (EOFError, OSError):
             pass
         except BaseException as failed:  # noqa: BLE001 - a receiver of events failed: raised by each call
@@ -279,7 +311,7 @@ def _serve(
                 send(_Returned(number, problem=RuntimeError(where)))
 
     chunks.send_event = lambda key, event: send(_Happened(key, event))
-    with ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="fleet") as pool, suppress(EOFError):
+    with Pool(MOST_THREADS, thread_name_prefix="fleet") as pool, suppress(EOFError):
         while (message := connection.recv()) is not None:
             number, body = message
             if number:

@@ -8,13 +8,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Executor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from providers.rate_limit import AT_ONCE
+from providers.threads import start
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, SpawnContext
@@ -75,6 +76,18 @@ class LostWorkersError(BrokenExecutor):
         self.hint = hint
 
 
+class FailedCallError(Exception):
+    """A worker process could not run a call, or not return its result.
+
+    Attributes:
+        cause: why.
+    """
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
 def processes_for(total: int) -> int:
     """The number of processes that save time for so many pipelines."""
     return max(1, min(cores(), THREADS, 2 * total // _MANY))
@@ -123,7 +136,8 @@ def start_worker(variables: Mapping[str, str]) -> None:
             builders.end_commands()
         os._exit(1)
 
-    threading.Thread(target=end, name="parent", daemon=True).start()
+    with suppress(OSError):  # the connection to the command ends, too
+        start(threading.Thread(target=end, name="parent", daemon=True))
 
 
 @contextmanager

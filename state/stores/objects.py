@@ -313,7 +313,10 @@ class Objects:
             except BaseException as problem:  # noqa: BLE001 - the caller raises it
                 result.set_exception(problem)
 
-        threading.Thread(target=run, name=f"request to {self.url}", daemon=True).start()
+        try:
+            threading.Thread(target=run, name=f"request to {self.url}", daemon=True).start()
+        except RuntimeError:  # the operating system refuses more threads
+            return call()
         try:
             with pending():
                 while not wait((result,), every).done:

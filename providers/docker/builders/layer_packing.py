@@ -13,13 +13,14 @@ import os
 import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import IO, NamedTuple
 
 from providers.docker.source.archive import BLOCK, Piece
 from providers.docker.source.background_hash import BackgroundHash
 from providers.docker.source.reading import ChangedError, read_block
 from providers.protocol import Progress, Report
+from providers.threads import Pool
 
 _LEVEL = 6  # changing anything here changes every digest
 _HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"  # deflate, without name and time, of an unknown system
@@ -115,7 +116,7 @@ def pack(root: str, pieces: Iterable[Piece], file: IO[bytes], report: Report) ->
     parts: list[_Part] = []
     done = kept = 0
     with (
-        ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+        Pool(os.cpu_count() or 1) as pool,
         BackgroundHash() as content_hash,
         BackgroundHash() as layer_hash,
     ):

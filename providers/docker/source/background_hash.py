@@ -2,9 +2,11 @@
 
 import hashlib
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
+
+from providers.threads import Pool
 
 _AHEAD = 4  # pieces that wait for their turn
 
@@ -18,7 +20,7 @@ class BackgroundHash:
 
     def __init__(self, hashing: "hashlib._Hash | None" = None) -> None:
         self._hash = hashing or hashlib.sha256()
-        self._thread = ThreadPoolExecutor(1)
+        self._thread = Pool(1)
         self._pending: deque[Future[None]] = deque()
 
     def __enter__(self) -> Self:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from providers.threads import start
 from providers.waits import SILENCE, Backoff, Exchange, Hashing, Repeat, Silence
 from reconciler.core.events import Event, Notice, PipelineEvent, StepRetried
 from reconciler.core.plan import with_folder
@@ -77,7 +79,8 @@ class FleetTable:
         self._ticker = threading.Thread(target=self._tick_regularly, name="fleet-table", daemon=True)
 
     def __enter__(self) -> Self:
-        self._ticker.start()
+        with suppress(OSError):  # then it shows only what happens
+            start(self._ticker)
         return self
 
     def __exit__(
@@ -85,7 +88,8 @@ class FleetTable:
     ) -> None:
         self._ended.set()
         self.pause()
-        self._ticker.join()
+        if self._ticker.ident is not None:
+            self._ticker.join()
 
     @property
     def is_live(self) -> bool:

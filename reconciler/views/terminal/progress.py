@@ -3,12 +3,13 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 
+from providers.threads import start
 from providers.waits import LONGEST_SILENCE, SLOW, Exchange
 from reconciler.core.events import Event, Notice, PipelineEvent
 from reconciler.views.terminal.console import is_quiet
@@ -60,7 +61,8 @@ class ProgressView:
         self.resume()
         live_views.append(self)
         if not is_quiet():
-            threading.Thread(target=self._tick_regularly, name="progress", daemon=True).start()
+            with suppress(OSError):  # then it shows only what happens
+                start(threading.Thread(target=self._tick_regularly, name="progress", daemon=True))
         return self
 
     def __exit__(
