@@ -9,6 +9,7 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import Final
 
 MAX_BYTES = 256 << 20
 """Maximum size of a file to read into memory, far more than any config.toml, class, plan or report."""
@@ -48,6 +49,25 @@ def refuse_irregular(mode: int, path: str | os.PathLike[str]) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "Is a folder, not a file", os.fspath(path))
     raise OSError(errno.EINVAL, f"Is {kind_of(mode)}, not a file", os.fspath(path))
+
+
+NO_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE)
+"""What the system reports if a process, or the whole system, has too many open files."""
+
+RAISE_LIMIT: Final = (
+    "raise the limit of open files: `ulimit -n` sets that of a process, fs.file-max that of the whole system"
+)
+
+
+def way_to_read(error: OSError) -> str:
+    """What to do about a needed file that cannot be read, as a clause."""
+    if error.errno in NO_DESCRIPTORS:
+        return RAISE_LIMIT
+    if isinstance(error, PermissionError):
+        return "check its permissions"
+    if error.errno in (errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EFBIG):
+        return "it must be a regular file"
+    return "check the file and its disk"
 
 
 def exists(path: str | os.PathLike[str]) -> bool:

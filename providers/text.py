@@ -86,3 +86,8 @@ def utf8(text: str) -> str:
 def escape_match(match: re.Match[str]) -> str:
     r"""The escape of a matched character: `\x1b`, `\n`, `\u202e`."""
     return ascii(match[0])[1:-1]
+
+
+def as_sentence(clause: str) -> str:
+    """The clause with a capital letter and a full stop."""
+    return f"{clause[0].upper()}{clause[1:]}."

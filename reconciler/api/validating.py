@@ -7,13 +7,20 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
+from providers.errors import ProviderError
 from reconciler.api.pipelines import Pipelines
 from reconciler.api.requests import ReadOptions
 from reconciler.core.diagnostics import Diagnostic, Severity, UserError, has_errors
 from reconciler.core.events import Emit
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED
 from reconciler.engine.problems import diagnostics_of
-from reconciler.engine.validate import ValidatedPipeline, duplicates, time_problems, validate
+from reconciler.engine.validate import (
+    ValidatedPipeline,
+    duplicates,
+    time_problems,
+    unreadable_context,
+    validate,
+)
 from reconciler.pipeline.channels import channel_warnings
 from reconciler.pipeline.config import load
 from reconciler.pipeline.image_source import image_source
@@ -107,13 +114,14 @@ def validated_files(
     """
     read_options = replace(read_options, search=True)
     validated = validate(folder, read_options, emit=emit)
-    problems, secrets = [*validated.diagnostics], _secrets(validated, emit)
+    problems = [*validated.diagnostics]
+    secrets = _secrets(validated, emit, problems)
     if validated.pipeline is not None:
         problems += time_problems(validated.pipeline)
         for environment in validated.pipeline.loaded.overlays:
             overlaid = validate(folder, replace(read_options, environment=environment), emit=emit)
             problems += [problem for problem in overlaid.diagnostics if problem not in problems]
-            secrets += [problem for problem in _secrets(overlaid, emit) if problem not in secrets]
+            secrets += [one for one in _secrets(overlaid, emit, problems) if one not in secrets]
         shared = [problem for problem in channel_warnings(validated.pipeline) if problem not in reported]
         problems += shared
         reported.update(shared)
@@ -133,9 +141,17 @@ def declared_twice(folders: Sequence[Path], shared: SharedSettings) -> list[Diag
     return list(dict.fromkeys(problems))
 
 
-def _secrets(validated: ValidatedPipeline, emit: Emit) -> list[Diagnostic]:
-    """The secrets that the image would hold; none if the files have other errors."""
+def _secrets(validated: ValidatedPipeline, emit: Emit, problems: list[Diagnostic]) -> list[Diagnostic]:
+    """The secrets that the image would hold; none if the files have other errors.
+
+    Args:
+        problems: gets the error of a file that cannot be read.
+    """
     if validated.pipeline is None or validated.key is None:
         return []
     source, suspects = image_source(validated.pipeline), validated.key.suspects
-    return secret_findings(validated.pipeline, source, suspects=suspects, announce=emit)
+    try:
+        return secret_findings(validated.pipeline, source, suspects=suspects, announce=emit)
+    except ProviderError as problem:
+        problems.append(unreadable_context(problem, validated.pipeline.folder))
+        return []

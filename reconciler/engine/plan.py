@@ -48,7 +48,7 @@ from reconciler.engine.planned_contract import demand_major_version, with_contra
 from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import Session
-from reconciler.engine.validate import ValidatedPipeline, time_problems
+from reconciler.engine.validate import ValidatedPipeline, time_problems, unreadable_context
 from reconciler.pipeline.bumps import Bump
 from reconciler.pipeline.channels import leaves_channel
 from reconciler.pipeline.compile import desired_graph
@@ -508,6 +508,9 @@ def _refuse_secrets(
     """The plan, with a refusal if a build would put a secret into the image.
 
     If this source is published already, nothing is built, so there is only a warning.
+
+    Raises:
+        UserError: a file cannot be read.
     """
     plan = planned.plan
     for step in plan.steps:
@@ -515,9 +518,12 @@ def _refuse_secrets(
         if not is_published(kind) or resource is None:
             continue
         builds = step.refusal is not None or _is_built(planned, step)
-        problems = secret_findings(
-            planned.pipeline, source, suspects=key.suspects, is_published=not builds, announce=announce
-        )
+        try:
+            problems = secret_findings(
+                planned.pipeline, source, suspects=key.suspects, is_published=not builds, announce=announce
+            )
+        except ProviderError as problem:
+            raise UserError(unreadable_context(problem, planned.pipeline.folder)) from None
         refused = step
         if step.refusal is None and has_errors(problems):
             refused = replace(step, refusal=_SECRET)

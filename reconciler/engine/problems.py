@@ -5,6 +5,8 @@ import traceback
 from pathlib import Path
 
 from providers.errors import ProviderError
+from providers.regular_files import NO_DESCRIPTORS, RAISE_LIMIT
+from providers.text import as_sentence
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.core.values import Address
 from state.errors import LockedError, LostLockError, StaleStateError, StateError, StoreUnavailableError
@@ -26,12 +28,18 @@ def unexpected(problem: Exception) -> Diagnostic:
     if isinstance(problem, OSError) and problem.strerror:
         where = f"{problem.filename}: " if problem.filename else ""
         summary = f"the operating system reports an error: {where}{problem.strerror}"
-        return error(summary, _MORE_THREADS if problem.errno == errno.EAGAIN else "")
+        return error(summary, _raised_limit(problem))
     if isinstance(problem, RuntimeError) and str(problem) == _NO_THREAD:
         return error("the operating system reports an error: no more threads", _MORE_THREADS)
     detail = "This is not your mistake. Please report it with the following text.\n"
     text = "".join(traceback.format_exception(problem))
     return error(f"a bug in reconciler: {type(problem).__name__}: {problem}", f"{detail}{text}")
+
+
+def _raised_limit(problem: OSError) -> str:
+    if problem.errno in NO_DESCRIPTORS:
+        return as_sentence(RAISE_LIMIT)
+    return _MORE_THREADS if problem.errno == errno.EAGAIN else ""
 
 
 def diagnostics_of(problem: UserError | StateError) -> tuple[Diagnostic, ...]:

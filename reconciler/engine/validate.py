@@ -82,8 +82,7 @@ def validate(
         key = fingerprint(source, search=read_options.search, announce=emit, cached=True)
         recipe = dockerfile(source) if pipeline.config.reconciler.image.builder != "append" else None
     except ProviderError as problem:
-        found_problem = provider_diagnostic(problem, "the image's build context cannot be read", file=folder)
-        problems.append(_at_setting(found_problem, problem, pipeline))
+        problems.append(_at_setting(unreadable_context(problem, folder), problem, pipeline))
     else:
         place = source.folder / source.dockerfile
         if recipe is not None:
@@ -95,6 +94,11 @@ def validate(
         detail = f"{why}, so the image needs a new version. Add {name} to .dockerignore."
         problems.append(warning(f"the image would contain the folder {name}", detail, file=folder))
     return ValidatedPipeline(pipeline, key, tuple(problems), source)
+
+
+def unreadable_context(problem: ProviderError, folder: Path) -> Diagnostic:
+    """The error of a pipeline whose build context cannot be read."""
+    return provider_diagnostic(problem, "the image's build context cannot be read", file=folder)
 
 
 def _at_setting(diagnostic: Diagnostic, problem: ProviderError, pipeline: Pipeline) -> Diagnostic:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from providers.docker.source.key import Announce, ImageSource
 from providers.docker.source.secret_scan import Secret, is_accepted, secrets_of, today
-from providers.errors import ProviderError
 from reconciler.core.diagnostics import Diagnostic, Severity, error, warning
 from reconciler.pipeline.load import Pipeline
 
@@ -30,12 +29,11 @@ def secret_findings(
         is_published: whether the image of this source is already published. Nothing is built then, and the
             secrets are warnings instead of errors.
         announce: called every `SLOW` seconds while the search takes longer than that.
+
+    Raises:
+        RefusedError: a file cannot be read.
     """
-    try:
-        found = list(secrets_of(source, suspects=suspects, announce=announce))
-    except ProviderError as problem:
-        folder = pipeline.folder
-        return [error("the image's build context cannot be read", f"{problem.message}.", file=folder)]
+    found = list(secrets_of(source, suspects=suspects, announce=announce))
     open_ = [secret for secret in found if not is_accepted(secret, source)]
     problems = list(_one_a_line(_finding(pipeline, source, s, is_published) for s in open_))
     more = len(problems) - _SHOWN

@@ -17,8 +17,16 @@ from typing import Any
 from msgspec import Struct
 
 from providers.image_names import normal_name
-from providers.regular_files import exists, is_file, is_folder, read_regular, real_path
-from providers.text import without_logins
+from providers.regular_files import (
+    NO_DESCRIPTORS,
+    RAISE_LIMIT,
+    exists,
+    is_file,
+    is_folder,
+    read_regular,
+    real_path,
+)
+from providers.text import as_sentence, without_logins
 from reconciler.core.diagnostics import CannotCheckError, Diagnostic, UserError, error
 from reconciler.pipeline import FILE_NAME
 from reconciler.pipeline.stack_name import stack_name
@@ -357,10 +365,15 @@ def _not_entered(folder: Path) -> OSError | None:
 
 def _not_searched(folder: Path, problem: OSError, workspace: Workspace) -> Diagnostic:
     path = workspace.path_of(folder) or folder.name
+    way = (
+        as_sentence(RAISE_LIMIT)
+        if problem.errno in NO_DESCRIPTORS
+        else "Let this user list the folder, or leave it out in "
+        f'{workspace.file or workspace.root / WORKSPACE_FILE}: [workspace] exclude = ["{path}/**"].'
+    )
     return error(
         f"{folder} cannot be searched for pipelines: {problem.strerror}",
-        "Those below it would be left out. Let this user list the folder, or leave it out in "
-        f'{workspace.file or workspace.root / WORKSPACE_FILE}: [workspace] exclude = ["{path}/**"].',
+        f"Those below it would be left out. {way}",
     )
 
 

@@ -726,6 +726,8 @@ class SqliteStore:
                 raise CorruptStateError(message, hint=_RESTORE) from error
             denied = isinstance(error, OSError) and error.errno in _DENIED
             hint = _READ_ONLY if denied or _code(error) in _UNWRITABLE else _CHECK
+            if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+                hint = "raise the limit of open files: ulimit -n"
             if hint == _READ_ONLY and _is_unreadable(self.path):
                 hint = _UNREADABLE
             message = f"the state file {self.path} cannot be {use}: {error}"

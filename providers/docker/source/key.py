@@ -21,7 +21,7 @@ from providers.docker.source.key_parts import masked, short
 from providers.docker.source.reading import ChangedError, unreadable, unreadable_folder
 from providers.errors import RefusedError, SettingError
 from providers.leftovers import is_own_file, is_temporary
-from providers.regular_files import kind_of, read_regular
+from providers.regular_files import NO_DESCRIPTORS, RAISE_LIMIT, kind_of, read_regular
 from providers.waits import SLOW, Hashing
 
 _MAX_IGNORE_FILE = 1 << 20  # bytes
@@ -227,7 +227,7 @@ def _dockerfile(source: ImageSource) -> bytes | None:
             hint='write one, or name the image to build on in [reconciler.image]: base = "python:3.12"',
         ) from None
     except OSError as error:
-        raise unreadable(source.dockerfile, error) from error
+        raise unreadable(source.dockerfile, error, is_needed=True) from error
 
 
 def ignore_file(source: ImageSource) -> str | None:
@@ -270,9 +270,9 @@ def ignore_rules(source: ImageSource) -> tuple[IgnoreRules, str]:
     try:
         content = read_regular(source.folder / name, _MAX_IGNORE_FILE)
     except OSError as error:
-        raise RefusedError(
-            f"{name} cannot be read: {error.strerror}", hint=f"make {name} a readable file, or remove it"
-        ) from error
+        is_limit = error.errno in NO_DESCRIPTORS
+        hint = RAISE_LIMIT if is_limit else f"make {name} a readable file, or remove it"
+        raise RefusedError(f"{name} cannot be read: {error.strerror}", hint=hint) from error
     text = content.decode("utf-8", "surrogateescape")
     return _rules(text, name), text
 

@@ -6,7 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from providers.errors import RefusedError, SettingError
-from providers.regular_files import READ_ONLY, open_regular, refuse_irregular
+from providers.regular_files import (
+    NO_DESCRIPTORS,
+    READ_ONLY,
+    open_regular,
+    refuse_irregular,
+    way_to_read,
+)
 
 CHUNK = 64 << 10
 """Bytes read at a time; larger pieces make many small files slower."""
@@ -88,12 +94,18 @@ def link_target(root: str, path: str) -> str:
         raise unreadable(path, error) from error
 
 
-def unreadable(path: str, error: OSError) -> RefusedError:
-    """The error for a file or folder that cannot be read."""
+def unreadable(path: str, error: OSError, *, is_needed: bool = False) -> RefusedError:
+    """The error for a file or folder that cannot be read.
+
+    Args:
+        is_needed: whether it is read also if the ignore file leaves it out.
+    """
     if isinstance(error, PermissionError):
-        hint = f"chmod u+r {shlex.quote(str(path))}, or add it to .dockerignore"
+        hint = f"chmod u+r {shlex.quote(str(path))}{'' if is_needed else ', or add it to .dockerignore'}"
     elif isinstance(error, FileNotFoundError):
         hint = "it disappeared during the run: is another process changing the folder?"
+    elif is_needed or error.errno in NO_DESCRIPTORS:
+        hint = way_to_read(error)
     else:
         hint = f"add {path} to .dockerignore if the image does not need it"
     return RefusedError(f"{path} cannot be read: {error.strerror}", hint=hint)
@@ -102,7 +114,7 @@ def unreadable(path: str, error: OSError) -> RefusedError:
 def unreadable_folder(path: str, root: str, error: OSError) -> RefusedError:
     """The error for a folder of the build context `root` that cannot be read; "" for the context itself."""
     if path or not isinstance(error, FileNotFoundError | NotADirectoryError):
-        return unreadable(path or root, error)
+        return unreadable(path or root, error, is_needed=not path)
     is_missing = isinstance(error, FileNotFoundError)
     return SettingError(
         f"there is no folder {root}" if is_missing else f"{root} is not a folder",

@@ -5,7 +5,8 @@ import tomllib
 from pathlib import Path
 from typing import Any, Final
 
-from providers.regular_files import read_regular
+from providers.regular_files import read_regular, way_to_read
+from providers.text import as_sentence
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.pipeline.toml.toml_positions import TomlPositions, lines_of
 
@@ -51,9 +52,7 @@ def unreadable(path: Path, problem: OSError) -> Diagnostic:
         return error(
             f"{path.name} is a folder, not a file", "Rename the folder; a file is expected.", file=path
         )
-    advice = (
-        "Check its permissions." if isinstance(problem, PermissionError) else "It must be a regular file."
-    )
+    advice = as_sentence(way_to_read(problem))
     return error(f"{path.name} cannot be read: {problem.strerror}", advice, file=path)
 
 
