@@ -312,7 +312,8 @@ def test_each_changed_pipeline_is_applied_on_the_runner_that_fits(
     github: GitHub, cli: Cli, sandbox: Sandbox
 ) -> None:
     before = head(cli.folder)
-    config = cli.folder / "dataset_cleanup" / "config.toml"
+    config = cli.folder / "--all" / "config.toml"  # the name of a folder is no option
+    (cli.folder / "dataset_cleanup").rename(config.parent)
     config.write_text(config.read_text().replace('gpu = "0"', "gpu = 1"))
     change_description(cli.folder / "single_training", "Something new")
     commit(cli.folder, "A GPU, and something new")
