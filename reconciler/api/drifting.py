@@ -26,6 +26,9 @@ from reconciler.core.events import Emit
 from reconciler.drift.baseline import acknowledged_report, read_rules
 from reconciler.drift.check import check, no_state_remarks
 from reconciler.drift.findings import (
+    FOLDER,
+    ORPHANS,
+    UNMANAGED,
     Acknowledgement,
     Cause,
     Finding,
@@ -107,7 +110,9 @@ class DriftReport(Displayed, Report, frozen=True):
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count:,} {word}" for word, count in self.counts.items() if count)
-        unchecked = f", {len(self.unchecked):,} not checked" if self.unchecked else ""
+        count = self.unchecked_pipelines
+        unchecked = f", {count:,} not checked" if count else ", not everything checked"
+        unchecked = unchecked if self.unchecked else ""
         return f"<DriftReport {counts or 'no finding'}{unchecked}, exit code {self.exit_code}>"
 
     __str__ = Displayed.__str__
@@ -169,7 +174,8 @@ def find_drift(
     now = datetime.now(UTC).replace(microsecond=0)
     since = first_seen(earlier) if earlier else {}
     failed: dict[str, tuple[Diagnostic, ...]] = {
-        name: diagnostics_of(problem) for name, problem in pipelines.problems.items()
+        name if name in pipelines.request.names else f"{FOLDER}{name}": diagnostics_of(problem)
+        for name, problem in pipelines.problems.items()
     }
     workspace = pipelines.workspace
     result = inspect_all(
@@ -218,7 +224,7 @@ def _orphans(
     try:
         orphans = orphans_of(pipelines, lambda: [environment.scope()], emit)
     except (UserError, StateError) as problem:
-        failed["the stacks without a folder"] = diagnostics_of(problem)
+        failed[ORPHANS] = diagnostics_of(problem)
         return ()
     reports = []
     for orphan in orphans:
@@ -243,7 +249,7 @@ def _unmanaged(
         with open_session(environment, pipelines.workspace.state, rps, emit, 1) as opened:
             return find_unmanaged(opened)
     except ProviderError as problem:
-        failed["the unmanaged objects"] = (provider_diagnostic(problem, "the objects could not be listed"),)
+        failed[UNMANAGED] = (provider_diagnostic(problem, "the objects could not be listed"),)
     except (UserError, StateError) as problem:
-        failed["the unmanaged objects"] = diagnostics_of(problem)
+        failed[UNMANAGED] = diagnostics_of(problem)
     return None

@@ -4,12 +4,13 @@ A finding is a change of the plan with the data that a person on call needs. The
 """
 
 import hashlib
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -283,6 +284,14 @@ class PartOf(Struct, frozen=True):
         return scope_label(self.scope, self.environment)
 
 
+ORPHANS: Final = "the stacks without a folder"
+UNMANAGED: Final = "the unmanaged objects"
+FOLDER: Final = "the folder "
+PART: Final = "part "
+_OTHER: Final = re.compile(rf"{ORPHANS}|{UNMANAGED}|{FOLDER}.+|{PART}\d+/\d+( of .+)?", re.DOTALL)
+"""What is in `Report.failed` beside pipelines; a part is that of `drift --shard`."""
+
+
 class Report(Struct, frozen=True):
     """The findings of all stacks.
 
@@ -340,6 +349,17 @@ class Report(Struct, frozen=True):
         """The errors of everything that could not be checked."""
         in_stacks = (problem for stack in self.stacks for problem in stack.unchecked)
         return (*in_stacks, *(problem for problems in self.failed.values() for problem in problems))
+
+    @property
+    def unchecked_pipelines(self) -> int:
+        """The number of pipelines that could not be checked, or not completely."""
+        of_stacks = sum(bool(stack.unchecked) for stack in self.stacks)
+        return of_stacks + len(self.failed) - len(self.unchecked_others)
+
+    @property
+    def unchecked_others(self) -> tuple[str, ...]:
+        """The names in `failed` that are not those of pipelines."""
+        return tuple(name for name in self.failed if _OTHER.fullmatch(name))
 
     @property
     def exit_code(self) -> int:

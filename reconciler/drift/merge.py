@@ -6,7 +6,7 @@ from datetime import timedelta
 from msgspec import Struct
 
 from reconciler.core.diagnostics import Diagnostic, error
-from reconciler.drift.findings import PartOf, Report, StackReport, UnmanagedObject
+from reconciler.drift.findings import PART, PartOf, Report, StackReport, UnmanagedObject
 from reconciler.workspace.shards import Shard
 
 _LONGEST = timedelta(hours=12)
@@ -69,7 +69,7 @@ def _missing(reports: Sequence[Report]) -> dict[str, tuple[Diagnostic, ...]]:
     for run in runs:
         others = [other for other in runs if other is not run and other.whole.scope == run.whole.scope]
         for shard in run.missing:
-            name = f"part {shard} of {run.whole.label}" if run.whole.label else f"part {shard}"
+            name = f"{PART}{shard} of {run.whole.label}" if run.whole.label else f"{PART}{shard}"
             detail = "Its pipelines were not checked. See the log of its job, and pass its report as well."
             detail += "".join(sorted({f" {_difference(run, other)}" for other in others}))
             missing[name] = (*missing.get(name, ()), error(f"{name} is missing", detail))

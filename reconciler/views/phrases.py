@@ -24,7 +24,17 @@ from reconciler.core.recorded_runs import RunOutcome
 from reconciler.core.runs import PipelineRun, RunResult
 from reconciler.core.stale import PlanMismatch
 from reconciler.core.values import MISSING, NoValue
-from reconciler.drift.findings import DriftState, Finding, Report, StackReport, UnmanagedObject
+from reconciler.drift.findings import (
+    FOLDER,
+    ORPHANS,
+    PART,
+    UNMANAGED,
+    DriftState,
+    Finding,
+    Report,
+    StackReport,
+    UnmanagedObject,
+)
 from reconciler.views.counting import listed, plural, short_commit
 from reconciler.views.shown_values import SHORT_DIGEST, format_value
 
@@ -87,11 +97,16 @@ def headline(report: Report) -> str:
 
 
 def coverage(report: Report) -> str:
-    """How many pipelines are in sync, and how many problems prevented a check."""
+    """How many pipelines are in sync, how many were not checked, and what else was not."""
     text = f"{plural(len(report.in_sync), 'pipeline')} in sync."
-    text = f"{text} {len(report.unchecked):,} not checked." if report.unchecked else text
+    text = f"{text} {report.unchecked_pipelines:,} not checked." if report.unchecked_pipelines else text
+    names = report.unchecked_others
+    parts, folders = (sum(name.startswith(start) for name in names) for start in (PART, FOLDER))
+    words: list[str] = [name for name in (ORPHANS, UNMANAGED) if name in names]
+    words += [plural(count, noun) for count, noun in ((folders, "folder"), (parts, "part")) if count]
+    others = f"Not checked beside pipelines: {listed(words)}." if words else ""
     fields = sum(stack.unverified for stack in report.stacks)
-    return " ".join(filter(None, (text, unverified(fields), unmanaged(report))))
+    return " ".join(filter(None, (text, others, unverified(fields), unmanaged(report))))
 
 
 def unverified(fields: int) -> str:

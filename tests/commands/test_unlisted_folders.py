@@ -46,6 +46,28 @@ def test_all_pipelines_need_every_folder(
     assert sandbox.writes() == []
 
 
+def test_a_pipeline_with_a_folder_that_cannot_be_listed_is_one_that_is_not_checked(
+    hidden: Path, cli: Cli
+) -> None:
+    with unlisted(hidden / "single_training" / "utils"):
+        ended = cli("drift", "--all")
+    assert ended.code == 13, ended
+    said = " ".join(ended.out.split())
+    assert "1 pipeline in sync. 1 not checked. Not checked beside pipelines: 1 folder." in said
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_each_pipeline_without_its_state_is_counted_once(
+    count: int, hidden: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECONCILER_STATE", str(hidden))
+    ended = cli("drift", *(("--all",) if count == 2 else ("./other/single_training",)))
+    assert ended.code == 13, ended
+    said = " ".join(ended.out.split())
+    assert f"0 pipelines in sync. {count} not checked." in said
+    assert ("Not checked beside pipelines: the stacks without a folder." in said) == (count == 2)
+
+
 BY_NAME = ("dataset_cleanup", "./other/single_training")
 SELECTED = [("--all",), ("--group", "everything"), ("*", "team/*"), BY_NAME]
 READS = {("drift",): 13, ("plan", "--exit-code"): 13, ("plan",): 1, ("status",): 1, ("list",): 1}

@@ -18,6 +18,7 @@ from reconciler.core.reasons import Way
 from reconciler.core.runs import RunResult
 from reconciler.core.values import Address
 from reconciler.drift.findings import Report
+from reconciler.views.phrases import coverage
 from reconciler.views.reports.document_parts import unstated
 from reconciler.views.reports.markdown import drift_markdown
 from reconciler.views.reports.markdown_parts import COMMENT
@@ -208,6 +209,26 @@ def test_a_shared_problem_is_one_row_with_its_pipelines() -> None:
     assert "<code>app0</code>, <code>app1</code>" in line
     assert line.endswith("and 2 more")
     assert "12 not checked" in text
+
+
+def test_pipelines_are_counted_as_not_checked_and_what_else_was_not_is_named() -> None:
+    away, denied = error("the state cannot be read"), error("no permission")
+    others = {
+        "the stacks without a folder": "the stacks without a folder",
+        "the unmanaged objects": "the unmanaged objects",
+        "the folder a/utils": "1 folder",
+        "part 2/3 of org": "1 part",
+    }
+    failed = dict.fromkeys(("a", "b", "the", "part", "a part 2"), (away, denied))
+    found = stack_report(unchecked=(away, denied))
+    assert coverage(report(found, failed=failed)) == "0 pipelines in sync. 6 not checked."
+    for other, words in others.items():
+        text = coverage(report(stack_report(), failed={other: (away, denied)}))
+        assert text == f"1 pipeline in sync. Not checked beside pipelines: {words}."
+        text = coverage(report(found, failed=failed | {other: (away,)}))
+        assert text == f"0 pipelines in sync. 6 not checked. Not checked beside pipelines: {words}."
+    every = coverage(report(failed=dict.fromkeys((*others, "the folder b"), (away,))))
+    assert every.endswith("the stacks without a folder, the unmanaged objects, 2 folders and 1 part.")
 
 
 def test_a_plan_has_its_digest_for_a_workflow_and_for_people() -> None:
