@@ -25,7 +25,8 @@ class CopyResult(Struct, frozen=True):
     Attributes:
         serials: the copied serials.
         left_out: serials not copied because their content is damaged or no longer kept.
-        damage: the problem of the current state, of which earlier serials may be intact; "" for none.
+        damage: the problem of the current state or its history, of which other serials may be intact; "" for
+            none.
     """
 
     stack: str
@@ -50,6 +51,7 @@ def copy_states(source: Store, target: Store, exclusive: ExclusiveKinds) -> Iter
     existing = {stack: target.load(stack) for stack in stacks}
     for stack, state in existing.items():
         if state is not None:
+            target.check_history(stack, 1)
             _check_continues(source, target, stack, state)
     old, new = Registers(source, exclusive), Registers(target, exclusive)
     copied: dict[str, list[str]] = {}
@@ -90,6 +92,7 @@ def _copy(source: Store, target: Store, stack: str, serial: int) -> CopyResult:
     damage = ""
     try:
         source.load(stack)
+        source.check_history(stack, ALL_SAVES)
     except CorruptStateError as problem:
         damage = problem.message
     for entry in reversed(source.history(stack, ALL_SAVES)):

@@ -113,6 +113,9 @@ class RenamingStore:
     def history(self, stack: str, limit: int) -> Sequence[HistoryEntry]:
         return self._store.history(self.stored_name(stack), limit)
 
+    def check_history(self, stack: str, limit: int) -> None:
+        self._store.check_history(self.stored_name(stack), limit)
+
     def save(self, snapshot: Snapshot, *, expected_serial: int, lock: Lock | None) -> Snapshot:
         return self._store.save(snapshot, expected_serial=expected_serial, lock=lock)
 

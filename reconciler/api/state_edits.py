@@ -16,12 +16,12 @@ from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.workspace.stack_names import full_name, split_name, stack_filter
 from state.changes import Changes, changes
 from state.document import to_document
-from state.errors import CorruptStateError, UnreadableStateError
+from state.errors import VERIFY_COMMAND, CorruptStateError, UnreadableStateError
 from state.lock_info import LockInfo
 from state.register import UNKNOWN_SOURCE, Register, Source, kind_of, recorded_claims, scope_of
 from state.register import to_document as register_document
 from state.snapshot import Snapshot
-from state.stores.base import Store
+from state.stores.base import ALL_SAVES, Store
 
 if TYPE_CHECKING:
     from state.claims import Registers
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from state.lock import Lock
 
 __all__ = [
+    "ALL_SAVES",
+    "VERIFY_COMMAND",
     "CorruptStateError",
     "LockInfo",
     "OtherWorkspaceError",

@@ -19,7 +19,7 @@ from reconciler.workspace.stack_names import StackFilter, environment_names, spl
 from state.document import to_document
 from state.errors import StaleStateError, UnreadableStateError
 from state.snapshot import RecordedResource, Snapshot
-from state.stores.base import HistoryEntry, Store
+from state.stores.base import ALL_SAVES, HistoryEntry, Store
 
 if TYPE_CHECKING:
     from reconciler.workspace import schema
@@ -191,11 +191,15 @@ class State(Struct, frozen=True):
 
         Raises:
             UserError: there is no such stack.
+            StateError: also if a save of these runs is missing or damaged.
         """
         from reconciler.engine.earlier_states import recorded_runs
 
         stack = self.stack(name, environment=environment, organization=organization)
-        return list(islice(recorded_runs(self.store, stack), limit))
+        runs = list(islice(recorded_runs(self.store, stack), limit))
+        is_all = limit is None or len(runs) < limit
+        self.store.check_history(stack, ALL_SAVES if is_all else sum(len(run.saves) for run in runs))
+        return runs
 
 
 def several_stacks(settings: "Callable[[], schema.Workspace]", name: str, stacks: Sequence[str]) -> UserError:

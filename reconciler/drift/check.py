@@ -85,10 +85,16 @@ def is_missing(planned: PlanResult, address: Address | None) -> bool:
 
 
 def last_apply(store: Store, stack: str, state: Snapshot | None) -> LastApply | None:
-    """The last run that saved the state; None if there is no state, or if it is empty."""
+    """The last run that saved the state; None if there is no state, or if it is empty.
+
+    Raises:
+        CorruptStateError: the state is older than its history.
+    """
     if state is None or not (state.resources or state.intents):
         return None
     for entry in store.history(stack, 1):
+        if entry.serial > state.serial + 1:  # another run saved in the meantime, or the head is an older one
+            store.check_history(stack, 1)
         image = image_in(state)
         version = str(image.inputs.get("version") or "") if image else ""
         return LastApply(entry.written_at, entry.owner, entry.host, entry.git_commit, entry.ci, version)

@@ -227,9 +227,11 @@ def _deployment(
     except UnreadableStateError as problem:
         row = with_unread_state(row, problem)
     try:
-        runs = tuple(latest_runs(store, stack, most_runs)) if row.applied or state else ()
-    except CorruptStateError:  # a damaged history: what the state says is shown
-        runs = ()
+        if row.applied or state:
+            runs = tuple(latest_runs(store, stack, most_runs))
+            store.check_history(stack, sum(len(run.saves) for run in runs) or 1)
+    except CorruptStateError as problem:  # a damaged history: what the state says is shown
+        row = with_unread_state(row, problem)
     if stack in orphans:
         row = replace(row, drift=orphan_row(orphans[stack]).drift)
     elif row.state_is_readable and check is not None:

@@ -226,9 +226,9 @@ def _orphan(store: Store, register: Register, stack: str, declared: str) -> Orph
     folder = register.stacks[stack].folder
     try:
         state = store.load(stack)
+        applied = last_apply(store, stack, state)
     except UnreadableStateError as problem:
         return Orphan(stack, folder, declared, None, problem=problem)
-    applied = last_apply(store, stack, state)
     if state is None or applied is None:
         return None
     twin = next(iter(other_names(store, stack, _unclaiming(store, register, declared))), "")

@@ -276,7 +276,7 @@ def _stored_rows(
                 continue
             if state is not None:
                 listed.add(reads.stored_name(str(stack)) if isinstance(reads, RenamingStore) else str(stack))
-                row = with_state(row, state, last_apply(reads, str(stack), state))
+                row = _with_state(row, state, reads, str(stack), failed)
             yield pipeline, row, state is not None
 
 
@@ -316,8 +316,8 @@ def _rows_without_login(
             if training is None:
                 continue
             row = replace(row, folder=training.folder)
-        row = with_state(row, state, last_apply(store, text, state))
-        yield replace(row, drift=_NO_LOGIN)
+        found = _with_state(row, state, store, text, failed)
+        yield replace(found, drift=_NO_LOGIN) if found.state_is_readable else found
 
 
 def _load(store: Store, text: str, row: Row, failed: Callable[[UserError], None]) -> Snapshot | Row | None:
@@ -446,6 +446,17 @@ def _drift(report: StackReport, row: Row, now: datetime) -> Reason:
 
 def _unreadable(problem: str) -> Reason:
     return Reason(DriftState.UNREADABLE, {"problem": problem})
+
+
+def _with_state(
+    row: Row, state: Snapshot, store: Store, stack: str, failed: Callable[[UserError], None]
+) -> Row:
+    """The row with what the last apply left; as unreadable if the state is older than its history."""
+    try:
+        return with_state(row, state, last_apply(store, stack, state))
+    except UnreadableStateError as problem:
+        failed(UserError(error(problem.message, problem.hint)))
+        return with_unread_state(row, problem)
 
 
 def with_unread_state(row: Row, problem: UnreadableStateError) -> Row:

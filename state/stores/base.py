@@ -184,7 +184,14 @@ class Store(Protocol):
         """Removes the lock and returns its holder, which can no longer save. It stays the `dead_holder`."""
 
     def history(self, stack: str, limit: int) -> Sequence[HistoryEntry]:
-        """The latest saves, latest first."""
+        """The latest saves, latest first. Damaged ones are left out; `check_history` reports them."""
+
+    def check_history(self, stack: str, limit: int) -> None:
+        """Checks that `history` with this limit leaves nothing out, and that no save is after the state.
+
+        Raises:
+            CorruptStateError: a save is missing or damaged, or the stored state is older than the history.
+        """
 
     def load_at(self, stack: str, serial: int) -> Snapshot | None:
         """The state at that serial, or None if it never existed or is no longer kept."""

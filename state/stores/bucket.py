@@ -83,6 +83,20 @@ class _CachedRegister(Struct, frozen=True):
     version: Version | None
 
 
+class _History(Struct, frozen=True):
+    """The latest saves of a stack.
+
+    Attributes:
+        entries: latest first.
+        lost: the names of history objects among them that are missing or damaged.
+        newest: the head that it should have, if it has an older one.
+    """
+
+    entries: tuple[HistoryEntry, ...]
+    lost: tuple[str, ...]
+    newest: Head | None
+
+
 def _empty_head(seen: _CachedHead) -> Head:
     """A head for a stack without one. Written before the first save, so history without a head is damage."""
     return seen.head if seen.version is not None else replace(seen.head, write="begun")
@@ -138,7 +152,7 @@ class BucketStore:
         return self._snapshot(stack, head.serial, head.content) if head.content else None
 
     def load_at(self, stack: str, serial: int) -> Snapshot | None:
-        name = self._name_at(stack, self._readable_head(stack), serial)
+        name = self._name_at(stack, self._head_for(stack, serial), serial)
         return self._snapshot(stack, serial, name) if name else None
 
     def save(self, snapshot: Snapshot, *, expected_serial: int, lock: Lock | None) -> Snapshot:
@@ -150,7 +164,7 @@ class BucketStore:
         self._write(snapshot, entry, expected_serial, None)
 
     def outlines(self, stack: str, serials: Collection[int]) -> Mapping[int, Outline]:
-        head = self._readable_head(stack)
+        head = self._head_for(stack, max(serials, default=0))
 
         def rows() -> Iterator[Row]:
             for serial in sorted(serials):
@@ -163,10 +177,29 @@ class BucketStore:
         return self._save(stack, name).document
 
     def history(self, stack: str, limit: int) -> Sequence[HistoryEntry]:
-        head = self._readable_head(stack)
+        return [*self._history(stack, self._readable_head(stack), limit).entries]
+
+    def check_history(self, stack: str, limit: int) -> None:
+        head = self._read_head(stack).head
+        found = self._history(stack, head, limit)
+        if found.newest is not None:
+            raise self._older_head_error(stack, head, found.newest)
+        if found.lost:
+            raise CorruptStateError(
+                f"the history of {stack} in {self.objects.url} is damaged: missing or unreadable: "
+                f"{', '.join(found.lost)}",
+                hint="restore these objects, or continue with a copy of the rest: "
+                "reconciler state copy FROM TO",
+            )
+
+    def _history(self, stack: str, head: Head, limit: int) -> _History:
+        """The latest saves. Continues before damaged ones, and after a head that is an older one."""
         if not head.content:
-            return []
+            return _History((), (), None)
         names = self.objects.names(history_folder(stack), since=digits(max(head.serial - limit + 1, 1)))
+        older, head = head, self._newest(stack, head, names) or head
+        first = head.serial - limit + 1
+        names = [name for name in names if serial_of(name) >= first]
         with ThreadPoolExecutor(_PARALLEL) as pool:
             saves = dict(
                 zip(names, pool.map(lambda name: self._history_object(stack, name), names), strict=True)
@@ -177,15 +210,18 @@ class BucketStore:
                 hint="check the endpoint and the proxies on the way to it",
             )
         entries: list[HistoryEntry] = []
+        lost: list[str] = []
         name = head.content  # follow the chain back from the head, which skips unreferenced objects
         while name and len(entries) < limit:
             save = saves.get(name)
             if save is not None:
                 entries.append(save.entry)
                 name = save.before
-            else:  # damaged or deleted: continue with the serial before it
-                name = max((other for other in names if serial_of(other) < serial_of(name)), default="")
-        return entries
+                continue
+            if serial_of(name) >= first:  # damaged or deleted: continue with the serial before it
+                lost.append(name)
+            name = max((other for other in names if serial_of(other) < serial_of(name)), default="")
+        return _History(tuple(entries), tuple(lost), None if head is older else head)
 
     def stacks(self) -> Sequence[str]:
         names = [stack_of(folder) for folder in self.objects.folders()]
@@ -332,6 +368,8 @@ class BucketStore:
         def set_holder(seen: _CachedHead) -> Head:
             if seen.head.holder is not None and self._is_locked(seen):
                 raise LockedError(stack, seen.head.holder)
+            if (newest := self._newest(stack, seen.head)) is not None:
+                raise self._older_head_error(stack, seen.head, newest)
             return replace(seen.head, fence=seen.head.fence + 1, holder=info, ttl=ttl)
 
         try:
@@ -480,6 +518,51 @@ class BucketStore:
         except CorruptStateError:
             newest = max(self.objects.names(history_folder(stack)), key=serial_of, default="")
             return Head(serial=serial_of(newest), content=newest)
+
+    def _head_for(self, stack: str, serial: int) -> Head:
+        """The head for reading a serial, which may be after an older one that replaced the newest."""
+        head = self._readable_head(stack)
+        return (self._newest(stack, head) if serial > head.serial else None) or head
+
+    def _newest(self, stack: str, head: Head, names: Sequence[str] | None = None) -> Head | None:
+        """The head that a stack should have, if an older one replaced it; None if it has the newest one.
+
+        A save that was cut off leaves an object, too, but none that follows one after the head. The objects
+        of another lineage are those of a state that was moved away.
+
+        Args:
+            names: those of the history objects, at least from the head on; None to list them.
+        """
+        if not head.content:
+            return None
+        if names is None:  # from the head on, as a list that is not empty needs no check
+            names = self.objects.names(history_folder(stack), since=digits(head.serial))
+        later = [name for name in names if serial_of(name) > head.serial + 1]
+
+        def follows_later(name: str) -> bool:
+            save = self._history_object(stack, name)
+            return (
+                save is not None
+                and save.entry.lineage == head.lineage
+                and serial_of(save.before) > head.serial
+            )
+
+        first = next((serial_of(name) for name in later if self._history_object(stack, name)), 0)
+        if not any(follows_later(name) for name in later if serial_of(name) == first):
+            return None
+        now = self._read_head(stack).head
+        if (now.serial, now.content) != (head.serial, head.content):  # another run saved in the meantime
+            return self._newest(stack, now, names)
+        newest = next(name for name in reversed(later) if follows_later(name))
+        return replace(head, serial=serial_of(newest), content=newest)
+
+    def _older_head_error(self, stack: str, head: Head, newest: Head) -> CorruptStateError:
+        return CorruptStateError(
+            f"the state of {stack} in {self.objects.url} is damaged: its head is an older one, of serial "
+            f"{head.serial}, but its history goes on to serial {newest.serial}",
+            hint=f"put the newest version of {head_path(stack)} back, or continue with a copy of all "
+            "serials: reconciler state copy FROM TO",
+        )
 
     def _has_state(self, stack: str) -> bool:
         """Whether the stack was ever saved. An unreadable head counts as unreadable state."""

@@ -160,8 +160,9 @@ def _typed(part: _Part) -> _Part:
 def _body(data: bytes, what: str, kind: type[Head] | type[HistoryObject]) -> dict[str, Any]:
     try:
         body = loads(data.decode("ascii"))
-    except UnicodeDecodeError as problem:
-        raise CorruptStateError(f"{what} is damaged: {problem}") from None
+    except (CorruptStateError, UnicodeDecodeError) as problem:
+        why = problem.message if isinstance(problem, CorruptStateError) else problem
+        raise CorruptStateError(f"{what} is damaged: {why}") from None
     if not isinstance(body, dict) or body.pop("format", None) != FORMAT:
         raise CorruptStateError(f'{what} is damaged: it lacks "format": "{FORMAT}"')
     version = body.pop("version", None)

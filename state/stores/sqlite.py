@@ -328,6 +328,17 @@ class SqliteStore:
         sql = "SELECT * FROM saves WHERE stack = ? ORDER BY serial DESC LIMIT ?"
         return [self._entry(row[1:]) for row in self._read(sql, stack, limit)]
 
+    def check_history(self, stack: str, limit: int) -> None:
+        rows = self._read(
+            """SELECT max(serial) FROM contents WHERE stack = ? AND serial >= (
+                   SELECT CASE WHEN count(*) < ? THEN 0 ELSE min(serial) END FROM (
+                       SELECT serial FROM saves WHERE stack = ? ORDER BY serial DESC LIMIT ?))
+               AND serial NOT IN (SELECT serial FROM saves WHERE stack = ?)""",
+            *(stack, limit, stack, limit, stack),
+        )
+        if rows and rows[0][0] is not None:
+            raise self._damage_error(stack, rows[0][0], "its history is missing")
+
     def _entry(self, row: Sequence[Any]) -> HistoryEntry:
         """Raises CorruptStateError. SQLite itself checks neither the columns of a file nor their types."""
         try:

@@ -116,7 +116,7 @@ def test_a_damaged_file(
         monkeypatch.setenv("RECONCILER_STATE", str(path))
         before = path.read_bytes()
         try:
-            check(cli, sandbox, stack_of(APP))
+            check(cli, sandbox, stack_of(APP), (*COMMANDS, *(HISTORY if "history" in name else ())))
             assert cli("state", "copy", str(path), str(tmp_path / f"copy {number}.db")).code == 1
         except AssertionError as problem:
             raise AssertionError(f"{name}: {problem}") from None
@@ -165,7 +165,14 @@ OBJECTS: Mapping[str, Callable[[Damaged], Any]] = {
     "the latest save is empty": lambda d: d.objects.put(d.latest, b""),
     "half of the latest save": lambda d: d.objects.put(d.latest, d.body(d.latest)[:300]),
     "the latest save is garbage": lambda d: d.objects.put(d.latest, b"\xa5" * 500),
+    "every save is gone": lambda d: [d.delete(path) for path in d.all() if path != d.head],
+    "every object is empty": lambda d: [d.objects.put(path, b"") for path in d.all()],
 }
+HISTORY = (
+    ("state", "history", APP),
+    ("state", "history", APP, "--saves"),
+    ("state", "history", APP, "--json"),
+)
 
 
 def test_a_damaged_bucket(
@@ -210,7 +217,7 @@ def check_bucket(
         monkeypatch.setenv("RECONCILER_STATE", url)
         before = place.all()
         try:
-            check(cli, sandbox, stack_of(APP))
+            check(cli, sandbox, stack_of(APP), (*COMMANDS, *HISTORY))
             copied = cli("state", "copy", url, str(tmp_path / f"copy {number}.db"))
             assert copied.code == 1
         except AssertionError as problem:
@@ -225,6 +232,53 @@ def check_bucket(
             assert SqliteStore(tmp_path / f"copy {number}.db").load(stack_of(APP)) == SqliteStore(
                 applied
             ).load(stack_of(APP))
+
+
+def test_a_head_that_is_older_than_its_history(
+    s3: Bucket, applied: Path, cli: Cli, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(s3, monkeypatch)
+    url, copy = f"{s3.url}/older-{tmp_path.name}", str(tmp_path / "copy.db")
+    copy_example("multi_training", cli.folder, sandbox.registry)
+    assert cli("apply", "multi_training", "--yes").code == 0
+    assert cli("state", "copy", str(applied), url).code == 0
+    monkeypatch.setenv("RECONCILER_STATE", url)
+    place = Damaged(url, stack_of(APP))
+    newest = place.body(place.head)
+    *_, save, _, _ = (path for path in place.all() if path != place.head)
+    name = save.rpartition("/")[2]
+    older = {**json.loads(newest), "serial": int(name.partition("-")[0]), "content": name}
+    place.objects.put(place.head, json.dumps(older).encode())
+    before = place.all()
+    sandbox.clear_requests()
+    for command in (
+        *(("apply", APP, "--yes"), ("rollback", APP, "--yes"), ("destroy", APP, "--yes")),
+        *(("state", "verify", APP), ("state", "forget", "--stack", stack_of(APP), "--yes"), *HISTORY),
+        *(("drift", APP), ("state", "copy", url, copy)),
+    ):
+        ended = cli(*command)
+        told = f"{command}\n{ended.out}{ended.err}"
+        assert ended.code == (13 if command[0] == "drift" else 1), told
+        assert "is damaged: its head is an older one" in " ".join(ended.err.split()), told
+        assert "state copy FROM TO" in ended.err or command[1] == "copy", told
+    assert (sandbox.writes(), place.all()) == ([], before)
+
+    def dashboard(name: str) -> str:
+        folder = tmp_path / name
+        assert cli("dashboard", "--out", str(folder)).code == 0
+        return " ".join(path.read_text(errors="replace") for path in folder.rglob("*") if path.is_file())
+
+    pages = dashboard("damaged site")
+    assert "damaged state" in pages
+    assert stack_of("multi_training").partition("/")[2] in pages
+
+    monkeypatch.setenv("RECONCILER_STATE", copy)  # the two ways out
+    assert cli("plan", APP, "--exit-code").code == 0
+    place.objects.put(place.head, newest)
+    monkeypatch.setenv("RECONCILER_STATE", url)
+    for command in (("state", "verify", APP), ("apply", APP, "--yes"), *HISTORY):
+        assert cli(*command).code == 0
+    assert "damaged state" not in dashboard("site")
 
 
 def test_status_shows_other_stacks_beside_a_damaged_one(applied: Path, cli: Cli, sandbox: Sandbox) -> None:

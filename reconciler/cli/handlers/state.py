@@ -13,6 +13,8 @@ from rich.text import Text
 from providers.json_value import JSON
 from reconciler.api.errors import StateError
 from reconciler.api.state_edits import (
+    ALL_SAVES,
+    VERIFY_COMMAND,
     CorruptStateError,
     LockInfo,
     OtherWorkspaceError,
@@ -78,6 +80,7 @@ def history(
         has_json = json_place is not None
         runs = state.runs(stack, limit) if has_json or not by_save else []
         entries = state.store.history(stack, limit) if has_json or by_save else []
+        state.store.check_history(stack, limit)
         saves = [(entry, changes_of_saves(state, stack, entry.serial, entry.serial)) for entry in entries]
         if json_place is not None:
             write_document(json_place, json_text(history_document(stack, saves, runs)))
@@ -234,6 +237,7 @@ def verify(name: str | None, where: options.TargetOptions, json_place: Path | No
         document: dict[str, JSON] = {"format": "reconciler/verified", "version": 1, "stack": stack}
         try:
             snapshot = snapshot_of(state.store, stack)
+            state.store.check_history(stack, ALL_SAVES)
         except CorruptStateError as problem:
             intact = intact_serials(state, stack)
             if json_place is not None:
@@ -358,5 +362,6 @@ def _print_damage(problem: CorruptStateError, intact: Sequence[int]) -> None:
         if intact
         else "Set RECONCILER_STATE to an empty store and apply: existing resources are found by their names."
     )
-    detail = "\n".join((*problem.problems, earlier, repair))
+    hint = () if VERIFY_COMMAND in problem.hint else (problem.hint,)
+    detail = "\n".join((*problem.problems, *hint, earlier, repair))
     print_diagnostics([error(problem.message, detail)], console(sys.stderr))
