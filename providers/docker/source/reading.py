@@ -101,7 +101,8 @@ def unreadable(path: str, error: OSError, *, is_needed: bool = False) -> Refused
         is_needed: whether it is read also if the ignore file leaves it out.
     """
     if isinstance(error, PermissionError):
-        hint = f"chmod u+r {shlex.quote(str(path))}{'' if is_needed else ', or add it to .dockerignore'}"
+        hint = f"chmod u+r {shlex.quote(str(path))}"
+        hint += "" if is_needed else ", or add it to .dockerignore"
     elif isinstance(error, FileNotFoundError):
         hint = "it disappeared during the run: is another process changing the folder?"
     elif is_needed or error.errno in NO_DESCRIPTORS:
