@@ -31,6 +31,8 @@ def name_problem(name: str) -> str:
     registry, path = split_name(name)
     if len(path) > _LONGEST_PATH:
         return f"Its path has {len(path)} characters, of at most {_LONGEST_PATH}."
+    if "_" in registry:  # a first part with a dot is one
+        return "The host of a registry has no underscore."
     _, colon, port = registry.rpartition(":")
     if colon and port.isdecimal() and (len(port) > 5 or not 0 < int(port) <= 65_535):
         return "A port is a number from 1 to 65535."

@@ -155,6 +155,7 @@ PARTS = st.text("aB0.-_:/", max_size=12) | st.sampled_from(["host:", "a" * 130, 
 
 
 @hypothesis.given(st.lists(PARTS, max_size=4).map("".join) | st.from_regex(IMAGE, fullmatch=True))
+@hypothesis.example("0.0_0/0")
 def test_a_registry_can_have_each_image_name(name: str) -> None:
     """Plans and builds parse the name again: a name that they refuse is an error here, with its line."""
     try:
