@@ -122,8 +122,8 @@ def from_other_server(
     if status in (401, 403):
         return ForbiddenError(
             summary,
-            hint=f"it gets the address from {registry}, and no login: run again, as an address may have "
-            f"expired; otherwise, the administrator of {registry} must correct it",
+            hint=f"it gets the address from {registry}, and no login: the address has expired, or the "
+            f"administrator of {registry} must correct it",
         )
     hint = f"the administrator of {registry} configures where it stores its layers"
     return GoneError(summary, hint=hint) if status == 404 else RefusedError(summary, hint=hint)
