@@ -110,7 +110,7 @@ def test_a_report_has_the_others_and_the_folder(hidden: Path, cli: Cli) -> None:
         ended = cli("drift", "--all", "--json", "-")
     report = json.loads(ended.out)
     assert [stack["stack"]["pipeline"] for stack in report["stacks"]] == ["dataset_cleanup"]
-    assert list(report["failed"]) == ["other"]
+    assert list(report["failed"]) == ["the folder other"]
 
 
 def test_the_stack_of_an_excluded_folder_is_no_orphan(hidden: Path, cli: Cli) -> None:
