@@ -269,10 +269,10 @@ def test_after_a_write_nothing_is_read_from_an_earlier_list(
 def test_a_list_that_is_read_ahead_serves_every_look_up(
     platform: Platform, kinds: Kinds, sandbox: Sandbox, fails: bool
 ) -> None:
-    """It is read once, whoever asks first. Without it, each object is looked up by itself."""
+    """It is read once for all look-ups. Without it, each object is looked up by itself."""
     for number in range(FEW):
         sandbox.platform.create_processing(f"app-{number}", **PROCESSING)
-    kinds.processing.read_ahead()  # nobody expects many look-ups
+    kinds.processing.read_ahead()  # many look-ups are not expected yet
     assert not lists_read(sandbox)
     platform.expect(FEW)
     if fails:
