@@ -5,7 +5,8 @@ OFFICIAL := .venv-official
 AZURITE := .azurite
 SCHEDULERS := .venv-schedulers
 ANSIBLE := .venv-ansible
-SOURCES := reconciler providers state tests
+SCRIPTS := $(shell grep --files-with-matches --no-messages '^\#!.*python' scripts/*) $(wildcard scripts/*.py)
+SOURCES := reconciler providers state tests benchmarks $(SCRIPTS)
 # Tests wait for servers and commands more than they compute.
 WORKERS := $(shell python3 -c 'import os; print(2 * (os.cpu_count() or 1))')
 export RECONCILER_OFFICIAL_PYTHON := $(abspath $(OFFICIAL)/bin/python)
@@ -67,6 +68,7 @@ check: setup
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
+	$(BIN)/mypy --scripts-are-modules $(SCRIPTS) benchmarks
 	$(BIN)/lint-imports
 
 format: setup

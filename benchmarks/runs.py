@@ -111,11 +111,11 @@ def use(command: Sequence[str], folder: Path, environment: Mapping[str, str]) ->
 
 def highest_memory() -> int:
     """Bytes of memory of this process at its peak, without those of the process that started it."""
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text("ascii")
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) * 1024
 
 
 def processor_time(sandbox: Sandbox) -> float:
     """Seconds that the sandbox's process has computed so far."""
-    fields = Path(f"/proc/{sandbox.process_id}/stat").read_text().rpartition(")")[2].split()
+    fields = Path(f"/proc/{sandbox.process_id}/stat").read_text("utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 PLACE = "share/man/man1"
 
 
-class ManHook(BuildHookInterface):
+class ManHook(BuildHookInterface[Any]):
     """Adds the pages to the shared data of the wheel."""
 
     PLUGIN_NAME = "custom"
