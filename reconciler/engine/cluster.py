@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from providers.threads import start
-from reconciler.core.diagnostics import Diagnostic, UserError, error
+from reconciler.core.diagnostics import CannotCheckError, Diagnostic, UserError, error
 from reconciler.engine import chunks
 from reconciler.engine.chunks import Task
 from reconciler.engine.workers import THREADS, LostWorkersError, Workers
@@ -48,8 +48,8 @@ def connect(
         total: number of pipelines.
 
     Raises:
-        UserError: Dask is not installed, the scheduler cannot be reached, there are no workers, or one of
-            them differs.
+        UserError: Dask is not installed.
+        CannotCheckError: the scheduler cannot be reached, there are no workers, or one of them differs.
     """
     if sys.modules.get("tornado", sys) is None:  # see `cli.run`
         del sys.modules["tornado"]
@@ -64,7 +64,7 @@ def connect(
         client = Client(f"tcp://{address}", timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError, RuntimeError) as problem:
         detail = f"{problem}. Start one with: dask scheduler"
-        raise UserError(error(f"no Dask scheduler answers at {address}", detail)) from None
+        raise CannotCheckError(error(f"no Dask scheduler answers at {address}", detail)) from None
     with client:
         _require_equal(client, address, describe, here)
         threads = client.nthreads()
@@ -83,12 +83,12 @@ def connect(
 def _require_equal(
     client: "Client", address: str, describe: Callable[[], Mapping[str, str]], here: Mapping[str, str]
 ) -> None:
-    """Raise UserError without workers, or with the differences of those that differ."""
+    """Raise CannotCheckError without workers, or with the differences of those that differ."""
     try:
         client.wait_for_workers(1, timeout=PATIENCE)
     except TimeoutError:
         detail = f"Start some in a checkout of this workspace: dask worker tcp://{address}"
-        raise UserError(error(f"the Dask cluster at {address} has no workers", detail)) from None
+        raise CannotCheckError(error(f"the Dask cluster at {address} has no workers", detail)) from None
     problems: list[Diagnostic] = []
     for worker, found in client.run(_in_workspace, describe, on_error="return").items():
         if isinstance(found, UserError):
@@ -103,7 +103,7 @@ def _require_equal(
                 if found[name] != value
             ]
     if problems:
-        raise UserError(*problems)
+        raise CannotCheckError(*problems)
 
 
 def _in_workspace(call: Callable[..., R], *args: Any) -> R:

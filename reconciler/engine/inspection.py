@@ -4,13 +4,14 @@ Decides nothing about a pipeline, except that no two may have one stack.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Generic
 
 from msgspec import Struct
 
-from reconciler.core.diagnostics import UserError
+from reconciler.core.diagnostics import CannotCheckError, UserError
 from reconciler.core.events import Emit, Event, FleetProgress, Note, PipelineEvent
 from reconciler.engine.chunks import A, Problem, SignIn, T, Task
 from reconciler.engine.files_key import files_key
@@ -82,7 +83,11 @@ def read_each(
     found: dict[Path, T | Problem] = {}
     sign_in_error: Problem | None = None
     key = partial(files_key, read_options=read_options, emit=quiet)
-    with open_workers(total) as workers:
+    with ExitStack() as opened:
+        try:
+            workers = opened.enter_context(open_workers(total))
+        except CannotCheckError as problem:
+            return dict.fromkeys(jobs, problem), None
         task = Task(read_options, sign_in, read, workers.processes, workers.threads, total)
         outcomes = run(
             [Lane(jobs, workers.at_once)],

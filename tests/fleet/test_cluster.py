@@ -319,7 +319,7 @@ def test_a_worker_that_differs_is_an_error(fleet: Fleet, variables: dict[str, st
 
     ended, _ = fleet.on_cluster()
 
-    assert (ended.code, problem in ended.err) == (1, True), ended
+    assert (ended.code, problem in ended.err) == (13, True), ended
     assert fleet.sandbox.requests() == []
 
 
@@ -330,7 +330,7 @@ def test_a_worker_of_another_version_is_an_error(fleet: Fleet, monkeypatch: pyte
 
     ended, _ = fleet.on_cluster()
 
-    assert ended.code == 1
+    assert ended.code == 13
     assert "has another version of reconciler" in ended.err
     assert "Here: 3.99." in ended.err
 
@@ -338,10 +338,11 @@ def test_a_worker_of_another_version_is_an_error(fleet: Fleet, monkeypatch: pyte
 def test_a_cluster_without_workers_or_scheduler(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "PATIENCE", 1.0)
 
-    nobody, _ = fleet.drift("--executor", "dask://127.0.0.1:9")
+    nobody, report = fleet.drift("--executor", "dask://127.0.0.1:9")
     empty, _ = fleet.on_cluster()
 
-    assert (nobody.code, empty.code) == (1, 1)
+    assert (nobody.code, empty.code) == (13, 13)
+    assert len(report["failed"]) == len(list(fleet.folder.iterdir())), "each pipeline is in the report"
     assert "no Dask scheduler answers at 127.0.0.1:9" in nobody.err
     assert (
         f"has no workers\n  Start some in a checkout of this workspace: dask worker tcp://{fleet.cluster.address}"
