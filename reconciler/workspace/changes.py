@@ -2,7 +2,8 @@
 
 A pipeline differs if a file does that decides its offline result: one of the filtered build context, which
 may be shared by several pipelines, config.toml, the Dockerfile, an ignore file, a Python file that its
-classes may import, or reconciler.toml. A pipeline that cannot be compared counts as different.
+classes may import, or reconciler.toml; if a class has to be run, any file of the repository, which it may
+read. A pipeline that cannot be compared counts as different.
 """
 
 import os
@@ -172,10 +173,10 @@ def changed_pipelines(
     """
 
     @cache
-    def modules() -> _Comparison:
-        """All Python files of the repository, which few pipelines need."""
+    def repository() -> _Comparison:
+        """All files of the repository, which few pipelines need."""
         found = _Comparison()
-        _compare_classes(base.repository.top, base, found)
+        _compare_below(base.repository.top, base, found, _can_be_committed)
         return found
 
     try:
@@ -184,7 +185,7 @@ def changed_pipelines(
         shared = workspace.shared()
         top = base.repository.top
         reading = Announcer(ImageSource(folder=top), announce)
-        compared = {folder: _compare(folder, base, shared, reading, modules) for folder in folders}
+        compared = {folder: _compare(folder, base, shared, reading, repository) for folder in folders}
         tracked = {path: file for one in compared.values() for path, file in one.tracked.items()}
         differing = set(changed_files(tracked, lambda path, size: reading(_relative(path, top), size)))
     except GitError as problem:
@@ -243,7 +244,7 @@ def _compare(
     base: Base,
     shared: SharedSettings,
     reading: Announcer,
-    modules: Callable[[], _Comparison],
+    repository: Callable[[], _Comparison],
 ) -> _Comparison:
     found = _Comparison()
     found.add(folder.absolute() / FILE_NAME, base)
@@ -259,10 +260,10 @@ def _compare(
     for file in class_files:
         found.add(file, base)
     for root in {file.parent for file in class_files} | ({folder.absolute()} if class_files else set()):
-        _compare_classes(root, base, found)
+        _compare_below(root, base, found, _is_module)
     declaring = {(view.config.is_training, view.config.execution): view for view in views if view.config}
     if class_files and any(map(must_run, declaring.values())):
-        found.add_all(modules())
+        found.add_all(repository())
     return found
 
 
@@ -328,8 +329,16 @@ def _class_files(folder: Path, loaded: LoadedConfig) -> Iterator[Path]:
             yield Path(os.path.normpath(folder.absolute() / reference.partition(":")[0]))
 
 
-def _compare_classes(root: Path, base: Base, found: _Comparison) -> None:
-    """Compare the Python files below a folder, which classes may import, also those behind links.
+def _is_module(name: str) -> bool:
+    return name.endswith(".py")
+
+
+def _can_be_committed(name: str) -> bool:
+    return name != ".git"  # the link of a submodule or a worktree to its objects
+
+
+def _compare_below(root: Path, base: Base, found: _Comparison, counts: Callable[[str], bool]) -> None:
+    """Compare the files below a folder whose names count, also those behind links.
 
     Leaves out hidden folders, virtual environments, and folders outside of the repository: an image has none
     of their files.
@@ -341,16 +350,15 @@ def _compare_classes(root: Path, base: Base, found: _Comparison) -> None:
             continue
         visited.add(folder)
         for path in base.below(folder):
-            if path.endswith(".py") and not os.path.lexists(folder / path):
+            if counts(path) and not os.path.lexists(folder / path):
                 found.add(folder / path, base)
         for parent, folders, files in os.walk(folder):
             folders[:] = [name for name in folders if is_searched(Path(parent, name))]
             for link in (Path(parent, name) for name in folders if Path(parent, name).is_symlink()):
                 found.add(link, base)
                 pending.append(real_path(link))
-            for name in files:
-                if name.endswith(".py"):
-                    found.add(Path(parent, name), base)
+            for name in filter(counts, files):
+                found.add(Path(parent, name), base)
 
 
 def _workspace_change(base: Base, here: Path, workspace: Workspace) -> str | None:

@@ -208,9 +208,39 @@ def test_a_class_that_has_to_be_run_may_import_any_module_of_the_repository(root
     write(changing, 'NAME = "two"\n')(root)
 
     assert f"{changing} differs" in changed(root, reference)["classes"]
-    write(changing, 'NAME = "one"\n')(root)
-    write("team/alone/notes.txt")(root)
-    assert "classes" not in changed(root, reference), "only modules count"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "labels.json",
+        "lib/labels.json",
+        "team/labels.json",
+        "team/classes/data/labels.json",
+        "team/classes/.labels",
+    ],
+)
+@pytest.mark.parametrize("is_new", [False, True], ids=["committed", "new"])
+def test_a_class_that_has_to_be_run_may_read_any_file_of_the_repository(
+    root: Path, place: str, is_new: bool
+) -> None:
+    reads = f"NAME = open({str(root / place)!r}).read()\n"
+    write("team/classes/utils/inputs.py", INPUTS.replace("from names import NAME\n", reads))(root)
+    write("team/classes/.dockerignore", "data\n.labels\n")(root)
+    if not is_new:
+        write(place, "one")(root)
+    reference = committed(root)
+    assert changed(root, reference) == {}
+
+    write(place, "two")(root)
+
+    assert f"{place} differs" in changed(root, reference)["classes"]
+
+
+def test_a_class_that_is_only_read_reads_no_other_file(root: Path) -> None:
+    write("lib/labels.json", "two")(root)
+    write("labels.json", "two")(root)
+    assert "classes" not in changed(root)
 
 
 def test_a_class_that_is_only_read_imports_nothing_from_elsewhere(root: Path) -> None:
