@@ -97,7 +97,7 @@ def _changes(step: Step, audience: Audience) -> Iterator[tuple[_What, _Values]]:
     if step.action is not Action.UPDATE or not fields:
         yield (step.action, kind, "", None), ("", "", reason(step.reason, audience))
     for row in fields:
-        remark = "" if row.cls is ChangeClass.PENDING else row.remark
+        remark = "" if row.is_edit else row.remark
         yield (step.action, kind, row.path, row.cls), (row.old, row.new, remark)
 
 

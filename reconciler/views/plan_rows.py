@@ -15,19 +15,24 @@ _SILENT = frozenset({ChangeClass.IN_SYNC, ChangeClass.UNVERIFIED, ChangeClass.CO
 
 
 class Row(Struct, frozen=True):
-    """One field of a step: its shortened values and the reason."""
+    """One field of a step: its shortened values and the reason.
+
+    Attributes:
+        is_edit: whether the reason is only that the files changed.
+    """
 
     path: str
     old: str
     new: str
     remark: str
     cls: ChangeClass
+    is_edit: bool
 
 
 def rows(step: Step, audience: Audience = Audience.PLAN) -> list[Row]:
     """The rows of a step. A large value gets one row for each part that differs."""
     return [
-        Row(path, old, new, _remark(change, audience), change.cls)
+        Row(path, old, new, _remark(change, audience), change.cls, _is_edit(change))
         for change in _changes_of(step)
         if _is_row(change)
         for path, old, new in old_and_new(change)
@@ -57,6 +62,10 @@ def _remark(change: Change, audience: Audience) -> str:
     if change.reason.code is ReasonCode.NEW:
         return ""
     return f"{change.cls.value}: {reason(change.reason, audience)}"
+
+
+def _is_edit(change: Change) -> bool:
+    return change.cls is ChangeClass.PENDING and change.reason.code is ReasonCode.FILES_CHANGED
 
 
 def _is_row(change: Change) -> bool:

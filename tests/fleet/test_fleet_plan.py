@@ -14,6 +14,7 @@ from reconciler.core.reasons import ReasonCode
 from reconciler.views.counting import shown_names, timer
 from reconciler.views.fleet_changes import MOST_VALUES, change_rows
 from reconciler.views.fleet_problems import refusals
+from reconciler.views.phrases import reason
 from reconciler.views.run_problems import MANY
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.fleet_plan import print_fleet_plan
@@ -38,6 +39,14 @@ def cpu(number: int, old: int = 4, new: int = 8, cls: ChangeClass = ChangeClass.
     return runs.plan(number, runs.processing(number, runs.field("default_cpu", old, new, cls, reason)))
 
 
+def has_words(code: ReasonCode) -> bool:
+    """Whether the reason can be said without details."""
+    try:
+        return bool(reason(Reason(code)))
+    except KeyError:
+        return False
+
+
 def deleting(number: int, *names: str) -> Plan:
     left = Reason(ReasonCode.UNDECLARED)
     return runs.plan(
@@ -51,6 +60,16 @@ def test_the_same_change_is_one_row() -> None:
         Action.UPDATE, "processing", "default_cpu", "4", "8",
     )  # fmt: skip
     assert row.stacks == [runs.stack(number) for number in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("code", [code for code in ReasonCode if has_words(code)])
+@pytest.mark.parametrize("cls", [ChangeClass.PENDING, ChangeClass.DRIFT])
+def test_every_reason_but_an_edit_of_the_files_is_shown(code: ReasonCode, cls: ChangeClass) -> None:
+    """What `ignore_changes` keeps as it is must not look like a change that will be made."""
+    field = runs.field("description", "by hand", "of the files", cls, Reason(code))
+    [row] = change_rows([runs.plan(1, runs.processing(1, field))])
+    is_left_out = code is ReasonCode.NEW or (cls, code) == (ChangeClass.PENDING, ReasonCode.FILES_CHANGED)
+    assert row.remark == ("" if is_left_out else f"{cls.value}: {reason(field.reason)}")
 
 
 def test_a_change_from_outside_is_a_row_of_its_own() -> None:
