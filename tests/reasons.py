@@ -22,6 +22,7 @@ _FIELDS = {"fields": ["default_cpu", "target"]}
 _PARTS = {"fields": ["default_parameters"], "ignored": ["default_parameters.a", "default_parameters.b"]}
 _CHANGED = {"differing": ["pipeline.py changed"], "more": 2}
 _UNKNOWN = {"files": 5, "revision": "0123456789abcdef", "dirty": True}
+_PLATFORMS = {"published": "linux/arm64", "platform": "linux/amd64"}
 _CLAIM = {
     "stack": "my-org@STAGING/other",
     "since": "2025-03-01T12:00:00.000+00:00",
@@ -108,6 +109,8 @@ _DETAILS: dict[StrEnum, list[dict[str, Any]]] = {
     ],
     ImageVerdict.NEW_TAG: [{"channel": "latest"}],
     ImageVerdict.FOREIGN: [{"accepted": True}, {"accepted": False}],
+    ImageVerdict.OTHER_PLATFORM: [_PLATFORMS, {**_PLATFORMS, "published": ""}],
+    ImageRefusal.WRONG_PLATFORM: [{"version": "1.0.0", **_PLATFORMS}],
     ImageRefusal.FOREIGN_VERSION: [{"version": "1.0.0"}],
     ImageRefusal.VERSION_TAKEN: [{"version": "1.0.0", **_CHANGED}, {"version": "1.0.0", **_UNKNOWN}],
     ImageRefusal.PUBLISHED_AS: [{"version": "1.0.0", "published": "1.0.1"}],
@@ -115,6 +118,7 @@ _DETAILS: dict[StrEnum, list[dict[str, Any]]] = {
     Way.UNPROTECT: [{"address": "processing/app"}],
     Way.DECLARE_ANOTHER: [_CLAIM, {**_CLAIM, "declared_here": ""}],
     Way.UNSTATED: [{"text": "do this"}],
+    ImageWay.SET_PLATFORM: [{"platform": "linux/arm64"}],
     ImageWay.REPEAT_BUMP: [{"version": "1.0.1"}],
 }
 CONTRACT_CHANGES = [

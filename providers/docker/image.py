@@ -22,7 +22,7 @@ from providers.docker.outputs import ImageOutputs
 from providers.docker.provenance import attach, statement
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.copying import check_sizes, copy_image
-from providers.docker.registry.manifests import PublishedImage
+from providers.docker.registry.manifests import OtherContentError, PublishedImage, fits
 from providers.docker.registry.publication import PublicationEnd, Tag, publication
 from providers.docker.registry.sealing import seal
 from providers.docker.registry.tags import Tags
@@ -142,10 +142,9 @@ class ImageKind:
         recorded_version, _, recorded_digest = (reference.id or "").partition("@")
         with self._connect("/".join(reference.name)) as registry:
             desired, *others = _channel_tags(reference.fields)
-            known = _recorded_image(recorded, self._source.platform)
-            image: PublishedImage | _RecordedImage | None = known
+            image = known = _recorded_image(recorded, self._source.platform)
             if known is None or registry.digest(desired_version) != known.digest:
-                image = registry.image(desired_version, self._source.platform)
+                image = self._image(registry, desired_version)
             tag = desired_version if image else None
             channels = _digest_by_tag(registry, desired)
             if image is None or channels.get(desired) != image.digest:
@@ -162,35 +161,48 @@ class ImageKind:
         version = tag or (recorded_version if is_recorded else image.labels.get(VERSION))
         return self._live(reference, recorded, image, version, tag, channels)
 
+    def _image(self, registry: RegistryClient, reference: str) -> "_FoundImage | None":
+        """What the registry has under a tag or digest, also if it is not an image for the platform."""
+        try:
+            image = registry.image(reference, self._source.platform)
+        except OtherContentError as other:
+            digest = registry.digest(reference)
+            return _FoundImage(digest, ", ".join(other.platforms), {}) if digest else None
+        return _FoundImage(image.digest, image.platform, image.labels) if image else None
+
     def _best_candidate(
         self, registry: RegistryClient, digests: Collection[str], recorded: ImageOutputs
-    ) -> PublishedImage | None:
+    ) -> "_FoundImage | None":
         """The first of these images with this source, or else the first that exists."""
         first = None
         for digest in dict.fromkeys(filter(None, digests)):
-            image = registry.image(digest, self._source.platform)
-            if image is not None and self._key.is_same(_source_of(image, recorded)):
+            image = self._image(registry, digest)
+            if image is not None and self._is_this(image, recorded):
                 return image
             first = first or image
         return first
+
+    def _is_this(self, image: "_FoundImage", recorded: ImageOutputs) -> bool:
+        """Whether the image has this source, for this platform."""
+        return fits(image.platform, self._source.platform) and self._key.is_same(_source_of(image, recorded))
 
     def _live(
         self,
         reference: Reference,
         recorded: ImageOutputs,
-        image: "PublishedImage | _RecordedImage",
+        image: "_FoundImage",
         version: str | None,
         tag: str | None,
         channels: Mapping[str, str],
     ) -> LiveObject:
-        desired = reference.fields
+        desired, is_suitable = reference.fields, fits(image.platform, self._source.platform)
         pointing = [channel for channel, digest in channels.items() if digest == image.digest]
         elsewhere = channels.get(text(desired, "channel"))
         if self._leaves_channel and elsewhere is not None:
             pointing = [text(desired, "channel")]
         fields: dict[str, JSON] = {
             "channel": pointing[0] if pointing else None,
-            "platform": image.platform,
+            "platform": self._source.platform if is_suitable else image.platform,
         }
         if version is not None:
             # An image with this version in its label, but without the tag, lost the tag.
@@ -199,7 +211,7 @@ class ImageKind:
         is_promoted = self._promoted is not None and image.digest == self._promoted.digest
         accepted = source is None and tag and self._accept_foreign
         if self._key.is_same(source) or is_promoted or accepted:
-            source = self._key.key
+            source = self._key.key if is_suitable else None
         fields["source_key"] = source
         is_this = source == self._key.key
         outputs = ImageOutputs(
@@ -371,15 +383,20 @@ class ImageKind:
     def published(self, name: Sequence[str], version: str, outputs: Mapping[str, JSON]) -> Published:
         """The source of the published version. Raises ProviderError if the registry cannot be read."""
         with self._connect("/".join(name)) as registry:
-            image = registry.image(version, self._source.platform)
+            image = self._image(registry, version)
         if image is None:
             return Published.NOTHING
-        source = _source_of(image, ImageOutputs.of(outputs))
-        return Published.THIS_SOURCE if self._key.is_same(source) else Published.OTHER_SOURCE
+        is_this = self._is_this(image, ImageOutputs.of(outputs))
+        return Published.THIS_SOURCE if is_this else Published.OTHER_SOURCE
 
     def is_foreign(self, live: LiveObject) -> bool:
-        """Whether another tool published this version, from an unknown source."""
-        return ImageOutputs.of(live.outputs).tag is not None and live.fields.get("source_key") is None
+        """Whether another tool published this version, for this platform and from an unknown source."""
+        is_published = ImageOutputs.of(live.outputs).tag is not None and self._is_suitable(live)
+        return is_published and live.fields.get("source_key") is None
+
+    def _is_suitable(self, live: LiveObject) -> bool:
+        """Whether it is an image for the platform of the files."""
+        return live.fields["platform"] == self._source.platform
 
     def builder_for(self, live: LiveObject | None, fields: Mapping[str, JSON]) -> Builder | None:
         """The builder for a write of `fields`; None if no build is needed.
@@ -424,7 +441,7 @@ class ImageKind:
     def version_behind(self, name: Sequence[str], digest: str) -> str:
         """The version in the labels of an image; "" if it has none."""
         with self._connect("/".join(name)) as registry:
-            image = registry.image(digest, self._source.platform)
+            image = self._image(registry, digest)
         return image.labels.get(VERSION, "") if image else ""
 
     def _has_source(self, image: PublishedImage, key: str, digest: str) -> bool:
@@ -555,6 +572,11 @@ class ImageKind:
                 Reason(ImageRefusal.PUBLISHED_AS, {"version": version, "published": published}),
                 (WayOut(ImageWay.REPEAT_BUMP, details={"version": published}),),
             )
+        if changed.code is ImageVerdict.OTHER_PLATFORM:
+            only = text(changed.details, "published")
+            ask = WayOut(ImageWay.SET_PLATFORM, details={"platform": only})
+            ways = (self._new_version, *([ask] if only and "," not in only else []))
+            return Refusal(Reason(ImageRefusal.WRONG_PLATFORM, {"version": version, **changed.details}), ways)
         taken = Reason(ImageRefusal.VERSION_TAKEN, {"version": version, **changed.details})
         return Refusal(taken, (self._new_version,))
 
@@ -567,8 +589,11 @@ class ImageKind:
         return ImageVerdict.NEVER_PUBLISHED
 
     def _source_changed(self, outputs: Mapping[str, JSON], live: LiveObject) -> Reason:
-        """The differences if they are recorded; otherwise the commit to compare with."""
+        """The differences if they are recorded; otherwise its platform, or the commit to compare with."""
         lines = self.source_differences(outputs, live)
+        if not lines and not self._is_suitable(live):
+            details = {"published": live.fields.get("platform"), "platform": self._source.platform}
+            return Reason(ImageVerdict.OTHER_PLATFORM, details)
         if lines is not None:
             more = max(0, len(lines) - _LISTED)
             return Reason(ImageVerdict.SOURCE_CHANGED, {"differing": lines[:_LISTED], "more": more})
@@ -583,23 +608,32 @@ class ImageKind:
         )
 
 
-class _RecordedImage(Struct, frozen=True):
-    """The recorded facts of an image that a plan needs."""
+class _FoundImage(Struct, frozen=True):
+    """The facts of an image that a plan needs.
+
+    Attributes:
+        digest: the digest that its tag points to.
+        platform: its platform; several of an index without the desired one, and "" for other content.
+        labels: its labels; none if they are unknown.
+    """
 
     digest: str
     platform: str
     labels: Mapping[str, str]
 
 
-def _recorded_image(recorded: ImageOutputs, platform: str) -> _RecordedImage | None:
+def _recorded_image(recorded: ImageOutputs, platform: str) -> _FoundImage | None:
     """The recorded image; None if its facts are incomplete, or it is for another platform."""
-    if recorded.platform != platform or recorded.label is None or not recorded.digest:
+    if recorded.platform is None or recorded.label is None or not recorded.digest:
+        return None
+    if not fits(recorded.platform, platform):
         return None
     labels = {SOURCE_KEY: recorded.label, REVISION: recorded.revision}
-    return _RecordedImage(recorded.digest, platform, {name: text for name, text in labels.items() if text})
+    found = {name: text for name, text in labels.items() if text}
+    return _FoundImage(recorded.digest, recorded.platform, found)
 
 
-def _source_of(image: "PublishedImage | _RecordedImage", recorded: ImageOutputs) -> str | None:
+def _source_of(image: _FoundImage, recorded: ImageOutputs) -> str | None:
     """The source key of an image: the recorded one if it is the recorded image, or else its label."""
     known = recorded.source if recorded.digest == image.digest else None
     return known or image.labels.get(SOURCE_KEY)

@@ -14,6 +14,7 @@ class ImageVerdict(StrEnum):
     NEW_TAG = "new-tag"  # `channel` does not exist yet
     FOREIGN = "foreign"  # published by another tool; `accepted` as this source or not
     PROMOTED = "promoted"  # the image that `environment` runs; `copied` from its repository or not
+    OTHER_PLATFORM = "other-platform"  # `published` platforms, "" for none, and the `platform` of the files
     MISSING = "missing"  # the platform points at a tag that the registry does not have
 
 
@@ -21,6 +22,7 @@ class ImageRefusal(StrEnum):
     """The reason why an image cannot be published as configured."""
 
     FOREIGN_VERSION = "foreign-version"  # `version`
+    WRONG_PLATFORM = "wrong-platform"  # `version`; details as OTHER_PLATFORM
     VERSION_TAKEN = "version-taken"  # `version` has other source; details as SOURCE_CHANGED
     OTHER_IMAGE = "other-image"  # `version` has the digest `published`, and `environment` runs `promoted`
     PUBLISHED_AS = "published-as"  # this source is `published`, and config.toml has `version`
@@ -31,5 +33,6 @@ class ImageWay(StrEnum):
 
     NEW_VERSION = "new-version"
     ACCEPT_FOREIGN = "accept-foreign"
+    SET_PLATFORM = "set-platform"  # `platform` is the one to write into config.toml instead
     REPEAT_BUMP = "repeat-bump"  # `version` is the one to write into config.toml instead
     OTHER_STATE = "other-state"

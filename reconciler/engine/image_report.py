@@ -11,7 +11,7 @@ from providers.docker.builders.select import Builder, Probes, select
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
 from providers.docker.registry.layers import layers
-from providers.docker.registry.manifests import PublishedImage
+from providers.docker.registry.manifests import OtherContentError, PublishedImage
 from providers.docker.registry.published_secrets import (
     base_layers,
     secrets_of_configuration,
@@ -45,7 +45,8 @@ class ImageReport(Struct, frozen=True):
         source: the source of the image.
         key: its source key.
         desired: the desired fields of the image.
-        image: the image with the version tag, otherwise the last published one; None if there is none.
+        image: the image with the version tag, otherwise the last published one; None if there is none, or
+            none for the platform.
         tags: digests by tag: the version, and each channel that exists.
         assessment: the assessment, as in a plan.
         differing: differences between the source and the published image, a line each; None if unknown.
@@ -148,7 +149,10 @@ def _published(
     """The complete live image, and the digests of the tags that exist."""
     with RegistryClient(repository, pool=pool) as registry:
         found = {tag: registry.digest(tag) for tag in dict.fromkeys((version, channel, "latest", "test"))}
-        image = registry.image(str(live.outputs["digest"]), platform) if live else None
+        try:
+            image = registry.image(str(live.outputs["digest"]), platform) if live else None
+        except OtherContentError:  # which the assessment reports
+            image = None
     return image, {tag: digest for tag, digest in found.items() if digest}
 
 

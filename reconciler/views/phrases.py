@@ -400,6 +400,13 @@ def _foreign(details: Details) -> str:
     return f"published by another tool, {accepted}"
 
 
+def _published_for(details: Details) -> str:
+    published, platform = details["published"], details["platform"]
+    if not published:
+        return f"published without an image for {platform}"
+    return f"published for {published}, not for {platform}"
+
+
 def _version_taken(details: Details) -> str:
     differing = _differing(details)
     files = f" ({differing})" if differing else ""
@@ -559,6 +566,7 @@ _WORDS: Mapping[StrEnum, _Words] = {
     ImageRefusal.FOREIGN_VERSION: lambda it: (
         f"{it['version']} was published by another tool, from unknown source"
     ),
+    ImageRefusal.WRONG_PLATFORM: lambda it: f"{it['version']} is {_published_for(it)}",
     ImageRefusal.VERSION_TAKEN: _version_taken,
     ImageRefusal.PUBLISHED_AS: lambda it: (
         f"{it['version']} is published from another source; this source is published as {it['published']}"
@@ -628,6 +636,7 @@ _VERDICTS: Mapping[StrEnum, _Words] = {
     ImageVerdict.TAG_MOVED: _tag_moved,
     ImageVerdict.NEW_TAG: lambda it: f"{it['channel']} does not exist yet; tagged, no build",
     ImageVerdict.FOREIGN: _foreign,
+    ImageVerdict.OTHER_PLATFORM: _published_for,
     ImageVerdict.MISSING: "the platform uses a tag that the registry does not have",
 }
 """The words after the name of a verdict, for every audience."""
@@ -676,6 +685,9 @@ _WAYS: Mapping[StrEnum, _Words] = {
     Way.UNSTATED: lambda it: str(it["text"]),
     ImageWay.NEW_VERSION: "publish it as a new version",
     ImageWay.ACCEPT_FOREIGN: "accept it as made from these files",
+    ImageWay.SET_PLATFORM: lambda it: (
+        f'or ask for that platform: platform = "{it["platform"]}" in [reconciler.image] of config.toml'
+    ),
     ImageWay.REPEAT_BUMP: lambda it: (
         f'run the same apply --bump again, or write version = "{it["version"]}" into config.toml'
     ),

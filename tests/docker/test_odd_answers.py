@@ -35,7 +35,11 @@ MANIFEST = json.dumps(
     {
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
-        "config": {"mediaType": "c", "size": len(CONFIG), "digest": sha256(CONFIG)},
+        "config": {
+            "mediaType": "application/vnd.oci.image.config.v1+json",
+            "size": len(CONFIG),
+            "digest": sha256(CONFIG),
+        },
         "layers": [{"mediaType": "l", "size": len(LAYER), "digest": sha256(LAYER), "urls": ["https://a/b"]}],
     }
 ).encode()

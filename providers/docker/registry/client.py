@@ -29,10 +29,10 @@ from providers.docker.registry.manifests import (
     Entry,
     Manifest,
     PublishedImage,
+    read_configuration,
     read_entries,
     read_image,
     read_manifest,
-    read_parts,
     select_manifest,
     sha256,
 )
@@ -123,7 +123,8 @@ class RegistryClient:
         Reads only the manifest and the configuration, a few kilobytes.
 
         Raises:
-            RefusedError: the tag exists but has no image for this platform.
+            OtherContentError: the tag names an index without this platform, or something that is no image.
+            RefusedError: what it names is malformed.
         """
         name = self._name(reference)
         top = self.manifest(reference)
@@ -132,7 +133,7 @@ class RegistryClient:
         manifest = self.manifest(select_manifest(top, platform, name)) if top.is_index else top
         if manifest is None:
             raise GoneError(f"{name} lists an image for {platform} that the registry does not have")
-        blob = read_parts(manifest, name)[0]
+        blob = read_configuration(manifest, name)
         cache = self._connection.pool.configurations
         config = cache.get(blob.digest) or b"".join(self.read_blob(blob))
         if len(cache) < _MAX_CACHED:

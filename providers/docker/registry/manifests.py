@@ -25,6 +25,26 @@ _MAX_CONFIG_SIZE = 8 << 20  # bytes
 _MAX_BLOB_SIZE = 1 << 50  # bytes
 _PLATFORM = ("os", "architecture", "variant")
 _ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}
+# Those that Docker takes for an image's: https://github.com/distribution/distribution/issues/1621
+_CONFIG_TYPES = (
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.docker.container.image.v1+json",
+    "application/octet-stream",
+    "application/json",
+    "",
+)
+
+
+class OtherContentError(RefusedError):
+    """The registry has something else under a name than an image for the platform.
+
+    Args:
+        platforms: those that it has an image for; none if it is not an image.
+    """
+
+    def __init__(self, message: str, *, platforms: tuple[str, ...] = (), hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.platforms = platforms
 
 
 class Blob(Struct, frozen=True):
@@ -154,26 +174,27 @@ def select_manifest(index: Manifest, platform: str, name: str) -> str:
     """The digest of the manifest for `platform`.
 
     Raises:
-        RefusedError: the index has no manifest for it, or is malformed.
+        OtherContentError: the index has no manifest for it.
+        RefusedError: the index is malformed.
     """
-    target = _platform(*platform.split("/"))
-    available = []
+    available: list[str] = []
     entries = read_object(index.content, f"the index of {name}").get("manifests") or []
     if not _are_objects(entries):
         raise RefusedError(f"{name} is not an image: its index has a malformed list of manifests")
     for entry in entries:
         parts = entry.get("platform")
         parts = parts if isinstance(parts, dict) else {}
-        found = _platform(*(_text(parts.get(key)) for key in ("os", "architecture", "variant")))
-        if found[:2] == target[:2] and (not target[2] or not found[2] or target[2] == found[2]):
+        found = _joined(parts)
+        if fits(found, platform):
             digest = _text(entry.get("digest"))
             if not is_digest(digest):
                 raise RefusedError(f"{name} is not an image: its index has a manifest without a digest")
             return digest
-        if found[0] != "unknown":  # attestations are listed under unknown/unknown
-            available.append("/".join(part for part in found if part))
-    raise RefusedError(
+        if found and not found.startswith("unknown"):  # attestations are listed under unknown/unknown
+            available.append(found)
+    raise OtherContentError(
         f"{name} has no image for {platform}, only for {', '.join(available) or 'no platform at all'}",
+        platforms=tuple(dict.fromkeys(available)),
         hint="publish it for that platform, or choose another platform",
     )
 
@@ -182,12 +203,13 @@ def read_parts(manifest: Manifest, name: str) -> tuple[Blob, tuple[Blob, ...]]:
     """The configuration and the layers listed in a manifest.
 
     Raises:
-        RefusedError: it is not the manifest of an image.
+        OtherContentError: it is the manifest of something else.
+        RefusedError: it is malformed.
     """
     written = read_object(manifest.content, f"the manifest of {name}")
     described, listed = written.get("config"), written.get("layers")
     if not isinstance(described, dict) or not _are_objects(listed):
-        raise RefusedError(
+        raise OtherContentError(
             f"{name} is not an image: it is a {manifest.media_type or 'manifest without a media type'}"
         )
     config = _blob(described, name)
@@ -195,6 +217,14 @@ def read_parts(manifest: Manifest, name: str) -> tuple[Blob, tuple[Blob, ...]]:
     if config.size > _MAX_CONFIG_SIZE:
         raise RefusedError(f"{name} is not an image: its configuration is too large")
     return config, layers
+
+
+def read_configuration(manifest: Manifest, name: str) -> Blob:
+    """The configuration that an image's manifest lists. Raises as `read_parts`."""
+    config, _ = read_parts(manifest, name)
+    if config.media_type not in _CONFIG_TYPES:
+        raise OtherContentError(f"{name} is not an image: its configuration is a {config.media_type}")
+    return config
 
 
 def read_image(top: Manifest, manifest: Manifest, config: bytes, name: str) -> PublishedImage:
@@ -215,7 +245,7 @@ def read_image(top: Manifest, manifest: Manifest, config: bytes, name: str) -> P
         media_type=top.media_type,
         manifest_digest=manifest.digest,
         manifest_media_type=manifest.media_type,
-        platform="/".join(part for key in _PLATFORM if (part := _text(written.get(key)))),
+        platform=_joined(written),
         config=written,
         layers=read_parts(manifest, name)[1],
     )
@@ -233,8 +263,20 @@ def read_object(content: bytes, what: str) -> dict[str, Any]:
         raise RefusedError(f"{what} is not readable: {problem}") from None
 
 
-def _platform(system: str, architecture: str = "", variant: str = "") -> tuple[str, str, str]:
+def fits(published: str, platform: str) -> bool:
+    """Whether an image for the one platform is one for the other. A variant only counts if both have one."""
+    (*found, found_variant), (*target, target_variant) = _parts(published), _parts(platform)
+    return found == target and found_variant in ("", target_variant or found_variant)
+
+
+def _parts(platform: str) -> tuple[str, str, str]:
+    system, architecture, variant = (*platform.split("/", 2), "", "")[:3]
     return system, _ARCHITECTURES.get(architecture, architecture), variant
+
+
+def _joined(described: Mapping[str, Any]) -> str:
+    """The platform in a configuration or an index; "" without one."""
+    return "/".join(part for key in _PLATFORM if (part := _text(described.get(key))))
 
 
 def _check_config(written: Mapping[str, Any], name: str) -> None:

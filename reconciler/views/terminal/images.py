@@ -80,6 +80,9 @@ def _verdict(report: ImageReport) -> Iterator[Text]:
 
 def _published(report: ImageReport) -> list[Text]:
     image = report.image
+    if image is None and report.tags:
+        tags = (f"{tag} -> {digest[:_DIGITS]}" for tag, digest in report.tags.items())
+        return _nonempty_pairs({"tags": ", ".join(tags)})
     if image is None:
         return [Text("neither this version nor a channel tag is published", "dim")]
     here = [tag for tag, digest in report.tags.items() if digest == image.digest]
