@@ -1,7 +1,8 @@
 """Names of reconciler's own files in the user's folders, so no build treats them as source.
 
 A run killed while it replaces a file leaves a temporary file beside it, recognizable by its name. The next
-run that writes in that folder removes it. The same goes for a folder that was to appear complete.
+run that writes in that folder removes it. The same goes for a folder that was to appear complete, and for one
+in the system's temporary folder.
 """
 
 import contextlib
@@ -72,16 +73,49 @@ def temporary_folder(beside: Path) -> Iterator[Path]:
     Raises:
         OSError: the folder around it cannot be written.
     """
-    path = Path(tempfile.mkdtemp(TEMPORARY, f".{beside.name[:100]}.", beside.parent))
-    handle = os.open(path, os.O_RDONLY) if _HAS_LOCKS else None
-    try:
-        if handle is not None:
-            _mark_in_use(handle)
+    with _folder(f".{beside.name[:100]}.", beside.parent) as path:
         path.chmod(0o777 & ~_umask())  # that of a folder that mkdir makes
+        yield path
+
+
+@contextlib.contextmanager
+def scratch_folder(purpose: str) -> Iterator[Path]:
+    """A folder in the system's temporary folder that only this user can read. Removed at the end.
+
+    Those of killed runs are removed first: they may hold source code or a login.
+
+    Raises:
+        OSError: the temporary folder cannot be written.
+    """
+    place = Path(tempfile.gettempdir())
+    sweep(place)
+    with _folder(f".reconciler-{purpose}.", place) as path:
+        yield path
+
+
+@contextlib.contextmanager
+def _folder(prefix: str, parent: Path) -> Iterator[Path]:
+    """A new folder for this user only, which `sweep` leaves alone. Removed at the end. Raises OSError."""
+    path, handle = _new_folder(prefix, parent)
+    try:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
         if handle is not None:
+            os.close(handle)
+
+
+def _new_folder(prefix: str, parent: Path) -> tuple[Path, int | None]:
+    """The folder, and the open descriptor that marks it as in use."""
+    while True:
+        path = Path(tempfile.mkdtemp(TEMPORARY, prefix, parent))
+        if not _HAS_LOCKS:
+            return path, None
+        with contextlib.suppress(FileNotFoundError):  # another run swept it before it was marked
+            handle = os.open(path, os.O_RDONLY)
+            _mark_in_use(handle)
+            if path.exists():
+                return path, handle
             os.close(handle)
 
 

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,12 +14,21 @@ import pytest
 
 from providers.docker.source.fingerprint import fingerprint
 from providers.docker.source.key import ImageSource, context
-from providers.leftovers import BASELINE, TEMPORARY, WORKSPACE, is_temporary, new_temporary, sweep
+from providers.leftovers import (
+    BASELINE,
+    TEMPORARY,
+    WORKSPACE,
+    is_temporary,
+    new_temporary,
+    scratch_folder,
+    sweep,
+)
 from providers.sandbox import Sandbox
 from reconciler.system.files import replace_file
 from tests.conftest import Cli, copy_example
 
 APP = "dataset_cleanup"
+ROOT = Path(__file__).parents[1]
 
 # Kills the process at the Nth call that a replacement makes of the system.
 KILLED = """
@@ -225,3 +236,62 @@ def test_state_in_the_build_context_is_refused_before_any_write(
     (folder / ".dockerignore").write_text(f"{pattern}\n")
     assert cli("apply", ".", "--yes").code == 0
     assert cli("plan", ".", "--exit-code").code == 0
+
+
+# Opens a folder in TMPDIR, as builds and other commands do, and is killed in it.
+KILLED_INSIDE = """
+import os, signal, sys
+from pathlib import Path
+from providers.docker.registry.logins import docker_config
+from providers.docker.source.build_context import unpacked_context
+from providers.docker.source.key import ImageSource
+from providers.leftovers import scratch_folder
+
+opened = {
+    "build": lambda: unpacked_context(ImageSource(folder=Path.cwd()), lambda _: None),
+    "docker": lambda: docker_config("registry.example.com"),
+    "verify": lambda: scratch_folder("verify"),
+}
+with opened[sys.argv[1]]():
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("purpose", ["build", "docker", "verify"])
+def test_the_next_run_removes_the_temporary_folder_of_a_killed_one(
+    purpose: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has a copy of the source, or a login."""
+    temporary, source = tmp_path / "tmp", tmp_path / "source"
+    temporary.mkdir()
+    source.mkdir()
+    (source / "Dockerfile").write_text("FROM scratch\nCOPY . .\n")
+    (temporary / "of-somebody.txt").touch()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    variables = {"TMPDIR": str(temporary), "DOCKER_USERNAME": "bob", "DOCKER_TOKEN": "hunter2hunter2"}
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_INSIDE, purpose],
+        env={**os.environ, **variables, "PYTHONPATH": os.pathsep.join(sys.path)},
+        cwd=source,
+        check=False,
+    )
+    [left] = names(temporary) - {"of-somebody.txt"}
+    assert killed.returncode == -signal.SIGKILL
+    assert stat.S_IMODE((temporary / left).stat().st_mode) == 0o700
+
+    with scratch_folder("build") as mine, scratch_folder("build") as other:
+        assert mine.exists() and other.exists(), "a folder in use is left alone"
+        assert names(temporary) == {"of-somebody.txt", mine.name, other.name}
+    assert names(temporary) == {"of-somebody.txt"}
+
+
+def test_every_temporary_folder_is_one_that_the_next_run_removes() -> None:
+    """All but those with nothing of the user, and a copy of a state that lies on this machine anyway."""
+    others = ("cli/handlers/demo.py", "sandbox/server.py", "stores/sqlite.py", "providers/leftovers.py")
+    found = {
+        path.as_posix()
+        for room in ("reconciler", "providers", "state")
+        for path in (ROOT / room).rglob("*.py")
+        if re.search(r"\b(TemporaryDirectory|mkdtemp)\(", path.read_text())
+    }
+    assert [path for path in found if not path.endswith(others)] == []

@@ -9,7 +9,6 @@ import difflib
 import json
 import os
 import re
-import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from msgspec.structs import replace
 from providers.docker.source.fingerprint import fingerprint
 from providers.hiding import HIDDEN, is_hidden
 from providers.json_value import JSON
+from providers.leftovers import scratch_folder
 from providers.regular_files import read_regular
 from providers.rules import FieldRule
 from providers.text import one_line
@@ -505,8 +505,8 @@ def _live_fields(planned: PlanResult, address: Address) -> dict[str, Any]:
 
 def _check_class(planned: PlanResult, reference: ClassReference, source: str, value: AdoptedValue) -> None:
     """Raise ManualEditError if the edited class does not have the live value. Reads it without running it."""
-    with tempfile.TemporaryDirectory() as folder:
-        edited = replace(reference, file=Path(folder) / reference.file.name)
+    with scratch_folder("adopt") as folder:
+        edited = replace(reference, file=folder / reference.file.name)
         edited.file.write_bytes(source.encode())
         read = read_inputs if _is_listed(planned, value) else read_parameters
         result = read(edited)

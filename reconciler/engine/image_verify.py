@@ -10,7 +10,6 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path, PurePosixPath
 from shutil import copyfile
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from msgspec import Struct
@@ -29,6 +28,7 @@ from providers.docker.source.fingerprint import fingerprint
 from providers.docker.source.key import ImageSource, SourceKey, file_paths
 from providers.docker.source.source_diff import differences
 from providers.errors import ProviderError
+from providers.leftovers import scratch_folder
 from providers.regular_files import read_regular, real_path
 from reconciler.core.diagnostics import CannotCheckError, UserError, error
 from reconciler.core.events import Emit, Note
@@ -158,8 +158,8 @@ class _Verifier(Struct, frozen=True):
         if repository.commit(statement.revision.commit) is None:
             return ImageVerification(Verification.UNKNOWN_COMMIT)
         self.emit(Note(f"reading the commit {statement.revision.commit[:12]}"))
-        with TemporaryDirectory(prefix="reconciler-verify-") as folder:
-            top = real_path(Path(folder))
+        with scratch_folder("verify") as folder:
+            top = real_path(folder)
             try:
                 pipeline, source, checkout = _source(
                     statement, repository, top, self.report, self.settings_of

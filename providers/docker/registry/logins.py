@@ -1,14 +1,13 @@
 """The login for the push registry: the stored one, or else the one from environment variables, as in CI.
 
 The variables are those of `pxl-pipeline deploy`. Their login is sent to the push registry only, never to
-another one, such as that of a base image. Nothing is stored.
+another one, such as that of a base image. Nothing is stored after a build.
 """
 
 import base64
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from providers.docker.registry import auth
 from providers.docker.registry.reference import Repository
 from providers.errors import RefusedError
 from providers.image_names import HUB
+from providers.leftovers import scratch_folder
 from providers.regular_files import home_folder, read_regular
 
 USERNAMES = ("DOCKERHUB_USERNAME", "DOCKER_USERNAME")
@@ -57,7 +57,7 @@ def docker_config(registry: str) -> Iterator[Mapping[str, str]]:
     """Environment variables that make a `docker` command use the login for `registry`.
 
     Empty for a login that Docker finds itself. They point to a temporary folder, readable by this user only,
-    with the user's Docker configuration. It is deleted at the end.
+    with the user's Docker configuration. It is deleted at the end; if this run is killed, by the next build.
 
     Raises:
         RefusedError: the folder cannot be created, or config.json cannot be read.
@@ -71,7 +71,7 @@ def docker_config(registry: str) -> Iterator[Mapping[str, str]]:
         return
     with contextlib.ExitStack() as stack:
         try:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reconciler-docker-")))
+            folder = stack.enter_context(scratch_folder("docker"))
             own = Path(os.environ.get("DOCKER_CONFIG") or home_folder() / ".docker")
             for entry in own.iterdir() if own.is_dir() else ():
                 if entry.name != "config.json":

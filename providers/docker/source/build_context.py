@@ -18,6 +18,7 @@ from msgspec import Struct
 from providers.docker.source.archive import archive
 from providers.docker.source.key import ImageSource, context, dockerfile
 from providers.errors import RefusedError
+from providers.leftovers import scratch_folder
 from providers.protocol import Progress, Report
 
 
@@ -44,7 +45,7 @@ def unpacked_context(source: ImageSource, report: Report) -> Iterator[StagedCont
     """
     with contextlib.ExitStack() as stack:
         try:
-            root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reconciler-build-")))
+            root = stack.enter_context(scratch_folder("build"))
             context_folder = root / "context"
             context_folder.mkdir()
             pieces = _reported(archive(source, context(source), report=report), report)
