@@ -12,6 +12,8 @@ from typing import NoReturn
 from reconciler.core.exit_codes import INTERRUPTED
 from reconciler.starting import INTERRUPTIONS, end_at_once
 
+_WAKING = 1.0
+"""Seconds after which the main thread looks for a signal that came just before it began to wait."""
 GRACE = 30.0
 """Seconds that a run has to end after a signal: running steps finish, and locks are released."""
 
@@ -56,12 +58,32 @@ def bounded() -> Iterator[None]:
     for number in handled:
         signal.signal(number, on_signal)
     try:
-        yield
+        with _waking():
+            yield
     finally:
         grace.cancel()
         for number in handled:
             signal.signal(number, before[number])
         sys.unraisablehook = report
+
+
+@contextmanager
+def _waking() -> Iterator[None]:
+    """Wake the main thread regularly with a signal that does nothing.
+
+    Python handles a signal in the main thread, between two instructions. One that comes after the last of
+    them before that thread waits for a lock, or that the system delivers to another thread, ends no wait.
+    """
+    if not hasattr(signal, "setitimer"):  # Windows
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    timer = signal.setitimer(signal.ITIMER_REAL, _WAKING, _WAKING)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+        signal.signal(signal.SIGALRM, before)
 
 
 def end_later(last_words: Callable[[], str] = lambda: OPEN) -> threading.Timer:
