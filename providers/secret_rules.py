@@ -68,24 +68,43 @@ _SHAPES = (
     ),
     _Shape("a Google API key", b"AIza", rb"AIza[\w-]{35}(?![\w-])"),
 )
-# A token follows another word only where that is the end of a line in a text of a text: "\nhf_…".
-_BEGINS = rb"(?:(?<![A-Za-z0-9_])|(?<=\\[nrt]))"
+# Escapes and colours, as texts of texts, addresses and logs have them. Each ends with a letter or a digit.
+_ESCAPE = (
+    rb"\\(?:[nrtv]|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|(?:033|e)(?=\[))"
+    rb"|%(?:25){0,2}[0-9A-Fa-f]{2}|\[[0-9;:?]{0,20}[mGHJK]|\x1b\([0B]"
+)
+# A token begins after what is no part of a word: a sign, one of these, or the length of a text in a binary.
+_BEFORE = re.compile(
+    rb"(?:[^A-Za-z0-9_]|%b|\\(?:[abef]|[0-7]{1,3})|=[0-9A-F]{2}"
+    rb"|[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\xff].|\A)\Z" % _ESCAPE
+)
+_LONGEST_BEFORE = 24  # bytes
 _MARKS = tuple(mark for shape in _SHAPES for mark in shape.marks.split())
 _BY_MARK = tuple(
     (shape.kind, shape.ahead, whole)
     for shape in _SHAPES
-    for whole in (re.compile(b"%b(?:%b)" % (_BEGINS, shape.whole)),)
+    for whole in (re.compile(shape.whole),)
     for _ in shape.marks.split()
 )
 
 _SURE_NAME = (
-    rb"picsellia[\w.-]{0,80}token|api[_-]?token|--[a-z-]{0,40}token|(?<![a-z])client(?=\()"
-    rb"|wandb[_-]?api[_-]?key|bearer"
+    rb"picsellia[\w.-]{0,80}token|api[_-]?token|--[a-z-]{0,40}token|(?:(?<![a-z])|(?:%b))client(?=\()"
+    rb"|wandb[_-]?api[_-]?key|bearer" % _ESCAPE
 )
-_BETWEEN = rb"(?:[\0-\x20\x7f-\xff\"'`\\\[\](){}=:,>|;&]|str|None|Optional|SecretStr|Final|Bearer|Token)"
+_WORDS = (b"str", b"None", b"Optional", b"SecretStr", b"Final", b"Bearer", b"Token")
+_BETWEEN = b"|".join(  # without groups around the alternatives: each is then tried by its first byte only
+    (
+        rb"[\0-\x1a\x1c-\x20\x7f-\xff\"'`\](){}=:,>|;&]",
+        _ESCAPE,
+        rb"[\x1b\\\[]",
+        *(rb"%b(?![0-9A-Za-z])" % word for word in _WORDS),
+    )
+)
+_EQUALS = rb"(?:[=:]|(?:%(?:25){0,2}|\\x|\\u00)3[ADad])"
 _NAMED = re.compile(
     # A column of names next to one of digests has no sign between them.
-    rb"(?:(?i:%b)%b{1,16}|(?i:token)%b{0,15}[=:]%b{0,15})" % (_SURE_NAME, _BETWEEN, _BETWEEN, _BETWEEN)
+    rb"(?:(?i:%b)(?:%b){1,16}|(?i:token)(?:%b){0,15}%b(?:%b){0,15})"
+    % (_SURE_NAME, _BETWEEN, _BETWEEN, _EQUALS, _BETWEEN)
     + rb"(?!a0c9f3bbf7e8bc175494fc44bfc6f89aae3eb9d0)"  # the example in the SDK's own documentation
     + _HEX
     + rb"\Z"
@@ -101,14 +120,13 @@ _ENDINGS = tuple(
 )
 # Nothing between them can be a part of a number, so no shorter match is tried ("++").
 _TO_NUMBER = re.compile(
-    rb"(?i:[nr]|[_-]?api[_-]?key)?%b{0,31}+(?<![0-9A-Za-z])(?=%b(?![0-9A-Za-z]))" % (_BETWEEN, _HEX)
+    rb"(?i:[nr]|[_-]?api[_-]?key)?(?:(?:%b){1,31}+|(?<=\())(?=%b(?![0-9A-Za-z]))" % (_BETWEEN, _HEX)
 )
 _SAMPLE = 1024  # bytes
 _MANY = 2  # endings in a sample: each takes as long as a search of 500 bytes for digits
 _STEP = 4  # forty digits in a row are ten of every fourth byte; those of a UUID never are
 _IS_DIGIT = bytes(byte in b"0123456789abcdefABCDEF" for byte in range(256))
-_CLASSES = bytes(1 if _IS_DIGIT[byte] else 2 * chr(byte).isalnum() * (byte < 128) for byte in range(256))
-_ALONE = b"\0" + b"\1" * 40 + b"\0"  # forty digits, of `_CLASSES`, that are not a part of something longer
+_ROWS = tuple(b"\0%b\0" % (b"\1" * digits) for digits in range(40, 50, 2))  # with those of an escape
 _BATCH = 64 << 10  # bytes; larger ones take no less time
 
 _WIDE = (b"\xff\xfe", b"\xfe\xff")  # what a text in UTF-16 begins with
@@ -307,7 +325,7 @@ def _matches(buffer: bytes) -> list[SecretMatch]:
         for number, at, _ in marks:
             kind, ahead, whole = _BY_MARK[number]
             match = whole.match(buffer, at - ahead) if at >= ahead else None
-            if match and not _is_placeholder(match[0]):
+            if match and _begins(buffer, match.start()) and not _is_placeholder(match[0]):
                 found.append(SecretMatch(kind, match.start()))
     if _has_few_names(buffer) or _has_a_number(buffer):
         to_number = _TO_NUMBER.match
@@ -323,12 +341,18 @@ def _has_few_names(buffer: bytes) -> bool:
     return len(buffer) <= _SAMPLE or len(_searches().endings(buffer[:_SAMPLE])) < _MANY
 
 
+def _begins(buffer: bytes, start: int) -> bool:
+    """Whether what begins here is no part of a longer word."""
+    return _BEFORE.search(buffer, max(start - _LONGEST_BEFORE, 0), start) is not None
+
+
 def _has_a_number(buffer: bytes) -> bool:
     """Whether there are forty digits in a row that are not a part of something longer."""
     # `rfind` takes half the time of `in` where there are many shorter rows.
     if buffer[::_STEP].translate(_IS_DIGIT).rfind(b"\1" * (40 // _STEP)) < 0:
         return False
-    return (b"\0%b\0" % buffer.translate(_CLASSES)).rfind(_ALONE) >= 0
+    digits = b"\0%b\0" % buffer.translate(_IS_DIGIT)
+    return any(digits.rfind(row) >= 0 for row in _ROWS)
 
 
 def _is_token(buffer: bytes, start: int) -> bool:

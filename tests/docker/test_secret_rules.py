@@ -25,7 +25,7 @@ from providers.secret_rules import (
     kind_by_name,
     needs_content,
 )
-from tests.docker.tokens import tokens
+from tests.docker.tokens import BEFORE, BEFORE_SHAPES, tokens
 
 SHAPES = sorted(tokens())
 BETWEEN = (b"\n", b" ", b'"', b"'", b"=", b"\0", b"\xff", b";", b"\\n", b"/", b"@", b":")
@@ -92,6 +92,41 @@ def test_a_token_across_two_reads_of_a_file(shape: str) -> None:
             assert len(list(find(pieces))) == 1, (kind, shift)
 
 
+@pytest.mark.parametrize("name", BEFORE | BEFORE_SHAPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_token_is_found_after_every_escape(shape: str, name: str) -> None:
+    token, is_number = tokens()[shape], shape.startswith(("picsellia", "weights"))
+    if name in BEFORE_SHAPES and is_number:
+        return
+    before = (BEFORE | BEFORE_SHAPES)[name]
+    for after in ("", " ", "\x1b[0m", "\\n", "%26x=1", "\\u003e", '"'):
+        found = list(find([f"{before}{token}{after}".encode("latin-1")]))
+        assert [len(before) <= each.offset for each in found] == [True], after
+
+
+@pytest.mark.parametrize("before", [name for name in BEFORE if name not in ("a word", "an address")])
+@pytest.mark.parametrize("name", ["api_token", "PICSELLIA_TOKEN", "token"])
+@pytest.mark.parametrize("others", ["", "token; " * 199], ids=["alone", "among many names"])
+def test_digits_are_found_between_escapes(name: str, before: str, others: str) -> None:
+    number = tokens()["picsellia variable"].partition("=")[2]
+    for sign in ("=", ": ", "%3D", "%253D", "\\u003d", '": "', '\\x3d"'):
+        content = f"{others}{name}{sign}{BEFORE[before]}".encode()
+        for after in ("", "\x1b[0m", "\\n", "%26x", '"'):
+            assert [*find([content + f"{number}{after}".encode()])] == [("an API token", len(content))]
+
+
+@pytest.mark.parametrize(
+    "before", ["a", "A", "0", "_", "xx", "3D", "u003d", "x1b", "32m", "my_", "%3", "\\u003"]
+)
+@pytest.mark.parametrize(
+    "shape", [shape for shape, token in tokens().items() if re.fullmatch(r"[\w-]+", token)]
+)
+def test_what_continues_a_word_is_no_token(shape: str, before: str) -> None:
+    token = tokens()[shape]
+    assert list(find([f"{before}{token}".encode()])) == []
+    assert list(find([f"x = {before}{token}\n".encode()])) == []
+
+
 @settings(max_examples=60)
 @given(st.sampled_from(NOISES), st.integers(0, CHUNK + 4096), st.integers(0, 10**9))
 def test_random_data_is_no_secret(kind: str, size: int, seed: int) -> None:
@@ -109,7 +144,7 @@ BITS = (
     "|T3BlbkFJ|pypi-AgE|AKIA|ACCA|AIza|-----BEGIN |RSA |PRIVATE KEY-----|\n|\\n|\\| |_|-|\0|\xff"
     "|token|API_TOKEN|Client(|cLiEnT(|bearer |BeArEr |tokEN|wandb|hub_pat_"
     '|WANDB_API_KEY|=|"|: |Proc-Type: 4|None|str|SecretStr|Optional[|Bearer |tokens'
-    "|token\t|api-token|--x-token"
+    "|token\t|api-token|--x-token|%3D|%253d|\\u003d|\\x3D|\\t|\x1b[1;32m|\x1b(B|[0m|=3D|\\033|\x8cA"
 )
 PARTS = st.one_of(
     st.sampled_from(BITS.encode("latin-1").split(b"|")),
@@ -131,21 +166,23 @@ def plain(content: bytes) -> list[tuple[str, int]]:
         (kind, at)
         for kind, shape in SHAPES_ALONE
         for at in range(len(content))
-        if (match := shape.match(content, at)) and not secret_rules._is_placeholder(match[0])
+        if (match := shape.match(content, at))
+        and secret_rules._begins(content, at)
+        and not secret_rules._is_placeholder(match[0])
     ]
-    for number in NUMBER.finditer(content):
-        first = max(number.start() - secret_rules._LONGEST_NAME, 0)
-        named = secret_rules._NAMED.search(content, first, number.end())
+    for at in range(len(content)):
+        number = NUMBER.match(content, at)
+        if number is None or not BEFORE_NUMBER.search(content, 0, at):
+            continue
+        named = secret_rules._NAMED.search(content, max(at - secret_rules._LONGEST_NAME, 0), number.end())
         if named and not secret_rules._is_placeholder(number[0]):
-            matches.append(("an API token", number.start()))
+            matches.append(("an API token", at))
     return sorted(matches, key=lambda match: match[1])
 
 
-NUMBER = re.compile(rb"(?<![0-9A-Za-z])[0-9a-fA-F]{40}(?![0-9A-Za-z])")
-SHAPES_ALONE = [
-    (shape.kind, re.compile(b"%b(?:%b)" % (secret_rules._BEGINS, shape.whole)))
-    for shape in secret_rules._SHAPES
-]
+NUMBER = re.compile(rb"[0-9a-fA-F]{40}(?![0-9A-Za-z])")
+BEFORE_NUMBER = re.compile(rb"(?:\A|[^0-9A-Za-z]|%b)\Z" % secret_rules._ESCAPE)
+SHAPES_ALONE = [(shape.kind, re.compile(shape.whole)) for shape in secret_rules._SHAPES]
 
 
 @settings(max_examples=300)

@@ -6,6 +6,38 @@ import string
 ALNUM = string.ascii_letters + string.digits
 HEX = "0123456789abcdef"
 
+BEFORE = {
+    "nothing": "",
+    "a word": "use ",
+    "a colour": "\x1b[32m",
+    "two colours": "\x1b[1m\x1b[38;2;255;100;0m",
+    "a colour that ends": "\x1b(B\x1b[m",
+    "a cleared line": "\x1b[2K\x1b[1G",
+    "a colour in JSON": "\\u001b[32m",
+    "a colour in C": "\\x1b[0;32m",
+    "a colour in a shell": "\\033[32m",
+    "a colour without its first character": "[32m",
+    "an address": "?q=%3D",
+    "an address in small letters": "%3f%3d",
+    "an address in an address": "%253D",
+    "JSON of Go": "\\u003c",
+    "a line of a text in a text": "\\n",
+    "a line of a text in a text in a text": "\\\\n",
+    "a tab of a text in a text": "\\t",
+    "hexadecimal": "\\x3d",
+    "a long escape": "\\U0000003d",
+}
+"""What stands before a token in logs, addresses and texts of texts, by its name."""
+BEFORE_SHAPES = {
+    "octal": "\\075",
+    "a null in C": "\\0",
+    "an escape in a shell": "\\e",
+    "a form feed of JSON": "\\f",
+    "an e-mail": "=3D",
+    "the length in a pickle": "\x8c3",
+}
+"""The same, where it could be a part of a number; only before tokens with a shape of their own."""
+
 
 def _of(characters: str, count: int, chance: random.Random) -> str:
     return "".join(chance.choices(characters, k=count))
