@@ -57,9 +57,12 @@ _LOGIN = re.compile(
 """What stands before the host in `https://me:password@host` and in `me:password@host/image`. The name of an
 image with its digest, `app:1.0@sha256:…`, has the same form and no login."""
 _QUERY = re.compile(
-    r"""(?<=[?&;])([\w.-]*(?:token|key|secret|sig|signature|passw(?:or)?d|pwd|auth|credential)[\w.-]*=)[^&\s"'<>]+""",
-    re.IGNORECASE,
+    r"""(?:(?<=[?&;\#])|(?<=%3f)|(?<=%26)|(?<=%23))
+    ([\w.-]*(?:token|key|secret|sig|signature|passw(?:or)?d|pwd|auth|credential)[\w.-]*(?:=|%3d))
+    [^&\s"'<>]+""",
+    re.IGNORECASE | re.VERBOSE,
 )
+"""A key in the query or the fragment of an address, also of an address that is a part of another one."""
 
 
 def without_logins(text: str) -> str:
@@ -70,7 +73,7 @@ def without_logins(text: str) -> str:
     """
     if "@" in text:
         text = _LOGIN.sub("…@", text)
-    return _QUERY.sub(r"\1…", text) if "=" in text else text
+    return _QUERY.sub(r"\1…", text) if "=" in text or "%3" in text else text
 
 
 def has_login(text: str) -> bool:

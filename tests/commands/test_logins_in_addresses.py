@@ -190,6 +190,10 @@ def test_of_a_variable(run: Watched, name: str, commands: Commands, monkeypatch:
         ("me:p/w@reg.io/app", "…@reg.io/app"),
         ("type=registry,ref=me:pw@reg.io/app", "type=registry,ref=…@reg.io/app"),
         ("https://h/x?sig=abc&n=1&access_token=d", "https://h/x?sig=…&n=1&access_token=…"),
+        ("https://h/#private_token=zzz", "https://h/#private_token=…"),
+        ("https://h/#/x?token=zzz&n=1#sig=a", "https://h/#/x?token=…&n=1#sig=…"),
+        ("https://h/?next=%2Fx%3Ftoken%3Dzzz%26n%3D1&n=1", "https://h/?next=%2Fx%3Ftoken%3D…&n=1"),
+        ("https://h/?next=%2fx%23api_key%3dzzz", "https://h/?next=%2fx%23api_key%3d…"),
     ],
 )
 def test_a_message_repeats_no_login(text: str, masked: str) -> None:
@@ -206,7 +210,12 @@ def test_a_message_repeats_no_login(text: str, masked: str) -> None:
         f"reg.io:5000/team/app:1.0@sha256:{'0' * 64}",
         f"app:1.0@sha256:{'0' * 64}",
         *("http://localhost:8000/model/me@example.com", "git@github.com:org/app.git", "ann@example.com"),
-        *("https://example.com/?page=2&sort=name", "a = b, 12:30"),
+        *(
+            "https://example.com/?page=2&sort=name",
+            "a = b, 12:30",
+            "https://example.com/#token",
+            "# token = x",
+        ),
     ],
 )
 def test_other_texts_stay(text: str) -> None:
