@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from itertools import takewhile
+from itertools import accumulate, takewhile
 from typing import Final
 
 from providers.text import without_logins
@@ -37,18 +37,25 @@ def secrets_in(value: object, name: str = "") -> Iterator[str]:
 
     Args:
         name: what the value is called, such as the path of its field; "" if it has no name. Some tokens
-            have the shape of a git commit, and only their name says what they are.
+            have the shape of a git commit, and only their name, or that of a table around them, says what
+            they are: "defaults.api_token.value".
     """
+    return _secrets_in(value, tuple(accumulate(name.split("."), "{}.{}".format)))
+
+
+def _secrets_in(value: object, names: tuple[str, ...]) -> Iterator[str]:
     if isinstance(value, str):
-        if value == HIDDEN or (len(value) >= _SHORTEST_SECRET and _has_token(f"{name}={value}")):
+        if value == HIDDEN or (
+            len(value) >= _SHORTEST_SECRET and any(_has_token(f"{name}={value}") for name in names)
+        ):
             yield value
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from secrets_in(key)
-            yield from secrets_in(item, str(key))
+            yield from _secrets_in(key, ("",))
+            yield from _secrets_in(item, (*names, str(key)))
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from secrets_in(item, name)
+            yield from _secrets_in(item, names)
 
 
 def _has_token(text: str) -> bool:

@@ -80,7 +80,7 @@ def _inner_differences(path: str, old: JSON, new: JSON) -> list[tuple[str, str, 
     for kind, changes in DeepDiff(old, new, view="tree").items():
         for change in changes:
             keys = change.path(output_format="list")
-            name = next((key for key in reversed(keys) if isinstance(key, str)), path)
+            name = ".".join((path, *(key for key in keys if isinstance(key, str))))
             before = "(none)" if kind.endswith("_added") else format_value(change.t1, name)
             after = "(none)" if kind.endswith("_removed") else format_value(change.t2, name)
             rows.append((path + "".join(f"[{key!r}]" for key in keys), before, after))

@@ -31,7 +31,7 @@ from reconciler.views.shown_values import format_value, old_and_new
 from reconciler.views.terminal.adopted import diff_lines
 from tests.commands.untouched import snapshot
 from tests.conftest import Cli, copy_example
-from tests.docker.tokens import tokens
+from tests.docker.tokens import BEFORE, tokens
 
 NAME = "dataset_cleanup"
 TOKEN = tokens()["github classic"]
@@ -48,6 +48,24 @@ def test_no_value_shows_a_token_of_any_shape(shape: str) -> None:
         assert format_value(value, "note") == full_text(value, "note") == SHOWN
 
 
+@pytest.mark.parametrize("shape", sorted(tokens()))
+def test_nothing_shows_a_token_after_an_escape(shape: str) -> None:
+    """No value, message, line of a log or diff."""
+    token = tokens()[shape]
+    for name, before in BEFORE.items():
+        text = f"it is {before}{token}"
+        shown = (
+            *(format_value(text, "note"), format_value({"a": [text]}, "note"), full_text(text, "note")),
+            *(error(text, text).text, ProviderError(text).message, shortened(text, 200)),
+            "\n".join(map(LineHider(), text.splitlines())),
+            "\n".join(diff_lines(Path("config.toml"), f"a = {json.dumps(text)}\n", "a = 1\n")),
+        )
+        for one in shown:
+            assert SHOWN in one or "…" in one, name
+            for word in re.findall(r"[\w+/-]{20,}", token):
+                assert "TOKEN" in word or word[-20:] not in one, name
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -58,8 +76,12 @@ def test_no_value_shows_a_token_of_any_shape(shape: str) -> None:
 def test_no_value_with_the_name_of_a_token_shows_forty_digits(name: str) -> None:
     values: tuple[JSON, ...] = (NUMBER, [NUMBER], [["a", NUMBER]])
     inside = name.rpartition(".")[2]
-    named: tuple[JSON, ...] = ({inside: NUMBER}, {inside: ["a", NUMBER]}, [{"a": {inside: NUMBER}}])
-    for value, called in (*((one, name) for one in values), *((one, "defaults") for one in named)):
+    named: tuple[JSON, ...] = (
+        *({inside: NUMBER}, {inside: ["a", NUMBER]}, [{"a": {inside: NUMBER}}]),
+        *({inside: {"value": NUMBER}}, {"a": {inside: [{"of": {"prod": [NUMBER]}}]}}),
+    )
+    given = *values, {"value": NUMBER}, [{"of": {"prod": NUMBER}}]
+    for value, called in (*((one, name) for one in given), *((one, "defaults") for one in named)):
         assert format_value(value, called) == full_text(value, called) == SHOWN
         for change in (_change(called, value, None), _change(called, None, value)):
             shown = {text for _, *texts in old_and_new(change) for text in texts}
@@ -69,9 +91,14 @@ def test_no_value_with_the_name_of_a_token_shows_forty_digits(name: str) -> None
 
 def test_the_parts_of_a_long_table_keep_the_names_that_make_them_secrets() -> None:
     long = {f"key {number}": "x" * 20 for number in range(9)}
-    change = _change("defaults", {**long, "api_token": NUMBER}, {**long, "api_token": ["a", NUMBER]})
+    pairs: tuple[tuple[JSON, JSON], ...] = (
+        (NUMBER, ["a", NUMBER]),
+        ({"value": NUMBER}, {"value": NUMBER[::-1]}),
+    )
+    for old, new in pairs:
+        change = _change("defaults", {**long, "api_token": old}, {**long, "api_token": new})
 
-    assert [texts for _, *texts in old_and_new(change)] == [[SHOWN, SHOWN]]
+        assert [texts for _, *texts in old_and_new(change)] == [[SHOWN, SHOWN]]
 
 
 @pytest.mark.parametrize("name", ["commit", "revision", "token_commit", "tokenizer", "source", ""])
@@ -176,8 +203,14 @@ def _change(path: str, desired: JSON, live: JSON) -> Change:
         {"docker_flags": [f"--env=HUB={TOKEN}"]},
         {"default_parameters": {"api_token": NUMBER}},
         {"default_parameters": {"picsellia_token": [NUMBER]}},
+        {"default_parameters": {"api_token": {"value": NUMBER}}},
+        {"description": f"https://ci/?next=%2Fx%3Ftoken%3D{TOKEN}"},
+        {"description": f"\x1b[32m{TOKEN}\x1b[0m"},
     ],
-    ids=("description", "parameter", "inside a parameter", "flag", "name", "list with a name"),
+    ids=(
+        *("description", "parameter", "inside a parameter", "flag", "name", "list with a name"),
+        *("table with a name", "address", "colour"),
+    ),
 )
 def test_a_token_that_somebody_put_on_the_platform(
     fields: Mapping[str, JSON], cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
