@@ -10,6 +10,7 @@ from semver import Version
 
 from reconciler.core.diff import same
 from reconciler.core.recorded_runs import RecordedRun, RunOutcome
+from reconciler.engine.kinds import recorded_text
 from reconciler.engine.recorded import image_in
 from reconciler.pipeline.version import parse
 from state.errors import CorruptStateError
@@ -35,8 +36,8 @@ class EarlierState(Struct, frozen=True):
 
     @property
     def version(self) -> str:
-        """The version of the image; "" if there is no image."""
-        return str(self.image.inputs["version"]) if self.image else ""
+        """The version of the image; "" if the state has no image, or none with a version."""
+        return recorded_text(self.image, "version") if self.image else ""
 
     def is_at(self, to: str) -> bool:
         """Whether a serial or a version of an image names this state version."""

@@ -106,7 +106,7 @@ def recorded_image_kind(
     outputs = ImageOutputs.of(image.outputs)
     return ImageKind(
         name,
-        replace(image_source(pipeline), platform=str(image.inputs["platform"])),
+        replace(image_source(pipeline), platform=recorded_text(image, "platform")),
         SourceKey(recorded_source(image), outputs.files or {}, outputs.arguments or {}, bytes=0),
         builder=_no_builder,
         labels=lambda: image_labels(pipeline, announce_nothing),
@@ -118,6 +118,12 @@ def recorded_image_kind(
 
 def _no_builder() -> Builder:
     raise AssertionError("an image of an earlier state is never built")
+
+
+def recorded_text(image: RecordedResource, name: str) -> str:
+    """The field of a recorded image with this name; "" without one, as an edit of the state may leave it."""
+    value = image.inputs.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def recorded_source(image: RecordedResource) -> str:

@@ -28,7 +28,7 @@ from reconciler.engine.earlier_states import (
     state_at,
     that_ran,
 )
-from reconciler.engine.kinds import digest_of, kinds_of, recorded_image_kind
+from reconciler.engine.kinds import digest_of, kinds_of, recorded_image_kind, recorded_text
 from reconciler.engine.missing_state import OTHER_STORE
 from reconciler.engine.plan import PlanResult, plan_for
 from reconciler.engine.recorded import graph_of, image_in
@@ -87,7 +87,7 @@ def find_earlier(
             if is_incomplete or not _is_at(now, earlier):
                 return earlier
         image = image_in(now)
-        present = str(image.inputs["version"]) if image else "the present state version"
+        present = (recorded_text(image, "version") if image else "") or "the present state version"
         raise UserError(error(f"nothing ran on {stack} before {present}", _versions(store, stack)))
     for earlier in candidates:
         if earlier.is_at(to):

@@ -165,6 +165,8 @@ RECORDS = (
     ("plan", "dataset_cleanup", "--exit-code", "--json"),
     ("drift", "--all", "--json", "r.json"),
     ("status", "--all"),
+    ("rollback", "dataset_cleanup", "--dry-run"),
+    ("contract", "dataset_cleanup", "1.0.0"),
 )
 
 
@@ -185,6 +187,11 @@ class Records:
             for name in (head, newest)
             for what, body in bodies(Recorded(200, {}, self._whole[name][2]))
         ]
+
+    def newest(self) -> tuple[str, Any]:
+        """The newest save, by its name, and its content."""
+        name = max(name for name in self._whole if "/history/" in name)
+        return name, json.loads(self._whole[name][2])
 
     def play(self, command: Sequence[str], name: str, body: bytes) -> str:
         self._objects.clear()
@@ -227,6 +234,23 @@ def play_records(records: Records, most: int) -> None:
 
 def test_a_sample_of_odd_objects_in_a_bucket(records: Records) -> None:
     play_records(records, 8)
+
+
+def test_a_state_without_one_of_its_fields(records: Records) -> None:
+    """Only an edit by hand leaves it; the state is intact, as another version may not have the field."""
+    name, document = records.newest()
+    for number, resource in enumerate(document["document"]["resources"]):
+        for field in [*resource["inputs"], None]:
+            kept = {} if field is None else {k: v for k, v in resource["inputs"].items() if k != field}
+            resources = [*document["document"]["resources"]]
+            resources[number] = {**resource, "inputs": kept}
+            changed = {**document, "document": {**document["document"], "resources": resources}}
+            for command in (
+                ("state", "history", "dataset_cleanup"),
+                ("rollback", "dataset_cleanup", "--dry-run"),
+            ):
+                problem = records.play(command, name, json.dumps(changed).encode())
+                assert not problem, f"{' '.join(command)}, {resource['address']} without {field}\n{problem}"
 
 
 @pytest.mark.full
