@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import Struct, field
 
+from providers.regular_files import is_file, real_path
 from reconciler.cli.options import Command
 from reconciler.cli.options.param_types import STDOUT, ParsedType
 
@@ -202,9 +203,20 @@ def _places(asked: Iterable[tuple[str, Path]]) -> dict[str, Path]:
     for name, place in asked:
         if places.setdefault(name, place) != place:
             raise click.UsageError(f"-o {name}: two destinations for one format")
-    if len(set(places.values())) < len(places):
+    if len(set(map(_file, places.values()))) < len(places):
         raise click.UsageError("two outputs cannot go to the same place")
     return places
+
+
+def _file(place: Path) -> object:
+    """What all paths of one file have in common, also links to it."""
+    if place == STDOUT:
+        return place
+    real = real_path(place)
+    if not is_file(real):
+        return real
+    status = real.stat()
+    return status.st_dev, status.st_ino
 
 
 def _in_a_folder(ctx: click.Context, param: click.Parameter, place: Path | None) -> Path | None:

@@ -127,6 +127,23 @@ def test_wrong_outputs_are_refused_before_anything_is_read(
     assert sandbox.requests() == []
 
 
+@pytest.mark.parametrize("second", ["there/../a", "link", "hard-link", "folder/a", "./a"])
+@pytest.mark.parametrize("exists", [True, False])
+def test_two_outputs_into_one_file_are_refused_whatever_it_is_called(
+    second: str, exists: bool, applied: Path, cli: Cli
+) -> None:
+    (applied / "there").mkdir()
+    (applied / "link").symlink_to("a")
+    (applied / "folder").symlink_to(".")
+    if exists or second == "hard-link":
+        (applied / "a").touch()
+        (applied / "hard-link").hardlink_to(applied / "a")
+
+    ended = cli("drift", "--all", "-o", "json=a", "-o", f"junit={second}")
+
+    assert (ended.code, "two outputs cannot go to the same place" in ended.err) == (2, True)
+
+
 def test_plans_name_the_owners_of_their_folder(cli: Cli, sandbox: Sandbox) -> None:
     copy_example("dataset_cleanup", cli.folder, sandbox.registry)
     (cli.folder / ".git").mkdir()

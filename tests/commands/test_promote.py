@@ -278,6 +278,13 @@ def test_pending_changes_of_the_source_are_no_drift(cli: Cli, environments: Sand
     assert environments.account("TEST").platform.processing(NAME)["default_cpu"] == 4
 
 
+@pytest.mark.parametrize("more", [["--yes"], ["--out", "plan.json"]])
+def test_a_refused_promotion_is_no_success(cli: Cli, environments: Sandbox, more: list[str]) -> None:
+    """A saved one could never be applied."""
+    copy_example(NAME, cli.folder, environments.registry)
+    assert promote(cli, *more).code == 12
+
+
 def test_a_source_that_was_never_applied_is_refused(cli: Cli, environments: Sandbox) -> None:
     copy_example(NAME, cli.folder, environments.registry)
 

@@ -27,7 +27,7 @@ from reconciler.cli.orphans import pipelines_beside_orphans
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.report_files import in_images, terminal, write_plans
 from reconciler.core.approval import SHORT
-from reconciler.core.exit_codes import DONE, UNCHECKED, code_of, worst
+from reconciler.core.exit_codes import CONFLICT, DONE, UNCHECKED, code_of, worst
 from reconciler.core.plan import Plan
 from reconciler.pipeline.shared import SharedSettings
 from reconciler.views.reports.plan_json import plan_text, save_plan
@@ -51,11 +51,13 @@ def run(
     executor: str | None,
     read_options: ReadOptions,
     command: Command | None = None,
+    fails_if_refused: bool = False,
 ) -> int:
     """Show the plans, write them as requested, and save them.
 
     Args:
         command: the command whose plans are shown. Default: `apply`.
+        fails_if_refused: whether a refused plan has a code of its own also without `exit_code`.
     """
     options.refuse_forced_bump_of_many(selection.request, request, where, "plan")
     if executor is not None:
@@ -106,6 +108,8 @@ def run(
     print_diagnostics(in_images(outputs, pipelines.folders, read_options.shared), err)
     if exit_code:
         codes |= {plan.exit_code for plan in plans.values()}
+    elif fails_if_refused and not all(plan.can_apply for plan in plans.values()):
+        codes.add(CONFLICT)
     return worst(codes)
 
 

@@ -95,4 +95,5 @@ def _save(
         rps=fleet_options.rps,
         executor=fleet_options.executor,
         read_options=read_options,
+        fails_if_refused=True,
     )
