@@ -174,11 +174,21 @@ _NOTABLE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
-_SECRET_NAME = re.compile(
-    r"(?:.*[_-])?(?:token|passw(?:or)?d|passphrase|secret|(?:api|access|private|secret)_?key|credentials?)",
-    re.IGNORECASE | re.DOTALL,
+# Names of a password, and names of keys and tokens, which are longer than what else such a name may have.
+_PASSWORD_NAME = re.compile(r"(?:.*(?:passw(?:or)?d|passphrase)|(?:.*[_-])pass|.*[_-]pwd)", re.I | re.S)
+_KEY_NAME = re.compile(
+    r".*(?:secret|(?:api|access|private|secret)[_-]?key|credentials?|(?P<token>token))", re.I | re.S
 )
-_LITERAL = re.compile(r"(?![$/<{%])(?!(?:[0-9.]+)\Z)\S.{7,}", re.DOTALL)
+_SHORTEST_KEY = 8  # characters
+_NUMBER = re.compile(r"[0-9.]+")  # "MAX_TOKEN=4096"
+_NO_SECRET = re.compile(
+    r"(?i:true|false|yes|no|on|off|none|null)|[0-9]"  # "ALLOW_EMPTY_PASSWORD=yes"
+    r"|`.*|\$(?:\w|[({]).*|<.*>|\{\w*\}|\{\{.*\}\}|%.*%|%\(.*"  # references and placeholders
+    r"|(?:~|\.{1,2})?/[a-z][\w.-]*(?:/[\w.@-]+)+/?"  # a key in base64 may begin with a slash, too
+    r"|(?:(?:~|\.{1,2})?/)?[\w-]+\.(?:json|ya?ml|txt|pem|key|crt)",
+    re.DOTALL,
+)
+_DEFAULT = re.compile(r"\$\{\w+:?-(.*)\}", re.DOTALL)  # "${NAME:-a value}"
 
 
 class SecretMatch(NamedTuple):
@@ -229,7 +239,16 @@ def _is_named_after_a_token(name: str) -> bool:
 
 def is_secret_value(name: str, value: str) -> bool:
     """Whether a variable of this name holds a literal secret: not a reference, a path or a placeholder."""
-    return bool(_SECRET_NAME.fullmatch(name) and _LITERAL.fullmatch(value))
+    if default := _DEFAULT.fullmatch(value):
+        value = default[1]
+    if not value.strip() or _NO_SECRET.fullmatch(value):
+        return False
+    if _PASSWORD_NAME.fullmatch(name):
+        return True
+    named = _KEY_NAME.fullmatch(name)
+    if named is None or len(value) < _SHORTEST_KEY:
+        return False
+    return not (named["token"] and _NUMBER.fullmatch(value))
 
 
 class Sieve:

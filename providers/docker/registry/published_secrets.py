@@ -1,5 +1,6 @@
 """Finds secrets in a published image: in its configuration and in the files of its layers."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,9 +10,12 @@ from providers.docker.registry.layer_archive import members
 from providers.docker.registry.reference import parse_image
 from providers.docker.source.dockerfile_lines import instructions
 from providers.docker.source.key import ImageSource, dockerfile
-from providers.docker.source.secret_scan import Secret, declared, secrets_of_file
+from providers.docker.source.secret_scan import Secret, kind_of_instruction, secrets_of_file
 from providers.errors import ProviderError
 from providers.secret_rules import kind_of_value
+
+_BY_BUILDERS = re.compile(r"^/bin/sh -c #\(nop\)\s+|\s*# buildkit$")
+"""What builders add to an instruction in the history of an image."""
 
 
 def secrets_of_layer(stream: Iterator[bytes]) -> Iterator[Secret]:
@@ -28,7 +32,7 @@ def secrets_of_layer(stream: Iterator[bytes]) -> Iterator[Secret]:
 def secrets_of_configuration(config: Mapping[str, Any]) -> Iterator[Secret]:
     """Finds the secrets in an image's configuration, which anyone can read without a pull.
 
-    Their paths are "environment NAME", "label NAME" and "history N".
+    Their paths are "environment NAME", "label NAME", "history N" and "on build N".
     """
     run = config.get("config") or {}
     for text in run.get("Env") or ():
@@ -36,13 +40,13 @@ def secrets_of_configuration(config: Mapping[str, Any]) -> Iterator[Secret]:
         if kind := kind_of_value(name, value):
             yield Secret(f"environment {name}", kind)
     for name, value in (run.get("Labels") or {}).items():
-        if kind := kind_of_value("", str(value)):
+        if kind := kind_of_value(name, str(value)):
             yield Secret(f"label {name}", kind)
-    for number, entry in enumerate(config.get("history") or (), 1):
-        text = str(entry.get("created_by") or "")
-        kinds = (kind_of_value(*pair) for pair in declared(text))
-        if kind := kind_of_value("", text) or next(filter(None, kinds), None):
-            yield Secret(f"history {number}", kind)
+    created_by = [str(entry.get("created_by") or "") for entry in config.get("history") or ()]
+    for place, texts in (("history", created_by), ("on build", run.get("OnBuild") or ())):
+        for number, text in enumerate(texts, 1):
+            if kind := kind_of_instruction(_BY_BUILDERS.sub("", str(text))):
+                yield Secret(f"{place} {number}", kind)
 
 
 def base_layers(source: ImageSource, pool: ConnectionPool | None = None) -> set[str]:

@@ -1,8 +1,9 @@
-"""Splits a Dockerfile into its instructions, in the way of BuildKit. Judges nothing.
+"""Splits a Dockerfile into its instructions and their variables, in the way of BuildKit. Judges nothing.
 
 The source of the rules is BuildKit's `frontend/dockerfile/parser`; tests compare them with a real BuildKit.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from functools import lru_cache
@@ -16,6 +17,10 @@ _OFFICIAL_SYNTAX = re.compile(r"(?:docker\.io/)?docker/dockerfile(?::[0-9][0-9.]
 _WITH_HEREDOCS = ("RUN", "COPY", "ADD")
 _HEREDOC = re.compile(r"\d*<<(-?)([^<]+)", re.DOTALL)
 _SPACES = re.compile(r"[\t\v\f\r ]+")
+_ASSIGNED = re.compile(
+    r"""(?:^|(?<=[\s;&|(\["',]))(?:--)?([A-Za-z_][\w.-]*)="""
+    r"""("(?:[^"\\]|\\.)*"|'[^']*'|[^\s;&|)\]"',]*)"""
+)
 _KEPT = 1 << 16
 """Characters of a Dockerfile above which its instructions are not kept."""
 
@@ -26,6 +31,7 @@ class Instructions(Struct, frozen=True):
     Attributes:
         found: line number and text of each instruction, with joined continuation lines, without heredocs.
         directives: name, value and line number of each parser directive.
+        escape: the character that continues a line and takes the meaning of the next one away.
         open_heredoc: line of the instruction and the name of a heredoc whose end is missing; None if all end.
         certain: whether every builder splits the file like this. False for another syntax than Docker's, and
             where builders differ.
@@ -33,6 +39,7 @@ class Instructions(Struct, frozen=True):
 
     found: tuple[tuple[int, str], ...]
     directives: tuple[tuple[str, str, int], ...]
+    escape: str
     open_heredoc: tuple[int, str] | None
     certain: bool
 
@@ -46,6 +53,31 @@ def split_word(instruction: str) -> tuple[str, str]:
     """The name of an instruction in upper case, and its arguments."""
     word, rest = [*_SPACES.split(instruction.strip(), maxsplit=1), ""][:2]
     return word.upper(), rest
+
+
+def variables(instruction: str, escape: str = "\\") -> Iterator[tuple[str, str]]:
+    """The name and the value of each variable that an instruction sets, without quotes.
+
+    Those of ENV, ARG and LABEL, also after ONBUILD, as BuildKit reads them. Of another instruction, what a
+    shell takes for an assignment, and options with a value, without their dashes. References stay as they
+    are.
+
+    Args:
+        escape: as for `Instructions`.
+    """
+    word, rest = split_word(instruction)
+    if word == "ONBUILD":
+        yield from variables(rest, escape)
+    elif word in ("ENV", "ARG", "LABEL"):
+        words = _shell_words(rest, escape)[0]
+        if word != "ARG" and words and "=" not in words[0]:  # the older form
+            words = ["=".join(_SPACES.split(rest, maxsplit=1))]
+        for name, equals, value in (each.partition("=") for each in words):
+            if equals:
+                yield _unquoted(name, escape), _unquoted(value, escape)
+    else:
+        for match in _ASSIGNED.finditer(_without_list(rest)):
+            yield match[1], match[2].strip("\"'")
 
 
 def has_heredoc(instruction: str) -> bool:
@@ -86,9 +118,9 @@ def _split(text: str) -> Instructions:
             while at < len(lines) and (lines[at].lstrip("\t") if has_tabs else lines[at]) != name:
                 at += 1
             if at >= len(lines):
-                return Instructions(tuple(found), directives, (number, name), certain)
+                return Instructions(tuple(found), directives, escape, (number, name), certain)
             at += 1
-    return Instructions(tuple(found), directives, None, certain)
+    return Instructions(tuple(found), directives, escape, None, certain)
 
 
 def _directives(lines: list[str]) -> tuple[tuple[tuple[str, str, int], ...], bool]:
@@ -123,11 +155,11 @@ def _heredocs(instruction: str) -> tuple[list[tuple[str, bool]], bool]:
     return [(_unquoted(match[2]), bool(match[1])) for match in matches], closed_quotes
 
 
-def _shell_words(text: str) -> tuple[list[str], bool]:
+def _shell_words(text: str, escape: str = "\\") -> tuple[list[str], bool]:
     """The words of a command with their quotes, and whether all quotes end."""
     words, quote, at = [""], "", 0
     while at < len(text):
-        size = 2 if text[at] == "\\" and quote != "'" else 1
+        size = 2 if text[at] == escape and quote != "'" else 1
         piece, at = text[at : at + size], at + size
         if not quote and piece.isspace():
             words.append("")
@@ -138,8 +170,18 @@ def _shell_words(text: str) -> tuple[list[str], bool]:
     return [word for word in words if word], not quote
 
 
-def _unquoted(word: str) -> str:
+def _without_list(rest: str) -> str:
+    """The arguments of an instruction; of a list in JSON, its items, one on each line."""
+    try:
+        items = json.loads(rest) if rest.startswith("[") else None
+    except ValueError:
+        return rest
+    return "\n".join(map(str, items)) if isinstance(items, list) else rest
+
+
+def _unquoted(word: str, escape: str = "\\") -> str:
     """A word without quotes and escapes."""
-    pieces = re.findall(r"""'[^']*'|"(?:[^"\\]|\\.)*"|\\.|.""", word, re.DOTALL)
+    mark = re.escape(escape)
+    pieces = re.findall(rf"""'[^']*'|"(?:[^"{mark}]|{mark}.)*"|{mark}.|.""", word, re.DOTALL)
     bare = [piece[1:-1] if piece[0] in "'\"" and len(piece) > 1 else piece for piece in pieces]
-    return "".join(piece[1:] if piece[:1] == "\\" and len(piece) == 2 else piece for piece in bare)
+    return "".join(piece[1:] if piece[:1] == escape and len(piece) == 2 else piece for piece in bare)

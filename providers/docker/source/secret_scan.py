@@ -4,15 +4,15 @@ A user who can pull an image can read all of its layers, including files that a 
 `secret_rules` defines secrets. A secret is never shown, only its kind and its place.
 """
 
-import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from itertools import chain, islice
+from itertools import chain, islice, starmap
 
 from msgspec import Struct
 
-from providers.docker.source.dockerfile_lines import instructions
+from providers.docker.source.dockerfile_lines import split, variables
 from providers.docker.source.key import (
     Announce,
     Announcer,
@@ -36,7 +36,6 @@ from providers.secret_rules import (
 
 _PER_FILE = 10  # reported findings per file
 _KEPT = 1 << 16  # bytes of a Dockerfile above which its secrets are not kept
-_DECLARED = re.compile(r"""([A-Za-z_][A-Za-z0-9_]*)=("(?:[^"\\]|\\.)*"|'[^']*'|\S*)""")
 
 
 class Secret(Struct, frozen=True):
@@ -228,18 +227,20 @@ def _kept_dockerfile(path: str, recipe: bytes) -> Sequence[Secret]:
 def _searched_dockerfile(path: str, recipe: bytes) -> Iterator[Secret]:
     found = [*secrets_of_file(path, _Content("", path, recipe))]
     yield from found
-    lines = {secret.line for secret in found}
-    for line, instruction in instructions(recipe.decode("utf-8", "replace")):
-        word, _, rest = instruction.partition(" ")
-        if word.upper() not in ("ENV", "ARG") or line in lines:
-            continue
-        kinds = (kind_of_value(*pair) for pair in declared(rest))
-        if kind := next(filter(None, kinds), None):
+    file = split(recipe.decode("utf-8", "replace"))
+    ends = [*(line for line, _ in file.found[1:]), sys.maxsize]
+    for (line, instruction), end in zip(file.found, ends, strict=False):
+        kind = kind_of_instruction(instruction, file.escape)
+        seen = {secret.kind for secret in found if secret.line and line <= secret.line < end}
+        if kind and kind not in seen:
             yield Secret(path, kind, line)
 
 
-def declared(text: str) -> Iterator[tuple[str, str]]:
-    """The variables and values in the text of an instruction: `A=b C="d"`, or the older `A b`."""
-    found = [(match[1], match[2].strip("\"'")) for match in _DECLARED.finditer(text)]
-    name, _, value = text.strip().partition(" ")
-    yield from found or ([(name, value.strip())] if value else [])
+def kind_of_instruction(instruction: str, escape: str = "\\") -> str | None:
+    """What the first secret in an instruction of a Dockerfile is: everyone reads it in the image's history.
+
+    Args:
+        escape: as for `Instructions`.
+    """
+    values = chain((("", instruction),), variables(instruction, escape))
+    return next(filter(None, starmap(kind_of_value, values)), None)

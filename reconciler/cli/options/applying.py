@@ -65,6 +65,8 @@ def approval(yes: str) -> Callable[[Command], Command]:
 
 LONGEST_REASON = 300
 """Characters of the reason of --override, which each save of the run keeps."""
+_SHORTEST_VALUE = 8
+"""Characters of the shortest value of a variable that a reason may not have: others are parts of words."""
 
 
 def _check_override() -> None:
@@ -105,7 +107,11 @@ def _secret_in(text: str) -> str | None:
 
     if found := next(find((text.encode("utf-8", "surrogateescape"),)), None):
         return found.kind
-    held = (name for name, value in os.environ.items() if is_secret_value(name, value) and value in text)
+    held = (
+        name
+        for name, value in os.environ.items()
+        if len(value) >= _SHORTEST_VALUE and value in text and is_secret_value(name, value)
+    )
     if has_login(text):
         return "an address with a login"
     return next((f"the value of {name}" for name in held), None)
