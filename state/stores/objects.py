@@ -69,6 +69,7 @@ _WRONG_CREDENTIALS = re.compile(
     r"InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|InvalidToken|AuthenticationFailed"
     r"|AuthorizationFailure|InvalidAuthenticationInfo|failed to authenticate|401 Unauthorized"
 )
+_RETAINED = re.compile(r"retention policy|retentionPolicyNotMet|BlobImmutableDueToPolicy|legal hold", re.I)
 _NO_CREDENTIALS = re.compile(r"169\.254\.169\.254|metadata\.google\.internal|metadata/identity")
 _BUSY = re.compile(
     r"SlowDown|ServiceUnavailable|ServerBusy|TooManyRequests|Too Many Requests|rateLimitExceeded"
@@ -393,6 +394,9 @@ class Objects:
             why, hint = "no credentials were found", f"set them: {variables}"
         elif _WRONG_CREDENTIALS.search(text) or kind == "UnauthenticatedError":
             why, hint = "the credentials are wrong or have expired", credentials
+        elif _RETAINED.search(text):
+            why = "the bucket forbids to replace objects"
+            hint = "take its retention policy away; see docs/how-to/share-state.md"
         elif kind == "PermissionDeniedError":
             why = "the credentials lack permission"
             hint = "grant them read, write and list access to objects; see docs/reference/state.md"

@@ -400,6 +400,13 @@ def test_an_unreachable_endpoint_is_reported(
     ("kind", "text", "says"),
     [
         ("PermissionDeniedError", "403 Forbidden: <Code>AccessDenied</Code>", "lack permission"),
+        (
+            "PermissionDeniedError",
+            "403 Forbidden: <Code>AccessDenied</Code><Details>Object 'head.json' is subject to bucket's "
+            "retention policy or object retention and cannot be deleted or overwritten until 2026-12-30</Details>",
+            "forbids to replace objects",
+        ),
+        ("GenericError", "409 Conflict: <Code>BlobImmutableDueToPolicy</Code>", "forbids to replace objects"),
         ("PermissionDeniedError", "403: <Code>SignatureDoesNotMatch</Code>", "credentials are wrong"),
         ("UnauthenticatedError", "401", "credentials are wrong"),
         ("GenericError", "status code: 503 Service Unavailable: <Code>SlowDown</Code>", "refuses requests"),
