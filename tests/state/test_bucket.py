@@ -403,7 +403,7 @@ def test_an_unreachable_endpoint_is_reported(
         (
             "PermissionDeniedError",
             "403 Forbidden: <Code>AccessDenied</Code><Details>Object 'head.json' is subject to bucket's "
-            "retention policy or object retention and cannot be deleted or overwritten until 2026-12-30</Details>",
+            "retention policy or object retention and cannot be deleted or overwritten</Details>",
             "forbids to replace objects",
         ),
         ("GenericError", "409 Conflict: <Code>BlobImmutableDueToPolicy</Code>", "forbids to replace objects"),

@@ -84,8 +84,8 @@ class ModelKind:
         versions = [str(item.get("name") or item.text("id")) for item in items]
         if versions:
             raise PermanentError(
-                f"it has versions of other pipelines: {', '.join(versions)}",
-                hint="delete them on the platform first, if they are not needed",
+                f"it has versions that are not of this pipeline: {', '.join(versions)}",
+                hint="delete them on the platform, or leave out --prune, so the model is kept",
             )
         self._platform.delete(path("model", live.id))
 
