@@ -9,6 +9,7 @@ from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar
 
 from reconciler.api.requests import Shard
+from reconciler.core.waves import FailureLimit, Waves
 
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
@@ -53,6 +54,8 @@ _KINDS: Final[dict[str, tuple[_Check, str]]] = {
     **dict.fromkeys(("class_timeout", "lock_timeout", "rps"), _NUMBER),
     **dict.fromkeys(("changed", "approve"), (_is_a(bool, str), "text, True or False")),
     **dict.fromkeys(("name", "organization", "host", "token", "state", "override"), _TEXT),
+    "waves": (_is_a(str, Waves), "text, such as 1,10%,100%"),
+    "max_failures": (_is_a(str, int, FailureLimit), "a number or a percentage, such as 5 or 10%"),
     "to": (_is_a(str, int), "a version or a serial"),
     "shard": (_is_a(Shard), "a Shard"),
     "on_event": (callable, "a function"),

@@ -19,7 +19,7 @@ METHODS: list[Callable[..., Any]] = [
     *(getattr(Pipelines, name) for name in ("drift", "status", "bump", "validate", "summaries")),
     Plans.apply,
 ]
-ELSEWHERE = {"kind", "waves", "max_failures"}  # values that are parsed, which raises the same errors
+ELSEWHERE = {"kind"}  # it is parsed, which raises the same errors
 ARGUMENTS = [
     (method, name)
     for method in METHODS
@@ -29,7 +29,7 @@ ARGUMENTS = [
 
 
 @pytest.mark.parametrize(("method", "name"), ARGUMENTS, ids=lambda one: getattr(one, "__name__", one))
-@pytest.mark.parametrize("value", [object(), b"text", {1: 2}], ids=["object", "bytes", "table"])
+@pytest.mark.parametrize("value", [object(), b"text", {1: 2}, [-1]], ids=["object", "bytes", "table", "list"])
 def test_an_argument_of_a_wrong_type_is_named(method: Callable[..., Any], name: str, value: object) -> None:
     assert name in _KINDS
     parameters = inspect.signature(method).parameters
