@@ -7,8 +7,8 @@ register; it is then made from the states, and saved by the first change.
 import random
 import threading
 import time
-from collections.abc import Callable, Container, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 from state.errors import (
     CorruptStateError,
@@ -87,6 +87,7 @@ class Registers:
         self._registers: dict[str, Register] = {}
         self._stored: dict[str, tuple[Register, Register]] = {}  # as last stored, and with present addresses
         self._unregistered: dict[str, list[Snapshot]] = {}  # scope -> states that the register lacks
+        self._recorded: dict[str, list[Snapshot]] = {}  # scope -> its states, as first read
         self._mutex = threading.Lock()  # guards the next two; held for moments only
         self._turns: dict[str, threading.RLock] = {}  # one thread at a time reads or writes a stored register
         self._changes: dict[str, list[_Change]] = {}  # that no save has yet, in the order of their arrival
@@ -197,14 +198,54 @@ class Registers:
         with self._turn(scope):
             self._registers.pop(scope, None)
 
-    def is_void(self, address: str, claim: Claim) -> bool:
-        """Whether the holder of a claim has no run in progress, and no such resource in its state."""
+    def valid(self, address: str, claim: Claim) -> Mapping[str, Claim]:
+        """The claims that hold where the register has this one: this one, unless it is void.
+
+        It is void if its holder has no run in progress, and no such resource in its state: a run was killed
+        before its first write, or between the move of a state and that of its claims. Then the resource
+        belongs to the stack that has it in its state. Sends two requests, and for the first void claim of a
+        scope some for each of its stacks.
+
+        Returns:
+            The claims by address; none if no stack has the resource.
+        """
         if self._store.holder(claim.stack) is not None:
-            return False
+            return {address: claim}
         try:
-            return not supports(self._load_state(claim.stack), address)
-        except UnreadableStateError:
-            return False
+            if supports(self._load_state(claim.stack), address):
+                return {address: claim}
+            return self.others_with(address, claim)
+        except UnreadableStateError:  # it may have the resource
+            return {address: claim}
+
+    def others_with(self, address: str, claim: Claim) -> dict[str, Claim]:
+        """The claims, by address, of the other stack that has a claimed resource in its state.
+
+        Of several, it is the one that was saved last.
+
+        Raises:
+            UnreadableStateError: a state of the scope cannot be read.
+        """
+        scope = scope_of(claim.stack)
+        if scope not in self._recorded:
+            states = (self._load_state(stack) for stack in self._names(scope))
+            self._recorded[scope] = [state for state in states if state is not None]
+        others = [state for state in self._recorded[scope] if state.stack != claim.stack]
+        return register_from_states(scope, others, self.exclusive).matching(address, [claim.id])
+
+    def release(self, stack: str, address: str) -> None:
+        """Removes the claim of a stack on a resource that it no longer has."""
+        self._release(stack, lambda it: it.without_claims({address} & it.claims_of(stack).keys()))
+
+    def release_stack(self, stack: str) -> None:
+        """Removes a stack whose state is empty, and its claims."""
+        self._release(stack, lambda it: it.without_stack(stack))
+
+    def _release(self, stack: str, change: Callable[[Register], Register]) -> None:
+        """Changes a stored register. Resources that lose their claim go to the stacks that have them, too."""
+        if self._store.load_register(scope := scope_of(stack)) is not None:
+            heirs = self._states(scope, without=[stack])
+            self.update(scope, lambda register: change(register).with_states(heirs, self.exclusive))
 
     def rebuild(self, scope: str) -> Register:
         """Replaces the stored register, damaged or not, by one made from the states.
@@ -216,10 +257,9 @@ class Registers:
         with self._turn(scope):
             with suppress(CorruptStateError):
                 self._store.load_register(scope)
-            for stack in self._store.names():
-                if scope_of(stack) == scope:
-                    with suppress(CorruptStateError):
-                        self._store.load(stack)
+            for stack in self._names(scope):
+                with suppress(CorruptStateError):
+                    self._store.load(stack)
             made = self._from_states(scope)
             self._registers[scope] = self._store.save_register(made, expected_serial=None)
             return self._registers[scope]
@@ -248,44 +288,25 @@ class Registers:
     def _states(self, scope: str, without: Container[str] = ()) -> list[Snapshot]:
         """The states of a scope, without some stacks and those that cannot be read."""
         states: list[Snapshot] = []
-        for stack in self._store.names():
-            if scope_of(stack) == scope and stack not in without:
+        for stack in self._names(scope):
+            if stack not in without:
                 with suppress(UnreadableStateError):  # its next apply takes its claims, once it can be read
                     state = self._load_state(stack)
                     states += [state] if state is not None else []
         return states
 
-
-def release(store: Store, stack: str, address: str) -> None:
-    """Removes the claim of a stack on a resource that it no longer has."""
-    if store.load_register(scope := scope_of(stack)) is not None:
-
-        def change(register: Register) -> Register:
-            return register.without_claims({address} & register.claims_of(stack).keys())
-
-        Registers(store, {}).update(scope, change)
+    def _names(self, scope: str) -> list[str]:
+        return [stack for stack in self._store.names() if scope_of(stack) == scope]
 
 
-def release_stack(
-    store: Store, stack: str, exclusive: ExclusiveKinds | None = None, heirs: Sequence[Snapshot] = ()
-) -> None:
-    """Removes a stack whose state is empty, and its claims, from the register.
-
-    Args:
-        exclusive: the kinds whose resources are claimed.
-        heirs: the states that get its claims on their resources: those of the same stack under another name.
-    """
-    kinds = exclusive or {}
-    if store.load_register(scope := scope_of(stack)) is not None:
-        Registers(store, kinds).update(
-            scope, lambda register: register.without_stack(stack).with_states(heirs, kinds)
-        )
-
-
-def move_state(store: Store, before: str, after: str) -> None:
+def move_state(store: Store, before: str, after: str, *, present: Callable[[str], str] = str) -> None:
     """Renames a state together with its history and claims. The caller holds the locks of both names.
 
-    A move that is killed in between leaves claims under the old name, which are void, as it has no state.
+    Repeated after it was killed or failed, it finishes the move. Until then, claims have the old name. These
+    are void, and do not hide the stack that has the resources, see `Registers.valid`.
+
+    Args:
+        present: as for `Registers`.
 
     Raises: as `Store.move`, and UnreadableStateError if a register cannot be read, or NewerFormatError if a
         newer reconciler wrote the state; then nothing is moved.
@@ -293,20 +314,54 @@ def move_state(store: Store, before: str, after: str) -> None:
     with suppress(CorruptStateError):  # damage is moved as it is
         store.load(before)
     source, target = scope_of(before), scope_of(after)
-    has_target = store.load_register(target) is not None
-    old = store.load_register(source)
-    store.move(before, after)
-    registers = Registers(store, {})
-    if old is None:
+    registers = Registers(store, {}, present=present)
+    there, here = store.load_register(target), store.load_register(source)
+    if not is_moved(store, before, after, present=present):
+        if there is not None and after in there.stacks and not _has_state(store, after):
+            # Left by a run without a state. The moved state is not to be hidden by it, see `complete`.
+            registers.update(target, lambda register: register.without_source(after))
+        store.move(before, after)
+    if here is None:
         return
-    if source == target:
-        registers.update(source, lambda register: _renamed(register, before, after))
-        return
-    if has_target:
-        registers.update(target, lambda register: register.with_stack_of(old, before, after))
-    registers.update(source, lambda register: register.without_stack(before))
+    old = here.with_addresses(present)
+    with naming_done(f"the state of {before} was renamed to {after}, but its claims have the old name"):
+        if source == target:
+            registers.update(source, lambda register: register.renamed(before, after))
+            return
+        if there is not None:
+            registers.update(target, lambda register: register.with_stack_of(old, before, after))
+        registers.update(source, lambda register: register.without_stack(before))
 
 
-def _renamed(register: Register, before: str, after: str) -> Register:
-    moved = register.without_stack(before)
-    return moved.with_stack_of(register, before, after)
+def is_moved(store: Store, before: str, after: str, *, present: Callable[[str], str] = str) -> bool:
+    """Whether a move was killed between the state, which has its new name, and its claims.
+
+    Raises: as `Store.load` and `Store.load_register`.
+    """
+    register = store.load_register(scope_of(before))
+    if register is None or before not in register.stacks or _has_state(store, before):
+        return False
+    state = store.load(after)
+    if state is None:
+        return False
+    claimed = register.with_addresses(present).claims_of(before)
+    return all(supports(state.with_addresses(present), address) for address in claimed)
+
+
+def _has_state(store: Store, stack: str) -> bool:
+    """Whether a stack has state, damaged or not."""
+    try:
+        return bool(store.history(stack, 1))
+    except UnreadableStateError:
+        return True
+
+
+@contextmanager
+def naming_done(done: str) -> Iterator[None]:
+    """Adds to errors of the register what is done already, and that the same command finishes the rest."""
+    try:
+        yield
+    except StateError as problem:
+        problem.message = f"{done}: {problem.message}"
+        problem.hint = "; then ".join(filter(None, [problem.hint, "run the same command again to finish"]))
+        raise

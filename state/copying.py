@@ -1,11 +1,11 @@
 """Copies state with its history from one store to another. Only adds, never overwrites."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Set
 from functools import partial
 
 from msgspec import Struct
 
-from state.claims import Registers
+from state.claims import Registers, naming_done
 from state.errors import (
     CorruptStateError,
     LineageConflictError,
@@ -35,11 +35,22 @@ class CopyResult(Struct, frozen=True):
     damage: str = ""
 
 
-def copy_states(source: Store, target: Store, exclusive: ExclusiveKinds) -> Iterator[CopyResult]:
+def copy_states(
+    source: Store,
+    target: Store,
+    exclusive: ExclusiveKinds,
+    *,
+    present: Callable[[str], str] = str,
+) -> Iterator[CopyResult]:
     """Copies every stack with its claims, and yields a result for each. Repeated, it adds only newer serials.
+
+    In the end, the copied stacks have the claims in the target that they have in the source. Stacks that only
+    the target has keep theirs. A stack with new serials is not in the target's register before that: it may
+    lack claims, see `Registers.complete`.
 
     Args:
         exclusive: the kinds whose resources are claimed.
+        present: as for `Registers`.
 
     A stack that is emptied, and has another name, is left out.
 
@@ -53,23 +64,24 @@ def copy_states(source: Store, target: Store, exclusive: ExclusiveKinds) -> Iter
         if state is not None:
             target.check_history(stack, 1)
             _check_continues(source, target, stack, state)
-    old, new = Registers(source, exclusive), Registers(target, exclusive)
-    copied: dict[str, list[str]] = {}
+    scopes = sorted({*map(scope_of, stacks)} - {""})
+    new = Registers(target, exclusive, present=present)
+    for scope in scopes:  # an error, if one cannot be read, before anything is written
+        Registers(source, exclusive).intact(scope)
+        new.read(scope)
     for stack, state in existing.items():
-        result = _copy(source, target, stack, state.serial if state else 0)
-        if result.serials and (scope := scope_of(stack)):
-            copied.setdefault(scope, []).append(stack)
-            new.update(scope, partial(_with_claims, old.intact(scope), [stack]))
-        yield result
-    # Once more: a claim that went from one stack to another is free only once both are copied.
-    for scope, several in copied.items():
-        new.update(scope, partial(_with_claims, old.intact(scope), several))
+        yield _copy(source, target, stack, state.serial if state else 0, new)
+    old = Registers(source, exclusive, present=present)  # read again: other runs go on
+    with naming_done("the states were copied, but their claims were not"):
+        for scope in scopes:
+            copied = {stack for stack in stacks if scope_of(stack) == scope}
+            states = [state.with_addresses(present) for state in map(target.load, sorted(copied)) if state]
+            claims = old.intact(scope).only(copied).with_states(states, exclusive)
+            new.update(scope, partial(_with_copied, claims, copied))
 
 
-def _with_claims(source: Register, stacks: Sequence[str], target: Register) -> Register:
-    for stack in stacks:
-        target = target.with_stack_of(source, stack, stack)
-    return target
+def _with_copied(source: Register, stacks: Set[str], target: Register) -> Register:
+    return target.with_copied(source, stacks)
 
 
 def _copied_names(source: Store, target: Store) -> list[str]:
@@ -87,8 +99,9 @@ def _copied_names(source: Store, target: Store) -> list[str]:
     return [stack for stack in stacks if stack in known or not source.history(stack, 1)]
 
 
-def _copy(source: Store, target: Store, stack: str, serial: int) -> CopyResult:
-    copied, left_out = [], []
+def _copy(source: Store, target: Store, stack: str, serial: int, registers: Registers) -> CopyResult:
+    copied: list[int] = []
+    left_out: list[int] = []
     damage = ""
     try:
         source.load(stack)
@@ -105,6 +118,8 @@ def _copy(source: Store, target: Store, stack: str, serial: int) -> CopyResult:
         if snapshot is None:
             left_out.append(entry.serial)
             continue
+        if not copied and (scope := scope_of(stack)) and stack in registers.read(scope).stacks:
+            registers.update(scope, lambda register: register.without_source(stack))
         target.copy_in(snapshot, entry, expected_serial=serial)
         serial = entry.serial
         copied.append(serial)

@@ -179,12 +179,22 @@ class SharedLineageError(StaleStateError):
 
 
 class ExistingStateError(StaleStateError):
-    """The target name of a move already has state."""
+    """The target name of a move already has state.
 
-    def __init__(self, before: str, after: str) -> None:
+    Args:
+        is_same: whether both names have one history, as after a move that was killed.
+    """
+
+    def __init__(self, before: str, after: str, *, is_same: bool = False) -> None:
+        if is_same:
+            hint = (
+                "both have one history; forget the name that no files declare, and leave everything on the "
+                "platform: reconciler state forget --stack NAME"
+            )
+        else:
+            hint = f"to keep both, first run: reconciler state move {shlex.quote(after)} NAME"
         super().__init__(
-            f"cannot move {before} to {after}: {after} already has state; nothing was moved",
-            hint=f"to keep both, first run: reconciler state move {shlex.quote(after)} NAME",
+            f"cannot move {before} to {after}: {after} already has state; nothing was moved", hint=hint
         )
 
 

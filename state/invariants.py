@@ -20,6 +20,7 @@ and nothing is repaired silently.
     I15  no field has the name of a secret
     I16  the outcome of the run is a known one, and a rollback restores an earlier serial
     I17  no other stack of the store has the lineage
+    I18  no resource of the stack is claimed in the name of a stack that does not have it
 """
 
 import math
@@ -69,6 +70,16 @@ def verify_name(snapshot: Snapshot, others: Iterable[str]) -> list[str]:
         others: the other stacks with resources in the same store that have the lineage of this one.
     """
     return [f"I17 the lineage is that of {other}, too" for other in others]
+
+
+def verify_claims(claimed: Mapping[str, str]) -> list[str]:
+    """The broken invariants of the claims of a stack; empty if there are none.
+
+    Args:
+        claimed: address of each resource of the stack that another one claims, which does not have it -> that
+            other stack.
+    """
+    return [f"I18 {address}: claimed by {name}, which does not have it" for address, name in claimed.items()]
 
 
 def _header(snapshot: Snapshot) -> Iterator[str]:

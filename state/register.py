@@ -8,7 +8,7 @@ resource. A store keeps one register per scope beside the states, and replaces i
      "claims": {ADDRESS: {"stack": …, "id": …, "since": …, "place": …}}}
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from functools import cached_property
 from typing import Any, Final, TypeVar
 
@@ -100,8 +100,17 @@ class Register(Struct, frozen=True, dict=True):
         kept = {address: claim for address, claim in self.claims.items() if address not in replaced}
         return self._with(claims={**kept, **claims})
 
+    def with_free(self, claims: Mapping[str, Claim]) -> "Register":
+        """The register with those of these claims that are on resources without one."""
+        free = {a: claim for a, claim in claims.items() if not self.matching(a, [claim.id])}
+        return self._with(claims={**self.claims, **free}) if free else self
+
     def with_source(self, stack: str, source: Source) -> "Register":
         return self if self.stacks.get(stack) == source else self._with(stacks={**self.stacks, stack: source})
+
+    def without_source(self, stack: str) -> "Register":
+        """The register without the entry of a stack: it may lack some of its claims."""
+        return self._with(stacks={name: source for name, source in self.stacks.items() if name != stack})
 
     def with_states(self, states: Iterable[Snapshot], exclusive: ExclusiveKinds) -> "Register":
         """The register with the resources of states that were saved without claims. Claims of others stay.
@@ -158,9 +167,28 @@ class Register(Struct, frozen=True, dict=True):
             for address, claim in other.claims_of(before).items()
             if not self.of_others(after, address, [claim.id])
         }
-        result = self.without_stack(after).with_claims(claims)
         source = other.stacks.get(before)
+        result = self.with_claims(claims)
         return result if source is None else result.with_source(after, source)
+
+    def renamed(self, before: str, after: str) -> "Register":
+        """The register with the name `after` for the stack `before`."""
+        return self.without_stack(before).with_stack_of(self, before, after)
+
+    def only(self, stacks: Set[str]) -> "Register":
+        """The register with these stacks alone."""
+        return self._with(
+            stacks={stack: source for stack, source in self.stacks.items() if stack in stacks},
+            claims={address: claim for address, claim in self.claims.items() if claim.stack in stacks},
+        )
+
+    def with_copied(self, other: "Register", stacks: Set[str]) -> "Register":
+        """The register with these stacks as another one has them, which has no others.
+
+        Claims of other stacks stay, also on resources that the other register gives to one of these.
+        """
+        kept = self.only({*self.stacks, *(claim.stack for claim in self.claims.values())} - stacks)
+        return kept._with(stacks={**kept.stacks, **other.stacks}).with_free(other.claims)
 
     def stacks_from(self, source: Source) -> list[str]:
         """The stacks that were last applied from this source."""

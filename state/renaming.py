@@ -164,8 +164,9 @@ class RenamingStore:
                             self._former_names.get(stack) == name
                             or self._relate(stack, state) is Relation.SAME
                         )
-                        if is_ours and self._store.load(stack) is None:
-                            move_state(self._store, name, stack)
+                        own = self._store.load(stack)
+                        if is_ours and (own is None or self._is_save_of(own, name)):
+                            move_state(self._store, name, stack, present=self._present)
                             for scope in {scope_of(name), scope_of(stack)}:
                                 self._moved(scope)
                     self._stored_names[stack] = stack
@@ -192,7 +193,10 @@ class RenamingStore:
     def _find_former_name(self, stack: str) -> str:
         """The former name of a stack without state; the stack's own name if there is none."""
         names = [name for name in self._find_former_names(stack) if self._has_content(name)]
-        if not names or self._store.load(stack) is not None:
+        own = self._store.load(stack) if names else None
+        if own is not None:
+            names = [name for name in names if self._is_save_of(own, name)]  # of a move that was killed
+        if not names:
             return stack
         if len(names) > 1:
             self._notify(
@@ -200,8 +204,9 @@ class RenamingStore:
                 f"used; to use one:  {' or '.join(_move(name, stack) for name in names)}"
             )
             return stack
+        reason = "has no state" if own is None else "was being renamed when the run was killed"
         self._notify(
-            f"{stack} has no state, so the state of {names[0]} is used, the earlier stack of its folder; "
+            f"{stack} {reason}, so the state of {names[0]} is used, the earlier stack of its folder; "
             f"the next apply moves it to {stack}"
         )
         self._former_names[stack] = names[0]
@@ -211,13 +216,19 @@ class RenamingStore:
         state = self._store.load(name)
         return state is not None and bool(state.resources or state.intents)
 
+    def _is_save_of(self, own: Snapshot, name: str) -> bool:
+        """Whether the state with another name is the same save as this one."""
+        state = self._store.load(name)
+        return state is not None and replace(state, stack=own.stack) == own
+
     def _find_older_name(self, stack: str) -> str:
         if self._older_names is None:
             self._older_names = self._find_older_names(self._store.names())
         names = [name for name in self._older_names(stack) if name != stack]
         if not names:
             return stack
-        has_state = self._store.load(stack) is not None
+        own = self._store.load(stack)
+        has_state = own is not None
         found: dict[str, Snapshot] = {}
         for name in names:
             try:
@@ -231,7 +242,9 @@ class RenamingStore:
         relations = {name: self._relate(stack, state) for name, state in found.items()}
         same = [name for name, relation in relations.items() if relation is Relation.SAME]
         similar = [name for name, relation in relations.items() if relation is Relation.SIMILAR]
-        if has_state:
+        if own is not None:
+            if unmoved := [name for name in same if self._is_save_of(own, name)]:
+                return unmoved[0]  # of a move that was killed; the next apply finishes it
             if same:
                 organization, _, rest = stack.partition("@")
                 aside = f"{organization}@aside/{rest.partition('/')[2]}"

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -39,6 +39,7 @@ __all__ = [
     "all_claims",
     "changes_between",
     "changes_of_saves",
+    "claims_problems",
     "copied_stacks",
     "forget_resource",
     "forget_stack",
@@ -52,6 +53,7 @@ __all__ = [
     "register_document",
     "snapshot_of",
     "to_document",
+    "unfinished_move",
 ]
 
 MOST = 20
@@ -161,8 +163,15 @@ def refuse_shared(state: State, stack: str) -> None:
         )
     own = recorded_claims(snapshot_of(store, stack), EXCLUSIVE, since="")
     register = store.load_register(scope) or Register(scope)
+    registers = _registers(state)
     meant = {
-        address: claim for address, claim in own.items() if not register.of_others(stack, address, [claim.id])
+        address: claim
+        for address, claim in own.items()
+        if {stack}.issuperset(
+            holding.stack
+            for other in register.of_others(stack, address, [claim.id]).items()
+            for holding in registers.valid(*other).values()
+        )
     }
     ids = {(kind_of(address), claim.id): address for address, claim in meant.items() if claim.id}
     for other in names:
@@ -268,17 +277,13 @@ def forget_stack(
     Returns:
         The addresses, and the serial of the empty state; None if it was not approved.
     """
-    from providers.table import EXCLUSIVE
     from reconciler.engine.run_identity import VERSION
-    from state.claims import release_stack
-    from state.lineages import other_names
+    from state.claims import naming_done
     from state.state_writer import now
 
     with _locked(state, run, stack) as lock:
         snapshot = snapshot_of(state.store, stack)
         addresses = sorted({*snapshot.resources, *snapshot.intents})
-        same = other_names(state.store, stack, state.store.names())
-        heirs = [*filter(None, (_latest(state.store, name) for name in same))]
         serial = snapshot.serial
         if addresses:
             if not approve(addresses):
@@ -290,7 +295,8 @@ def forget_stack(
                 lock=lock,
             )
             serial = saved.serial
-        release_stack(state.store, stack, EXCLUSIVE, heirs)
+        with naming_done(f"the state of {stack} is empty, but its claims are not released"):
+            _registers(state).release_stack(stack)
     return addresses, serial
 
 
@@ -308,14 +314,14 @@ def forget_resource(
         UserError: it is not in the state, nor in one of the latest `MOST`.
     """
     from reconciler.engine.run_identity import VERSION
-    from state.claims import release
+    from state.claims import naming_done
     from state.state_writer import now
 
     with _locked(state, run, stack) as lock:
         snapshot = snapshot_of(state.store, stack)
         kept = snapshot.without_resource(str(address)).without_intent(str(address))
         if kept == snapshot and _had(state, stack, address):
-            release(state.store, stack, str(address))  # a run may have been killed before it did
+            _registers(state).release(stack, str(address))  # a run may have been killed before it did
             return snapshot.serial
         if kept == snapshot:
             addresses = "\n".join(sorted({*snapshot.resources, *snapshot.intents})) or "nothing"
@@ -331,7 +337,8 @@ def forget_resource(
             expected_serial=snapshot.serial,
             lock=lock,
         )
-        release(state.store, stack, str(address))
+        with naming_done(f"{address} is no longer in the state of {stack}, but its claim is not released"):
+            _registers(state).release(stack, str(address))
     return saved.serial
 
 
@@ -346,7 +353,42 @@ def move_stack(state: State, before: str, after: str, run: StateRun) -> None:
     from state.claims import move_state
 
     with _locked(state, run, before, after):
-        move_state(state.store, before, after)
+        move_state(state.store, before, after, present=present_address)
+
+
+def unfinished_move(state: State, name: str, after: str) -> str | None:
+    """The former name of a stack whose move was killed before its claims had its new name; None for no move.
+
+    Args:
+        name: the former name, full or in the scope of the new one.
+        after: the full new name.
+    """
+    from state.claims import is_moved
+
+    for before in (full_name(state.settings(), name), f"{scope_of(after)}/{name}"):
+        if scope_of(before) and is_moved(state.store, before, after, present=present_address):
+            return before
+    return None
+
+
+def claims_problems(state: State, snapshot: Snapshot) -> list[str]:
+    """The resources of a stack that are claimed in the name of one that does not have them.
+
+    Nothing for a register that cannot be read.
+    """
+    from providers.table import EXCLUSIVE
+    from state.invariants import verify_claims
+
+    stack, registers = snapshot.stack, _registers(state)
+    own = recorded_claims(snapshot.with_addresses(present_address), EXCLUSIVE, since="")
+    found: dict[str, str] = {}
+    with suppress(UnreadableStateError):
+        register = registers.read(scope_of(stack))
+        for address, claim in own.items():
+            for other, held in register.of_others(stack, address, [claim.id]).items():
+                if any(holding.stack == stack for holding in registers.valid(other, held).values()):
+                    found[address] = held.stack
+    return verify_claims(found)
 
 
 def copied_stacks(source: State, target: State) -> "list[CopyResult]":
@@ -358,7 +400,7 @@ def copied_stacks(source: State, target: State) -> "list[CopyResult]":
     from providers.table import EXCLUSIVE
     from state.copying import copy_states
 
-    return list(copy_states(source.store, target.store, EXCLUSIVE))
+    return list(copy_states(source.store, target.store, EXCLUSIVE, present=present_address))
 
 
 def _refuse_other_workspace(state: State, stack: str, source: Source) -> None:

@@ -4,6 +4,7 @@ Connects the register of the session with the rules, which are pure: `core.claim
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,7 +22,7 @@ from reconciler.core.values import Address
 from reconciler.engine.session import Session
 from reconciler.engine.sources import source_of
 from reconciler.pipeline.load import Pipeline
-from state.errors import StateError
+from state.errors import StateError, UnreadableStateError
 from state.register import UNKNOWN_SOURCE, Claim, Register, supports
 from state.renaming import RenamingStore
 from state.snapshot import Snapshot
@@ -53,6 +54,7 @@ class PlanClaims:
     apply_command: str
     own: frozenset[str] = frozenset()
     waived: frozenset[OtherClaim] = frozenset()
+    _deletes: frozenset[Address] = frozenset()
     _place_of: Callable[[Origin], str] | None = None
 
     def __post_init__(self) -> None:
@@ -67,19 +69,36 @@ class PlanClaims:
         Raises:
             state.errors.StateError: the state of another stack cannot be read.
         """
-        if any(map(self._takes_over_unclaimed, steps)):
+        if any(map(self._is_unclaimed, steps)):
             self.register = self.session.registers.complete(self.stack.scope)
-        is_void = cache(lambda one: self.session.registers.is_void(one.address, one.claim))
+        valid = cache(self._valid)
         met = claims_of_others(steps, self.register, self.own, self.remote_state, self.facts)
+        stopping = {
+            address: [
+                holding
+                for one in claims
+                if not self._is_waived(address, one)
+                for holding in valid(one)
+                if holding.claim.stack not in self.own and not self._is_waived(address, holding)
+            ]
+            for address, claims in met.items()
+        }
         self.waived = frozenset(
             one
             for address, claims in met.items()
             for one in claims
-            if (address in self.desired and is_taken(address, one, self.take))
-            or is_gone(one, self.remote_state)
-            or is_void(one)
+            if self._is_waived(address, one) or one not in valid(one)
         )
-        return self._without_writes(steps, met)
+        return self._without_writes(steps, stopping)
+
+    def _is_waived(self, address: Address, one: OtherClaim) -> bool:
+        """Whether the user takes this claim on the resource of a step, or its object is gone."""
+        is_taking = address in self.desired and is_taken(address, one, self.take)
+        return is_taking or is_gone(one, self.remote_state)
+
+    def _valid(self, one: OtherClaim) -> Sequence[OtherClaim]:
+        found = self.session.registers.valid(one.address, one.claim)
+        return [OtherClaim(address, claim) for address, claim in found.items()]
 
     def claim(self, plan: Plan, settled: Snapshot) -> Plan:
         """Claim each exclusive resource that the plan keeps, in one compare-and-swap, before its first write.
@@ -105,6 +124,7 @@ class PlanClaims:
             register = register.with_claims(self._kept(result, settled, register, since))
             return register.with_source(str(self.stack), source) if len(self.desired) else register
 
+        self._deletes = frozenset(step.address for step in plan.steps if step.action is Action.DELETE)
         registers, scope = self.session.registers, self.stack.scope
         if plan.is_empty and change(registers.read(scope)) == registers.read(scope):
             return result  # nothing is written, so nothing has to be verified
@@ -114,6 +134,8 @@ class PlanClaims:
     def settle(self, saved: Snapshot) -> None:
         """After the last step: add the ids of new objects, and release the claims of resources that are gone.
 
+        One that stays on the platform goes to the stack that has it in its state, too.
+
         A failure is only a notice: the claims are held, and the next apply completes them.
 
         Args:
@@ -121,20 +143,32 @@ class PlanClaims:
         """
         name = str(self.stack)
 
+        heirs: dict[str, Claim] = {}
+
+        def is_released(address: str) -> bool:
+            return not supports(saved, address) and Address.parse(address) not in self.desired
+
         def change(register: Register) -> Register:
-            if not saved.resources and not saved.intents:
-                return register.without_stack(name)
             claims, released = {}, []
             for address, claim in register.claims_of(name).items():
                 recorded = saved.resources.get(address)
                 if recorded is not None and self._is_by_id(Address.parse(address)):
                     claims[address] = replace(claim, id=recorded.id)
-                elif not supports(saved, address) and Address.parse(address) not in self.desired:
+                elif is_released(address):
                     released.append(address)
-            return register.with_claims(claims).without_claims(released)
+            register = register.with_claims(claims).without_claims(released)
+            if not saved.resources and not saved.intents:
+                register = register.without_stack(name)
+            return register.with_free(heirs)
 
         registers, scope = self.session.registers, self.stack.scope
         try:
+            for address, claim in registers.read(scope).claims_of(name).items():
+                if is_released(address) and Address.parse(address) not in self._deletes:
+                    with suppress(
+                        UnreadableStateError
+                    ):  # its next apply takes its claims, once it can be read
+                        heirs |= registers.others_with(address, claim)
             if change(registers.read(scope)) != registers.read(scope):
                 registers.update(scope, change)
         except StateError as problem:
@@ -142,13 +176,16 @@ class PlanClaims:
 
     def _without_writes_to_others(self, steps: Sequence[Step], register: Register) -> tuple[Step, ...]:
         met = claims_of_others(steps, register, self.own, self.remote_state, self.facts)
-        return self._without_writes(steps, met)
+        stopping = {
+            address: [one for one in claims if one not in self.waived] for address, claims in met.items()
+        }
+        return self._without_writes(steps, stopping)
 
-    def _without_writes(self, steps: Sequence[Step], met: OtherClaims) -> tuple[Step, ...]:
-        """The steps, without writes to resources with these claims, unless they are waived."""
+    def _without_writes(self, steps: Sequence[Step], stopping: OtherClaims) -> tuple[Step, ...]:
+        """The steps, without writes to resources with these claims."""
         return with_claims(
             steps,
-            {address: [one for one in claims if one not in self.waived] for address, claims in met.items()},
+            stopping,
             self.desired,
             self.facts,
             place=self._place,
@@ -175,12 +212,12 @@ class PlanClaims:
             kept[address] = Claim(str(self.stack), id, at, place)
         return kept
 
-    def _takes_over_unclaimed(self, step: Step) -> bool:
-        """Whether a step adopts an object that no stack claims, as far as the register knows."""
-        if step.action is not Action.ADOPT or self.facts[step.address.kind].exclusive is None:
-            return False
+    def _is_unclaimed(self, step: Step) -> bool:
+        """Whether no stack claims the existing object of a step, as far as the register knows."""
         live = self.remote_state.found.get(step.address)
-        return not self.register.matching(str(step.address), [live.id] if live is not None else ())
+        if live is None or self.facts[step.address.kind].exclusive is None:
+            return False
+        return not self.register.matching(str(step.address), [live.id])
 
     def _is_by_id(self, address: Address) -> bool:
         return self.facts[address.kind].exclusive is Exclusive.ID

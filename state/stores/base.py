@@ -212,7 +212,10 @@ class Store(Protocol):
         """The names that may have state, sorted, for the cost of one request."""
 
     def move(self, before: str, after: str) -> None:
-        """Renames a state together with its history. A killed move leaves it under both names at worst.
+        """Renames a state together with its history.
+
+        A killed move leaves it under both names at worst. Repeated, it is finished, unless one of them was
+        saved since.
 
         The caller holds the locks of both names.
 

@@ -246,8 +246,10 @@ class BucketStore:
             raise StaleStateError(f"cannot move {before}: it has no state")
 
         def commit(seen: _CachedHead) -> Head:
+            if seen.head.content == head.content:
+                return seen.head  # of a move that was killed
             if seen.head.content:
-                raise ExistingStateError(before, after)
+                raise ExistingStateError(before, after, is_same=seen.head.lineage == head.lineage)
             return replace(seen.head, serial=head.serial, lineage=head.lineage, content=head.content)
 
         self._swap(after, _empty_head)

@@ -364,11 +364,12 @@ class SqliteStore:
 
     def move(self, before: str, after: str) -> None:
         def write(connection: sqlite3.Connection) -> None:
-            exists = "SELECT 1 FROM saves WHERE stack = ? LIMIT 1"
-            if connection.execute(exists, (before,)).fetchone() is None:
+            newest = "SELECT lineage FROM saves WHERE stack = ? ORDER BY serial DESC LIMIT 1"
+            moved = connection.execute(newest, (before,)).fetchone()
+            if moved is None:
                 raise StaleStateError(f"cannot move {before}: it has no state")
-            if connection.execute(exists, (after,)).fetchone():
-                raise ExistingStateError(before, after)
+            if existing := connection.execute(newest, (after,)).fetchone():
+                raise ExistingStateError(before, after, is_same=existing == moved)
             rows = connection.execute("SELECT serial, body FROM contents WHERE stack = ?", (before,))
             for serial, body in rows.fetchall():
                 connection.execute(

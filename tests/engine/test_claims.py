@@ -460,3 +460,33 @@ def test_state_of_an_earlier_version_holds_its_claims(team: Team) -> None:
         change(team.store.path, f"ALTER TABLE saves DROP COLUMN {name}")
     change(team.store.path, "PRAGMA user_version = 3")
     assert refusals(team.apply(B, processing("x"))) == {"processing/x": A}
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_resource_that_is_let_go_goes_to_the_stack_that_has_it_too(team: Team, keeps: bool) -> None:
+    """B took it from A, whose files still declare it, and then leaves it on the platform."""
+    team.apply(A, processing("x"))
+    team.apply(B, processing("x"), processing("y"), take=[X])
+    team.apply(B, *([processing("y")] if keeps else []))
+    assert team.holders == {"processing/x": A, **({"processing/y": B} if keeps else {})}
+    assert refusals(team.apply(C, processing("x"))) == {"processing/x": A}
+
+
+def test_a_stale_claim_hides_no_stack_that_has_the_resource(team: Team) -> None:
+    """The state was moved from A to B, and the run was killed before the claims were."""
+    team.apply(A, processing("x"))
+    team.store.move(A, B)
+    assert team.holders == {"processing/x": A}
+    assert refusals(team.apply(C, processing("x"))) == {"processing/x": B}
+    assert team.apply(B, processing("x")).can_apply
+    assert team.holders == {"processing/x": B}
+
+
+def test_a_stale_claim_of_a_taken_resource_is_that_of_the_stack_that_was_saved_last(team: Team) -> None:
+    team.apply(A, processing("x"))
+    team.apply(B, processing("x", default_cpu=7), take=[X])
+    state = replace(team.state(B), written_at="2030-01-01T00:00:00.000+00:00")
+    team.store.save(state, expected_serial=state.serial, lock=None)
+    team.store.move(B, C)
+    assert refusals(team.apply(A, processing("x"))) == {"processing/x": C}
+    assert team.apply(C, processing("x", default_cpu=7)).can_apply

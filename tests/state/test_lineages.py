@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from providers.table import EXCLUSIVE
-from state.claims import Registers, move_state, release_stack
+from state.claims import Registers, move_state
 from state.copying import copy_states
 from state.errors import ExistingStateError, RenamedStateError, SharedLineageError, StaleStateError
 from state.invariants import verify_name
@@ -172,9 +172,7 @@ def test_the_stack_gets_the_claims_of_its_name_that_is_forgotten(
     store = make_store()
     state = twice(store)
     store.save(replace(state, resources={}), expected_serial=1, lock=None)
-    other = store.load(b)
-    assert other is not None
-    release_stack(store, a, EXCLUSIVE, [other])
+    Registers(store, EXCLUSIVE).release_stack(a)
     register = store.load_register(SCOPE)
     assert register is not None
     assert {claim.stack for claim in register.claims.values()} == {b}

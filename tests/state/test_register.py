@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from state.claims import Registers, move_state, release
+from state.claims import Registers, move_state
 from state.copying import copy_states
 from state.errors import CorruptStateError, NewerFormatError, RegisterConflictError, StoreUnavailableError
 from state.register import (
@@ -135,8 +135,28 @@ def test_a_stack_of_another_register_brings_its_claims_unless_another_stack_hold
     for stack in {A, B, C} - {after}:
         assert joined.claims_of(stack) == register.claims_of(stack)
     for address, claim in other.claims_of(before).items():
-        taken = register.of_others(after, address, [claim.id])
-        assert (address in joined.claims_of(after)) == (not taken)
+        if register.of_others(after, address, [claim.id]):
+            assert joined.claims.get(address) == register.claims.get(address)
+        else:
+            assert joined.claims[address] == replace(claim, stack=after)
+
+
+@given(registers, registers, st.sets(stacks))
+def test_copied_stacks_have_the_claims_of_the_source_and_other_stacks_keep_theirs(
+    register: Register, other: Register, copied: set[str]
+) -> None:
+    joined = register.with_copied(other.only(copied), copied)
+    check_one_holder_each(joined)
+    for stack in {A, B, C} - copied:
+        assert joined.claims_of(stack) == register.claims_of(stack)
+    for stack in copied:
+        kept = {
+            address: claim
+            for address, claim in other.claims_of(stack).items()
+            if not any(one.stack not in copied for one in register.matching(address, [claim.id]).values())
+        }
+        assert joined.claims_of(stack) == kept
+        assert joined.stacks.get(stack) == other.stacks.get(stack)
 
 
 @given(registers)
@@ -652,11 +672,11 @@ def test_a_state_that_is_set_aside_claims_nothing_any_more(make_store: MakeStore
 
 def test_a_forgotten_resource_is_free_and_those_of_others_are_not(make_store: MakeStore) -> None:
     store = make_store()
-    release(store, A, "processing/a")
+    Registers(store, KINDS).release(A, "processing/a")
     assert store.load_register(SCOPE) is None
     claimed(store, A, B)
-    release(store, A, "processing/a")
-    release(store, A, "processing/b")
+    Registers(store, KINDS).release(A, "processing/a")
+    Registers(store, KINDS).release(A, "processing/b")
     register = make_store().load_register(SCOPE)
     assert register is not None
     assert [*register.claims] == ["processing/b"]
@@ -766,7 +786,7 @@ def test_claims_under_the_address_of_an_earlier_version_are_found(
         store.save_register(Register(SCOPE).with_claims({"image/docker.io/x/y": claim}), expected_serial=0)
     registers = Registers(make_store(), IMAGES, present=present)
     assert registers.read(SCOPE).claims == {"image/x/y": claim}
-    assert not registers.is_void("image/x/y", claim), "its state supports it"
+    assert registers.valid("image/x/y", claim) == {"image/x/y": claim}, "its state supports it"
     registers.update(SCOPE, lambda register: register.with_source(A, Source("w", "a")))
     saved = make_store().load_register(SCOPE)
     assert saved is not None

@@ -22,6 +22,7 @@ from reconciler.api.state_edits import (
     all_claims,
     changes_between,
     changes_of_saves,
+    claims_problems,
     copied_stacks,
     forget_resource,
     forget_stack,
@@ -34,6 +35,7 @@ from reconciler.api.state_edits import (
     register_document,
     snapshot_of,
     to_document,
+    unfinished_move,
 )
 from reconciler.api.states import State
 from reconciler.cli import options, prompts, stores
@@ -195,9 +197,14 @@ def move(
     if not re.fullmatch(r"[^/@]+@[^/]+/.+", after):
         raise click.UsageError(f"{after!r} is not the name of a stack, such as my-org@STAGING/my_pipeline")
     with stores.opened() as state:
-        stack = _named(state, before, where)
-        if stack == after:
-            raise click.UsageError("FROM and TO are the same")
+        try:
+            stack = _named(state, before, where)
+            if stack == after:
+                raise click.UsageError("FROM and TO are the same")
+        except (UserError, click.UsageError):
+            if (unfinished := unfinished_move(state, before, after)) is None:
+                raise
+            stack = unfinished
         move_stack(state, stack, after, _run(lock_timeout))
     document: dict[str, JSON] = {"format": "reconciler/moved", "version": 1, "from": stack, "to": after}
     _print(json_place, document, [Text(f"renamed {stack} to {after}; the resources themselves stay")])
@@ -250,24 +257,30 @@ def verify(name: str | None, where: options.TargetOptions, json_place: Path | No
             _print_damage(problem, intact)
             return FAILED
         intact = intact_serials(state, stack)
-        problems = names_problems(state, snapshot)
-    if problems:
+        names, claims = names_problems(state, snapshot), claims_problems(state, snapshot)
+    if names or claims:
         findings = {
             "whole": False,
             "serial": snapshot.serial,
-            "problems": [*problems],
+            "problems": [*names, *claims],
             "whole_serials": intact,
         }
         if json_place is not None:
             write_document(json_place, json_text({**document, **findings}))
-        detail = (
-            "These are one stack under several names. Forget those that no files declare, and leave "
-            "everything on the platform:\n  reconciler state forget --stack NAME"
-        )
-        print_diagnostics(
-            [error(f"{stack} is not the only one with its history", "\n".join((*problems, detail)))],
-            console(sys.stderr),
-        )
+        if names:
+            detail = (
+                "These are one stack under several names. Forget those that no files declare, and leave "
+                "everything on the platform:\n  reconciler state forget --stack NAME"
+            )
+            summary = f"{stack} is not the only one with its history"
+            print_diagnostics([error(summary, "\n".join((*names, detail)))], console(sys.stderr))
+        if claims:
+            detail = (
+                "A run or a move of state was interrupted. The next apply of this stack claims its "
+                "resources. After a move, you can also repeat it:  reconciler state move FROM TO"
+            )
+            summary = f"resources of {stack} are claimed in the name of another stack"
+            print_diagnostics([error(summary, "\n".join((*claims, detail)))], console(sys.stderr))
         return FAILED
     findings = {"whole": True, "serial": snapshot.serial, "problems": [], "whole_serials": intact}
     lines = [
