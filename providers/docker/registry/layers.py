@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from providers.docker.registry.manifests import PublishedImage
+from providers.hiding import safe_message
 
 _APPENDED = re.compile(r"# picsellia-reconciler append(?: \d{1,3}/(\d{1,3}))?$")
 
@@ -19,7 +20,7 @@ class Layer(Struct, frozen=True):
     Attributes:
         digest: digest of the blob.
         size: stored size in bytes.
-        instruction: the instruction that created it; "" if unknown.
+        instruction: the instruction that created it, without tokens; "" if unknown.
         of_base: whether it belongs to the base image; None if unknown.
     """
 
@@ -60,8 +61,8 @@ def _of_base(created_by: Sequence[str]) -> list[bool | None]:
 
 
 def _instruction(text: str) -> str:
-    """The instruction as in a Dockerfile, on one line."""
+    """The instruction as in a Dockerfile, on one line, with no token or login that someone left in it."""
     plain = _APPENDED.sub("", text.removesuffix("# buildkit"))
     if match := _SHELL.match(plain):
         plain = ("" if match[1] else "RUN ") + plain[match.end() :]
-    return " ".join(plain.split())
+    return safe_message(" ".join(plain.split()))

@@ -10,6 +10,7 @@ from msgspec import Struct
 from providers.docker import labels
 from providers.docker.registry.layers import Layer, layers
 from providers.docker.registry.manifests import PublishedImage
+from providers.hiding import safe_message
 from providers.json_value import JSON
 from providers.regular_files import read_regular
 from reconciler.core.diagnostics import Diagnostic, UserError, error
@@ -69,7 +70,7 @@ def _image_version(document: Document) -> ImageVersion:
         int(published["size"]),
         _seconds(published["created"] or ""),
         tuple(
-            Layer(str(one["digest"]), int(one["size"]), str(one["instruction"]), one["of_base"])
+            Layer(str(one["digest"]), int(one["size"]), safe_message(str(one["instruction"])), one["of_base"])
             for one in published["layers"]
         ),
     )

@@ -9,6 +9,7 @@ from providers.docker import labels
 from providers.docker.labels import SOURCE_KEY
 from providers.docker.registry.layers import layers
 from providers.docker.registry.manifests import PublishedImage
+from providers.hiding import safe_message
 from providers.json_value import JSON
 from providers.protocol import builder_text
 from reconciler.core.approval import SHORT
@@ -117,10 +118,10 @@ def _source(report: ImageReport, no_state_reason: str) -> list[Text]:
 
 
 def settings(report: ImageReport) -> dict[str, JSON]:
-    """The build settings. Build arguments, variables and secrets only by name: values may be secret."""
+    """The build settings, without tokens. Build arguments, variables and secrets only by name."""
     source = report.source
     return {
-        name: value
+        name: safe_message(value)
         for name, value in {
             "dockerfile": source.dockerfile,
             "target": source.target,
@@ -164,7 +165,7 @@ def _secrets(secrets: PublishedSecrets) -> list[Text]:
         [
             Text(digest.removeprefix("sha256:")[:12] or "settings", "dim"),
             Text(secret.kind, "bold red"),
-            Text(secret.path),
+            Text(safe_message(secret.path)),
         ]
         for digest, secret in secrets.found
     ]
@@ -213,4 +214,4 @@ def created_at(image: PublishedImage) -> str | None:
 
 
 def _nonempty_pairs(facts: dict[str, str]) -> list[Text]:
-    return pairs({name: value for name, value in facts.items() if value})
+    return pairs({name: safe_message(value) for name, value in facts.items() if value})
