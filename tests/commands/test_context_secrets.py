@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 import tarfile
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -124,6 +125,48 @@ def test_settings_are_searched(cli: Cli, sandbox: Sandbox, pipeline: Path) -> No
     (pipeline / ".dockerignore").write_text("config.toml\n")
     ended = cli("apply", NAME)
     assert (ended.code, f"config.toml:{line_of(config, line)}" in ended.err) == (12, True)
+
+
+def test_an_entrypoint_is_searched_and_its_token_not_shown(
+    cli: Cli, sandbox: Sandbox, pipeline: Path
+) -> None:
+    config, plain = pipeline / "config.toml", (pipeline / "config.toml").read_text()
+    assert cli("apply", NAME).code == 0
+    line = f'entrypoint = ["python", "--token={GITHUB}"]'
+    config.write_text(
+        re.sub("(?m)^entrypoint = .*\n", "", plain).replace(
+            'builder = "append"', f'builder = "append"\n{line}'
+        )
+    )
+    (pipeline / ".dockerignore").write_text("config.toml\n")
+    sandbox.clear_requests()
+
+    ended = cli("apply", NAME, "--bump", "patch")
+    assert (ended.code, f"config.toml:{line_of(config, line)}" in ended.err) == (12, True), ended.err
+    assert sandbox.writes() == []
+    shown = cli("image", NAME)
+    for text in (ended.out, ended.err, shown.out, shown.err, cli("image", NAME, "--json").out):
+        assert GITHUB not in text
+    assert "--token=(a secret, not shown)" in shown.out
+
+
+def test_no_setting_of_another_tools_image_shows_a_token(cli: Cli, sandbox: Sandbox, pipeline: Path) -> None:
+    settings: dict[str, object] = {
+        "created": GITHUB,
+        "config": {
+            "Entrypoint": ["python", f"--token={GITHUB}"],
+            "Labels": {"org.opencontainers.image.revision": GITHUB},
+        },
+        "history": [{"created_by": f"RUN curl -H {GITHUB}"}],
+    }
+    repository = f"{sandbox.registry}/examples/dataset_cleanup"
+    publish(repository, [layer({"app/a.py": b"print(1)"})], settings)
+
+    found = cli("image", NAME, "--secrets")
+    assert found.code == 12, found.err
+    assert "setting Entrypoint" in found.out
+    assert "history 1" in found.out
+    assert GITHUB not in found.out + found.err
 
 
 @pytest.mark.parametrize("path", ["./key.pem", "keys/../key.pem", ".//key.pem"])

@@ -11,11 +11,14 @@ from typing import get_args
 import pytest
 
 from providers.docker.builders.select import BuilderName, select
+from providers.docker.registry.published_secrets import secrets_of_configuration
 from providers.docker.source.archive import archive
 from providers.docker.source.fingerprint import fingerprint
 from providers.docker.source.key import ImageSource, context
 from providers.docker.source.secret_scan import Secret, SecretError, secrets_of
+from providers.hiding import HIDDEN
 from providers.protocol import silent
+from reconciler.pipeline.schema import ImageOptions
 from tests.docker.proxy import Answer, proxy_to
 from tests.docker.tokens import tokens
 from tests.services import Registry
@@ -150,6 +153,95 @@ def test_build_arguments_and_variables(folder: Path) -> None:
         (setting, "pipelines/a/config.toml")
         for setting in ("build_args.X", "build_args.PICSELLIA_TOKEN", "env.HF_TOKEN", "env.SSH_PASSWORD")
     ]
+
+
+SETTINGS: dict[str, object] = {
+    "entrypoint": ("python", f"--token={TOKEN}"),
+    "workdir": f"/app/{TOKEN}",
+    "base": f"python:{TOKEN}",
+    "platform": f"linux/{TOKEN}",
+    "dockerfile": f"{TOKEN}/Dockerfile",
+    "target": TOKEN,
+    "secrets": {TOKEN: "A"},
+    "cache_from": (f"type=registry,token={TOKEN}",),
+    "cache_to": (f"type=registry,token={TOKEN}",),
+    "sbom_generator": f"sbom:{TOKEN}",
+    "build_args": {TOKEN: "a"},
+    "env": {"A": TOKEN},
+}
+NEVER_IN_AN_IMAGE = {"builder", "context", "accepted_secrets", "config", "provenance", "sbom"}
+
+
+@pytest.mark.parametrize("setting", ImageOptions.__struct_fields__)
+def test_every_setting_of_the_image_is_searched(folder: Path, setting: str) -> None:
+    if setting in NEVER_IN_AN_IMAGE:
+        return
+    source = ImageSource(folder=folder, **{setting: SETTINGS[setting]})  # type: ignore[arg-type]
+    found = [(secret.setting.partition(".")[0], secret.kind) for secret in secrets_of(source)]
+    assert found == [(setting, "a GitHub token")]
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "secret"),
+    [
+        (("env", "DB_PASSWORD=hunter2", "python"), True),
+        (("python", "--api-token", PICSELLIA), True),
+        (("python", "--index", "https://me:hunter2@host/simple"), True),
+        (("python", "--token-file", "/run/secrets/token"), False),
+        (("python", "--password=$DB_PASSWORD"), False),
+    ],
+)
+def test_an_entrypoint_is_judged_like_one_of_a_dockerfile(
+    folder: Path, entrypoint: tuple[str, ...], secret: bool
+) -> None:
+    assert bool([*secrets_of(ImageSource(folder=folder, entrypoint=entrypoint))]) is secret
+    (folder / "Dockerfile").write_text(f"FROM scratch\nENTRYPOINT {json.dumps(entrypoint)}\n")
+    assert bool(found(folder)) is secret
+    config = {"config": {"Entrypoint": list(entrypoint)}}
+    assert [each.path for each in secrets_of_configuration(config)] == ["setting Entrypoint"] * secret
+
+
+@pytest.mark.parametrize(
+    ("config", "place"),
+    [
+        ({"config": {"Entrypoint": ["a", f"--x={TOKEN}"]}}, "setting Entrypoint"),
+        ({"config": {"Cmd": [TOKEN]}}, "setting Cmd"),
+        ({"config": {"Healthcheck": {"Test": ["CMD", TOKEN]}}}, "setting Healthcheck"),
+        ({"config": {"OnBuild": ["RUN true", f"RUN x {TOKEN}"]}}, "on build 2"),
+        ({"config": {"User": TOKEN}}, "setting User"),
+        ({"config": {"WorkingDir": f"/{TOKEN}"}}, "setting WorkingDir"),
+        ({"config": {"Volumes": {f"/{TOKEN}": {}}}}, "setting Volumes"),
+        ({"config": {"ExposedPorts": {TOKEN: {}}}}, "setting ExposedPorts"),
+        ({"config": {"StopSignal": TOKEN}}, "setting StopSignal"),
+        ({"config": {"Shell": ["sh", TOKEN]}}, "setting Shell"),
+        ({"config": {"Env": [f"A={TOKEN}"]}}, "environment A"),
+        ({"config": {"Env": [f"{TOKEN}=a"]}}, f"environment {HIDDEN}"),
+        ({"config": {"Labels": {TOKEN: "a"}}}, f"label {HIDDEN}"),
+        ({TOKEN: "a"}, f"setting {HIDDEN}"),
+        ({"config": {"Labels": {"a": TOKEN}}}, "label a"),
+        ({"author": TOKEN}, "setting author"),
+        ({"comment": TOKEN}, "setting comment"),
+        ({"container_config": {"Cmd": [TOKEN]}}, "setting container_config"),
+        ({"history": [{"created_by": "RUN a"}, {"comment": TOKEN}]}, "history 2"),
+        ({"history": [{"author": TOKEN}]}, "history 1"),
+    ],
+)
+def test_every_text_of_a_configuration_is_searched(config: dict[str, object], place: str) -> None:
+    assert [(each.path, each.kind) for each in secrets_of_configuration(config)] == [
+        (place, "a GitHub token")
+    ]
+
+
+def test_a_plain_configuration_has_no_secrets() -> None:
+    number = "0a" * 32
+    config = {
+        "id": number,
+        "architecture": "amd64",
+        "config": {"Image": f"sha256:{number}", "User": "", "Cmd": None, "OnBuild": None, "Volumes": None},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{number}"]},
+        "history": [{"created": "2026-01-01T00:00:00Z", "created_by": "RUN make", "empty_layer": True}],
+    }
+    assert list(secrets_of_configuration(config)) == []
 
 
 @pytest.fixture(params=["UTC", "Pacific/Kiritimati", "Etc/GMT+12"])

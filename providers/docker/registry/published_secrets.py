@@ -12,10 +12,13 @@ from providers.docker.source.dockerfile_lines import instructions
 from providers.docker.source.key import ImageSource, dockerfile
 from providers.docker.source.secret_scan import Secret, kind_of_instruction, secrets_of_file
 from providers.errors import ProviderError
+from providers.hiding import without_tokens
 from providers.secret_rules import kind_of_value
 
 _BY_BUILDERS = re.compile(r"^/bin/sh -c #\(nop\)\s+|\s*# buildkit$")
 """What builders add to an instruction in the history of an image."""
+_SEARCHED = ("config", "Env", "Labels", "OnBuild", "history", "rootfs")
+"""Parts of a configuration that are searched in their own way, or have digests only."""
 
 
 def secrets_of_layer(stream: Iterator[bytes]) -> Iterator[Secret]:
@@ -32,21 +35,45 @@ def secrets_of_layer(stream: Iterator[bytes]) -> Iterator[Secret]:
 def secrets_of_configuration(config: Mapping[str, Any]) -> Iterator[Secret]:
     """Finds the secrets in an image's configuration, which anyone can read without a pull.
 
-    Their paths are "environment NAME", "label NAME", "history N" and "on build N".
+    Their paths are "environment NAME", "label NAME", "history N", "on build N", and for every other text
+    "setting NAME", such as "setting Entrypoint".
     """
     run = config.get("config") or {}
     for text in run.get("Env") or ():
         name, _, value = str(text).partition("=")
         if kind := kind_of_value(name, value):
-            yield Secret(f"environment {name}", kind)
+            yield Secret(f"environment {without_tokens(name)}", kind)
     for name, value in (run.get("Labels") or {}).items():
         if kind := kind_of_value(name, str(value)):
-            yield Secret(f"label {name}", kind)
-    created_by = [str(entry.get("created_by") or "") for entry in config.get("history") or ()]
-    for place, texts in (("history", created_by), ("on build", run.get("OnBuild") or ())):
+            yield Secret(f"label {without_tokens(name)}", kind)
+    for place, texts in (("history", _history(config)), ("on build", run.get("OnBuild") or ())):
         for number, text in enumerate(texts, 1):
-            if kind := kind_of_instruction(_BY_BUILDERS.sub("", str(text))):
+            if kind := kind_of_instruction(str(text)):
                 yield Secret(f"{place} {number}", kind)
+    for name, value in {**config, **run}.items():
+        if name not in _SEARCHED and (kind := kind_of_instruction(" ".join((name, *_texts(value))))):
+            yield Secret(f"setting {without_tokens(name)}", kind)
+
+
+def _history(config: Mapping[str, Any]) -> Iterator[str]:
+    """Each instruction, with all else that its entry has."""
+    for entry in config.get("history") or ():
+        others = {name: value for name, value in entry.items() if name != "created_by"}
+        created_by = _BY_BUILDERS.sub("", str(entry.get("created_by") or ""))
+        yield "\n".join((created_by, *_texts(others)))
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text in a value, in any depth, also those that are names."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield name
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
 
 
 def base_layers(source: ImageSource, pool: ConnectionPool | None = None) -> set[str]:

@@ -45,7 +45,8 @@ class Secret(Struct, frozen=True):
         path: path of the file, relative to the build context.
         kind: the kind of secret, for messages: "a GitHub token".
         line: counted from 1; None if the file has no lines, or is secret as a whole.
-        setting: the setting with the secret: "build_args.NAME", "env.NAME"; "" if it is not in a setting.
+        setting: the setting with the secret: "build_args.NAME", "env.NAME", "entrypoint"; "" if it is not in
+            a setting.
     """
 
     path: str
@@ -125,10 +126,9 @@ def secrets_of(
         RefusedError: a file cannot be read.
     """
     config = next(iter(source.replaced), "config.toml")
-    for setting, values in (("build_args", source.build_args), ("env", source.env)):
-        for name, value in values.items():
-            if kind := kind_of_value(name, value):
-                yield Secret(config, kind, setting=f"{setting}.{name}")
+    for setting, kind in _settings(source):
+        if kind:
+            yield Secret(config, kind, setting=setting)
     # The builder refuses a missing Dockerfile.
     recipe = dockerfile(source) if (source.folder / source.dockerfile).exists() else None
     if recipe is not None:  # its instructions are in the image's history, even if it is ignored
@@ -139,6 +139,27 @@ def secrets_of(
     for path in suspects:
         if recipe is None or path != source.dockerfile:
             yield from secrets_of_file(path, _Content(root, path, source.replaced.get(path), reading))
+
+
+def _settings(source: ImageSource) -> Iterator[tuple[str, str | None]]:
+    """Each setting that an image, its statements or a report on it has, and the kind of secret in it."""
+    for setting, values in (("build_args", source.build_args), ("env", source.env)):
+        for name, value in values.items():
+            yield f"{setting}.{name}", kind_of_value(name, value)
+    yield "entrypoint", kind_of_instruction(" ".join(("ENTRYPOINT", *(source.entrypoint or ()))))
+    others = {
+        "base": source.base,
+        "workdir": source.workdir,
+        "platform": source.platform,
+        "dockerfile": source.dockerfile,
+        "target": source.target,
+        "secrets": "\n".join(chain.from_iterable(source.secrets.items())),
+        "cache_from": "\n".join(source.cache_from),
+        "cache_to": "\n".join(source.cache_to),
+        "sbom_generator": source.sbom_generator,
+    }
+    for setting, text in others.items():
+        yield setting, kind_of_value("", text or "")
 
 
 def _suspects(source: ImageSource, root: str, paths: Sequence[str], reading: Announcer) -> list[str]:
