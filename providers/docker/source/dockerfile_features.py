@@ -85,6 +85,10 @@ def missing_sources(
     return [one._replace(certain=stage == last) for stage, one in found]
 
 
+# A URL, or a git repository as `ssh` writes it: https://github.com/moby/buildkit/tree/master/util/sshutil
+_REMOTE = re.compile(r"[a-zA-Z0-9]+://|[a-zA-Z0-9_-]+@[a-zA-Z0-9.-]+:")
+
+
 def _sources(word: str, rest: str) -> list[str]:
     """The literal sources of a COPY or ADD from the context."""
     head = re.match(r"(?:--\S+\s+)*", rest)
@@ -101,7 +105,7 @@ def _sources(word: str, rest: str) -> list[str]:
         for source in words[:-1]
         if isinstance(source, str)
         and not set("$*?[\\\"'`") & set(source)
-        and not (word == "ADD" and re.match(r"[a-z]+://|git@", source))
+        and not (word == "ADD" and _REMOTE.match(source))
     ]
 
 
