@@ -44,7 +44,8 @@ def parse(text: str) -> Version:
 def bump(version: Version, kind: Bump | str) -> Version:
     """The version after `version`.
 
-    `rc` on a release is the next patch with `-rc`; on an rc it is `-rc.2`, then `-rc.3`. Every other kind
+    `rc` on a release is the next patch with `-rc`; on an rc it is `-rc.2`, then `-rc.3`, and `-rc-1.2` on one
+    that was written as `-rc-1`. Every other kind
     drops the suffix first, like the official deploy: `patch` on `1.0.1-rc` is `1.0.2`, `final` is `1.0.1`.
 
     Raises:
@@ -63,9 +64,10 @@ def bump(version: Version, kind: Bump | str) -> Version:
         case Bump.RC:
             if not is_rc(version):
                 return release.bump_patch().replace(prerelease="rc")
-            if version.prerelease == "rc":
-                return version.replace(prerelease="rc.2")
-            return version.bump_prerelease()
+            before, _, number = str(version.prerelease).rpartition(".")
+            if before and number.isdecimal():
+                return version.replace(prerelease=f"{before}.{int(number) + 1}")
+            return version.replace(prerelease=f"{version.prerelease}.2")
 
 
 def promotes(version: Version, kind: Bump) -> bool:
