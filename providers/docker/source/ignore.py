@@ -10,6 +10,10 @@ the same image with each of them. Other implementations differ:
   Here they are excluded from the image.
 - docker-py matches with Python's fnmatch: it does not support backslashes, reads `[!x]` as Docker reads
   `[^x]`, and ignores case.
+- BuildKit makes a Go regular expression of each line, and leaves `^`, classes in brackets and a backslash
+  before a letter or digit in it. So `\\d*` matches digits there, `[[:alpha:]]` letters, and `a^b*` no file
+  `a^b`; `\\e`, which no such expression has, fails the build. Here a backslash stands for the next character
+  itself, `^` is special only at the beginning of a class, and `[:alpha:]` lists characters.
 - Docker refuses two odd lines that are accepted here: a range in a range (`[a-c-z]`), and a backslash before
   a letter outside of ASCII.
 
