@@ -26,6 +26,7 @@ _PLATFORMS = {"published": "linux/arm64", "platform": "linux/amd64"}
 _CLAIM = {
     "stack": "my-org@STAGING/other",
     "since": "2025-03-01T12:00:00.000+00:00",
+    "workspace_there": "",
     "declared_there": "other/config.toml:12",
     "declared_here": "app/config.toml:12",
 }
@@ -76,7 +77,11 @@ _DETAILS: dict[StrEnum, list[dict[str, Any]]] = {
     RefusalCode.BREAKS_CALLERS: [
         {"inputs": ["mask", "model"], "before": "1.0.0", "after": "1.1.0", "place": "app/config.toml:12"}
     ],
-    RefusalCode.CLAIMED: [_CLAIM, {**_CLAIM, "declared_there": "", "declared_here": ""}],
+    RefusalCode.CLAIMED: [
+        _CLAIM,
+        {**_CLAIM, "declared_there": "", "declared_here": ""},
+        {**_CLAIM, "workspace_there": "git.example.com/team-a"},
+    ],
     RefusalCode.UNSTATED: [{"text": "because"}],
     PromotionRefusal.NOT_APPLIED: [{"source": "STAGING"}],
     PromotionRefusal.UNFINISHED: [{"source": "STAGING"}],

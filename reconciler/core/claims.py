@@ -112,6 +112,7 @@ def with_claims(
     facts: Mapping[str, KindFacts],
     *,
     place: Callable[[Address], str] = lambda _: "",
+    workspace: Callable[[str], str] = lambda _: "",
     apply_command: str,
 ) -> tuple[Step, ...]:
     """The steps, without writes to resources of other stacks.
@@ -119,6 +120,7 @@ def with_claims(
     Args:
         claims: the claims of other stacks that stop this plan.
         place: the place in the files that declares a resource; "" if unknown.
+        workspace: the workspace of a stack; "" if it is this one or unknown.
         apply_command: the command that applies the plan.
     """
     result = []
@@ -129,9 +131,15 @@ def with_claims(
         elif step.address not in desired:
             result.append(_let_go(step, others[0].claim))
         elif facts[step.address.kind].exclusive is not None:
-            result.append(
-                replace(step, refusal=_refusal(step.address, others[0].claim, place, apply_command))
-            )
+            claim = others[0].claim
+            details = {
+                "stack": claim.stack,
+                "since": claim.since,
+                "workspace_there": workspace(claim.stack),
+                "declared_there": claim.place,
+                "declared_here": place(step.address),
+            }
+            result.append(replace(step, refusal=_refusal(step.address, details, apply_command)))
         else:  # its parent is refused
             result.append(step)
     return tuple(result)
@@ -147,12 +155,6 @@ def _let_go(step: Step, claim: Claim) -> Step:
     return replace(step, action=Action.FORGET, reason=reason, changes=(), refusal=None)
 
 
-def _refusal(address: Address, claim: Claim, place: Callable[[Address], str], apply_command: str) -> Refusal:
-    details = {
-        "stack": claim.stack,
-        "since": claim.since,
-        "declared_there": claim.place,
-        "declared_here": place(address),
-    }
+def _refusal(address: Address, details: Mapping[str, str], apply_command: str) -> Refusal:
     take = WayOut(Way.TAKE, f"{apply_command} --take {address}")
     return Refusal(Reason(RefusalCode.CLAIMED, details), (take, WayOut(Way.DECLARE_ANOTHER, details=details)))

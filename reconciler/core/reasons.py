@@ -85,7 +85,9 @@ class RefusalCode(StrEnum):
     BREAKS_CALLERS = (
         "breaks-callers"  # `inputs`, the versions `before` and `after`, the `place` of the setting
     )
-    CLAIMED = "claimed"  # `stack`, `since`, and the places `declared_there` and `declared_here`
+    CLAIMED = (
+        "claimed"  # `stack`, `since`, `workspace_there`, and the places `declared_there` and `declared_here`
+    )
     UNSTATED = "refused"  # `text`, from a document of an earlier version without codes
 
 

@@ -189,6 +189,7 @@ class PlanClaims:
             self.desired,
             self.facts,
             place=self._place,
+            workspace=self._other_workspace,
             apply_command=self.apply_command,
         )
 
@@ -221,6 +222,12 @@ class PlanClaims:
 
     def _is_by_id(self, address: Address) -> bool:
         return self.facts[address.kind].exclusive is Exclusive.ID
+
+    def _other_workspace(self, stack: str) -> str:
+        """The workspace that a stack was last applied from; "" if it is this one or unknown."""
+        found = self.register.stacks.get(stack, UNKNOWN_SOURCE).workspace
+        own = source_of(self.pipeline).workspace if found and self.pipeline is not None else ""
+        return "" if found == own else found
 
     def _place(self, address: Address) -> str:
         """`pipelines/a/config.toml:12`, from the root of the workspace; "" if the files do not declare it."""

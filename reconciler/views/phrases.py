@@ -415,10 +415,13 @@ def _version_taken(details: Details) -> str:
 
 def _claimed(details: Details) -> str:
     there, here = details["declared_there"], details["declared_here"]
+    workspace = details.get("workspace_there", "")  # not in documents of earlier versions
     since = details["since"][:16].replace("T", " ")
     text = f"{details['stack']} has claimed it since {since}"
     text += f", declared at {there}" if there else ""
-    return f"{text}; {here} declares it, too" if here else text
+    text += f" in the workspace {workspace}" if workspace else ""
+    of_this = " of this workspace" if workspace else ""
+    return f"{text}; {here}{of_this} declares it, too" if here else text
 
 
 def _drifted(details: Details) -> str:

@@ -26,6 +26,7 @@ from reconciler.engine import refresh
 from reconciler.engine.claims import PlanClaims
 from reconciler.engine.executor import Executor
 from reconciler.pipeline.shared import SharedSettings
+from reconciler.views import phrases
 from state.claims import Registers
 from state.errors import StoreUnavailableError
 from state.register import Claim, Register, Source
@@ -226,6 +227,7 @@ def test_a_resource_of_another_stack_is_refused_with_both_places_and_the_ways_ou
     assert refusal.reason.details == {
         "stack": A,
         "since": claim.since,
+        "workspace_there": "",
         "declared_there": "a/config.toml:3",
         "declared_here": "b/config.toml:4",
     }
@@ -490,3 +492,16 @@ def test_a_stale_claim_of_a_taken_resource_is_that_of_the_stack_that_was_saved_l
     team.store.move(B, C)
     assert refusals(team.apply(A, processing("x"))) == {"processing/x": C}
     assert team.apply(C, processing("x", default_cpu=7)).can_apply
+
+
+def test_a_refusal_names_the_other_workspace(team: Team) -> None:
+    """Both may have the same path."""
+    team.apply(A, declared(processing("x"), "/team/b/config.toml"))
+    Registers(team.store, EXCLUSIVE).update(SCOPE, lambda it: it.with_source(A, Source("git/other", "b")))
+    refusal = step_of(team.apply(B, declared(processing("x"))), X).refusal
+    assert refusal is not None
+    since = team.register.claims["processing/x"].since[:16].replace("T", " ")
+    assert phrases.reason(refusal.reason) == (
+        f"{A} has claimed it since {since}, declared at b/config.toml:4 in the workspace git/other; "
+        "b/config.toml:4 of this workspace declares it, too"
+    )
