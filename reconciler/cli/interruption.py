@@ -112,7 +112,7 @@ def say(text: str) -> None:
 def end_now() -> NoReturn:
     """End the process, and what it started."""
     for module, name in (
-        ("providers.docker.builders.command_line", "end_commands"),
+        ("providers.programs", "end_programs"),
         ("reconciler.engine.workers", "remove_sockets"),
     ):
         if module in sys.modules:

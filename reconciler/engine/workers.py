@@ -132,8 +132,8 @@ def start_worker(variables: Mapping[str, str]) -> None:
 
     def end() -> None:
         parent.join()
-        if (builders := sys.modules.get("providers.docker.builders.command_line")) is not None:
-            builders.end_commands()
+        if (programs := sys.modules.get("providers.programs")) is not None:
+            programs.end_programs()
         os._exit(1)
 
     with suppress(OSError):  # the connection to the command ends, too

@@ -9,17 +9,21 @@ The repository is located here and not by git, because git refuses one of anothe
 import hashlib
 import os
 import re
+import select
 import stat
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from io import BufferedIOBase, BufferedReader, RawIOBase
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO
+from typing import Any
 
 from msgspec import Struct
 
+from providers.programs import end_program, run_program, start_program
 from providers.regular_files import read_regular, real_path
+from providers.waits import pending
 
 _TIMEOUT = 30  # seconds
 _PATHS = 500  # arguments of one call
@@ -280,24 +284,26 @@ class Repository(Struct, frozen=True, order=True):
         with TemporaryFile() as request:
             request.writelines(f"{identity}\n".encode() for identity in identities)
             request.seek(0)
-            with subprocess.Popen(
+            git = start_program(
                 ["git", "cat-file", "--batch"],
                 cwd=self.top,
                 env=self._environment(),
                 stdin=request,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-            ) as git:
-                assert git.stdout is not None
-                try:
-                    for line in iter(git.stdout.readline, b""):
-                        identity, _, size = line.decode("ascii", "replace").strip().partition(" blob ")
-                        if not size.isdecimal():
-                            raise GitError(f"git cannot read {self.top}: {line.decode('utf-8', 'replace')}")
-                        yield identity, _exactly(git.stdout, int(size))
-                        git.stdout.read(1)
-                finally:
-                    git.kill()  # it ended, unless the caller stops early
+                bufsize=0,
+            )
+            assert git.stdout is not None
+            try:
+                output = BufferedReader(_TimelyOutput(git.stdout.fileno(), "git cat-file"))
+                for line in iter(output.readline, b""):
+                    identity, _, size = line.decode("ascii", "replace").strip().partition(" blob ")
+                    if not size.isdecimal():
+                        raise GitError(f"git cannot read {self.top}: {line.decode('utf-8', 'replace')}")
+                    yield identity, _exactly(output, int(size))
+                    output.read(1)
+            finally:
+                end_program(git, at_once=True)  # it ended, unless the caller stops early
 
     def lfs_object(self, oid: str) -> Path:
         """The place of the content that a pointer of Git LFS names; it exists if it was fetched."""
@@ -316,14 +322,13 @@ class Repository(Struct, frozen=True, order=True):
             codes: exit codes that are no error.
         """
         try:
-            answer = subprocess.run(
+            answer = run_program(
                 ["git", *arguments],
-                cwd=self.top,
-                env=self._environment(),
-                input=stdin,
-                capture_output=True,
+                name=f"git {arguments[0]}",
                 timeout=_TIMEOUT,
-                check=False,
+                input=stdin,
+                folder=self.top,
+                environment=self._environment(),
             )
         except subprocess.TimeoutExpired:
             raise GitError(f"git {arguments[0]} did not answer within {_TIMEOUT} seconds") from None
@@ -337,13 +342,39 @@ class Repository(Struct, frozen=True, order=True):
         return answer.stdout
 
 
+class _TimelyOutput(RawIOBase):
+    """The output of a program that must not be silent for longer than `_TIMEOUT` while it is read.
+
+    Reads raise GitError after that.
+    """
+
+    def __init__(self, descriptor: int, name: str) -> None:
+        self._descriptor = descriptor
+        self._name = name
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if hasattr(select, "poll"):  # not on Windows; `select` takes no descriptor above 1023
+            ready = select.poll()
+            ready.register(self._descriptor, select.POLLIN)
+            with pending(self._name):
+                is_silent = not ready.poll(_TIMEOUT * 1000)
+            if is_silent:
+                raise GitError(f"{self._name} did not answer within {_TIMEOUT} seconds")
+        found = os.read(self._descriptor, len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
+
+
 def lfs_oid(content: bytes) -> str | None:
     """The sha256 that a pointer of Git LFS names; None for any other content."""
     oid = _OID.search(content) if content.startswith(_LFS) and len(content) <= _POINTER else None
     return oid[1].decode() if oid else None
 
 
-def _exactly(file: IO[bytes], size: int) -> Iterator[bytes]:
+def _exactly(file: BufferedIOBase, size: int) -> Iterator[bytes]:
     """The next `size` bytes of a file, in pieces. Raises GitError if it has fewer."""
     while size:
         piece = file.read(min(size, 1 << 16))

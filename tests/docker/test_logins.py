@@ -155,7 +155,7 @@ def test_a_malformed_config_json_is_a_user_error(
     (docker_config / "config.json").write_text('{"auths": null, "credHelpers": null}')
     assert docker_config_of("a.io")["credHelpers"] == {"a.io": ""}
     (docker_config / "config.json").write_text("[]")
-    with pytest.raises(PermanentError, match="cannot be read: AttributeError"):
+    with pytest.raises(PermanentError, match=r"config\.json cannot be read: it is not a JSON object"):
         push_login("a.io")
 
 

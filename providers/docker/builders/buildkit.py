@@ -22,7 +22,8 @@ from providers.protocol import Progress, Report
 _MIN_VERSION, _END_VERSION = (20, 10), (23, 0)
 _LINE = re.compile(r"#(\d+) (.*)")
 _OUTPUT = re.compile(r"\d+\.\d+ (.*)")
-_TRANSFER = re.compile(r"(.*?):? ([\d.]+)([kMGT]?)B(?: / ([\d.]+)([kMGT]?)B)?(?: [\d.]+s)?( done)?")
+_NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,9})?"
+_TRANSFER = re.compile(rf"(.*?):? ({_NUMBER})([kMGT]?)B(?: / ({_NUMBER})([kMGT]?)B)?(?: [\d.]+s)?( done)?")
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _IGNORED = re.compile(r"(DONE|CACHED|CANCELED|\.\.\.)\b.*|\.\.\.|sha256:[0-9a-f]{64}|")
 

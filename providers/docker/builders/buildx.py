@@ -5,12 +5,12 @@ selects.
 """
 
 import base64
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from providers.answers import MalformedAnswerError, json_object
 from providers.docker.builders.build_errors import push_error
 from providers.docker.builders.build_log import MAX_ITEM_LENGTH, BuildLog, build_log
 from providers.docker.builders.builder_requirements import require_dockerfile, secret_values
@@ -188,8 +188,8 @@ def probe() -> Probe:
 
 def _digest(metadata: Path) -> str | None:
     try:
-        digest = json.loads(metadata.read_text(encoding="utf-8")).get("containerimage.digest", "")
-    except (OSError, ValueError):
+        digest = _text(json_object(metadata.read_bytes(), dict), "containerimage.digest")
+    except (OSError, MalformedAnswerError):
         return None
     return digest if is_digest(digest) else None
 
@@ -197,7 +197,8 @@ def _digest(metadata: Path) -> str | None:
 class _Reader:
     """Reads `--progress=rawjson`: BuildKit's own events as a stream of JSON documents.
 
-    https://github.com/moby/buildkit/blob/master/client/graph.go has their fields.
+    https://github.com/moby/buildkit/blob/master/client/graph.go has their fields. Anything of another form
+    is not shown, as progress is no reason to end a build.
 
     Attributes:
         message, step: the error and the digest of its step; "" without an error.
@@ -224,29 +225,29 @@ class _Reader:
                 last = event.strip() or last
                 self._log.note(event)
                 continue
-            for vertex in event.get("vertexes") or ():
+            for vertex in _objects(event, "vertexes"):
                 self._vertex(vertex)
-            for status in event.get("statuses") or ():
+            for status in _objects(event, "statuses"):
                 self._status(status)
-            for output in event.get("logs") or ():
+            for output in _objects(event, "logs"):
                 self._output(output)
         for step, rest in self._unfinished.items():
             self._log.line(rest.decode("utf-8", "replace"), step)
         self.message = self.message or last.removeprefix("ERROR: ")
 
     def _vertex(self, vertex: Mapping[str, Any]) -> None:
-        step = vertex["digest"]
-        self._names[step] = vertex.get("name", "")
+        step, error = _text(vertex, "digest"), _text(vertex, "error")
+        self._names[step] = _text(vertex, "name")
         if vertex.get("started"):
             self._log.step(step, self._names[step])
-        error = vertex.get("error", "")
         if error and not self.message and "context canceled" not in error:
             self.message, self.step = error, step
 
     def _status(self, status: Mapping[str, Any]) -> None:
         """Report transferred bytes, and the end of a transfer, whose event has neither bytes nor total."""
-        step, name = status.get("vertex", ""), str(status.get("id", ""))
-        done, total = status.get("current") or 0, status.get("total") or self._totals.get((step, name), 0)
+        step, name = _text(status, "vertex"), _text(status, "id")
+        done = _size(status, "current")
+        total = _size(status, "total") or self._totals.get((step, name), 0)
         self._totals[step, name] = max(done, total)
         if status.get("completed"):
             done = total = max(done, total)
@@ -259,8 +260,11 @@ class _Reader:
 
     def _output(self, output: Mapping[str, Any]) -> None:
         """Log the complete lines of a step's output: an incomplete line may contain half a secret."""
-        step = output["vertex"]
-        piece = base64.b64decode(output.get("data") or "")
+        step = _text(output, "vertex")
+        try:
+            piece = base64.b64decode(_text(output, "data"))
+        except ValueError:
+            return
         *lines, rest = (self._unfinished.pop(step, b"") + piece).replace(b"\r", b"\n").split(b"\n")
         for line in lines:
             self._log.line(line.decode("utf-8", "replace"), step)
@@ -273,18 +277,42 @@ class _Reader:
 
 def _documents(lines: Iterator[str]) -> Iterator[dict[str, Any] | str]:
     """The JSON documents, each on one or several lines, and the lines between them."""
-    pending = ""
+    pending: list[str] = []
     for line in lines:
+        if pending and line[0] not in _INSIDE:  # it never ended
+            yield from pending
+            pending = []
         if not pending and not line.startswith("{"):
             yield line
             continue
-        pending += line
+        pending.append(line)
         if line.rstrip().endswith("}") and line[0] in "{}":
             try:
-                document = json.loads(pending)
-            except ValueError:
+                document = json_object("".join(pending).encode(), dict)
+            except MalformedAnswerError:
                 continue
-            pending = ""
+            pending = []
             yield document
-    if pending:
-        yield pending
+    yield from pending
+
+
+_INSIDE = " \t}"  # first characters of the further lines of a document
+
+
+def _objects(event: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    found = event.get(key)
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def _text(event: Mapping[str, Any], key: str) -> str:
+    found = event.get(key)
+    return found if isinstance(found, str) else ""
+
+
+def _size(event: Mapping[str, Any], key: str) -> int:
+    """A number of bytes; 0 if there is none."""
+    found = event.get(key)
+    return found if type(found) is int and 0 <= found <= _LARGEST else 0
+
+
+_LARGEST = 1 << 62

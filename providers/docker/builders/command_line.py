@@ -1,30 +1,27 @@
 """Runs the `docker` command and reads its versions. Used by the builders that need it.
 
-Uses the first `docker` on the PATH. A command runs in its own process group: Ctrl-C in a terminal reaches
-reconciler only, and all child processes can be ended together.
+Uses the first `docker` on the PATH.
 """
 
 import contextlib
 import os
 import re
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
 from providers.errors import PermanentError
+from providers.programs import end_program, run_program, start_program
+from providers.timeouts import answer_timeout
 
 _QUERY_TIMEOUT = 30  # seconds for a command that only prints information
-_TERM_TIMEOUT = 5  # seconds between SIGTERM and SIGKILL
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.\d+)?")
 
 # By default, `docker buildx` runs git and puts its output into the image.
 # https://docs.docker.com/build/building/variables/#buildx_git_info
 _WITHOUT_GIT = {"BUILDX_GIT_INFO": "false", "BUILDX_GIT_LABELS": "false"}
-
-_running: set["subprocess.Popen[bytes]"] = set()
 
 
 class Probe(Struct, frozen=True):
@@ -67,12 +64,8 @@ def docker_output(*arguments: str) -> str | None:
     if docker is None:
         return None
     try:
-        result = subprocess.run(
-            [docker, *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_QUERY_TIMEOUT,
-            check=False,
+        result = run_program(
+            [docker, *arguments], name=f"docker {arguments[0]}", timeout=answer_timeout(_QUERY_TIMEOUT)
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -96,23 +89,20 @@ def run_docker(
         PermanentError: the command cannot be started.
     """
     try:
-        process = subprocess.Popen(
+        process = start_program(
             [shutil.which("docker") or "docker", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env={**os.environ, **_WITHOUT_GIT, **variables},
-            start_new_session=True,
         )
     except OSError as error:
         raise PermanentError(f"the docker command cannot be started: {error.strerror}") from error
-    _running.add(process)
     try:
         status = ExitStatus()
         yield _lines(process, status), status
     finally:
-        _end(process)
-        _running.discard(process)
+        end_program(process)
 
 
 class ExitStatus:
@@ -121,38 +111,11 @@ class ExitStatus:
     code: int | None = None
 
 
-def end_commands() -> None:
-    """Kill all running commands at once. For signal handlers of a process that is about to exit."""
-    for process in list(_running):
-        _signal_group(process, force=True)
-
-
 def _lines(process: "subprocess.Popen[bytes]", status: ExitStatus) -> Iterator[str]:
     assert process.stdout is not None
     for line in process.stdout:
         yield line.decode("utf-8", "replace")
     status.code = process.wait()
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Terminate the process and its children, and kill them after a timeout."""
-    if process.poll() is None:
-        _signal_group(process, force=False)
-        try:
-            process.wait(_TERM_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            _signal_group(process, force=True)
-            process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
-
-
-def _signal_group(process: "subprocess.Popen[bytes]", *, force: bool) -> None:
-    with contextlib.suppress(OSError):  # it has already ended
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL if force else signal.SIGTERM)
-        else:
-            process.kill()
 
 
 def _version(*arguments: str) -> Version | None:

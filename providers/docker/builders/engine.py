@@ -6,7 +6,7 @@ disk.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -14,7 +14,7 @@ from providers.docker.builders.build_errors import build_error, plain_text, push
 from providers.docker.builders.build_log import BuildLog, build_log
 from providers.docker.builders.builder_requirements import refuse_settings, require_dockerfile
 from providers.docker.builders.command_line import Probe
-from providers.docker.registry import auth, logins
+from providers.docker.registry import auth, logins, stored_logins
 from providers.docker.registry.reference import UPLOAD_TAG, Repository, check_tag, is_digest, parse_repository
 from providers.docker.source.archive import archive
 from providers.docker.source.dockerfile_features import needs_buildkit
@@ -31,7 +31,7 @@ from providers.protocol import Progress, Report
 _PING_TIMEOUT = 10  # seconds
 _PROGRESS_TIMEOUT = 600  # seconds without progress until a build or a push fails
 _LAYER_END = ("Pushed", "Layer already exists", "Mounted from", "Pull complete", "Already exists")
-_STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")
+_STEP = re.compile(r"Step ([0-9]{1,9})/([0-9]{1,9}) : (.*)")
 
 
 class EngineBuilder:
@@ -110,13 +110,17 @@ def _engine(timeout: int) -> Iterator[Any]:
     import docker
     import requests
 
-    auth.check_config()
+    logins_by_registry = stored_logins.stored_logins()
     try:
         client = docker.from_env(timeout=timeout)
+        api: Any = client.api
+        api._auth_configs = logins_by_registry  # its own have no timeout for a credential helper
     except (docker.errors.DockerException, requests.RequestException, OSError) as error:
         raise _no_engine(error) from error
+    except (ValueError, LookupError, AttributeError, TypeError) as error:  # it reads more than the logins
+        raise stored_logins.config_error("", f"{type(error).__name__}: {error}") from error
     try:
-        yield client.api
+        yield api
     except docker.errors.APIError as error:
         raise build_error(str(error.explanation or error), "the Docker Engine refused") from error
     except (docker.errors.DockerException, requests.RequestException) as error:
@@ -157,11 +161,12 @@ def push(target: Repository, tag: str, report: Report) -> str:
     with _engine(_PROGRESS_TIMEOUT) as api:
         login = logins.push_auth_config(target.registry)
         api.tag(f"{target}:{tag}", str(target), UPLOAD_TAG, force=True)
-        for line in api.push(str(target), tag=UPLOAD_TAG, stream=True, decode=True, auth_config=login):
+        lines = api.push(str(target), tag=UPLOAD_TAG, stream=True, decode=True, auth_config=login)
+        for line in _events(lines):
             if "error" in line:
                 problem = _message(line)
-            digest = (line.get("aux") or {}).get("Digest", digest)
-            if text := plain_text(line.get("status")):
+            digest = _text(_object(line, "aux"), "Digest") or digest
+            if text := plain_text(_text(line, "status")):
                 _report_layer(line, "push", text, report)
         with suppress(errors.APIError):  # a concurrent build may have removed it
             api.remove_image(f"{target}:{UPLOAD_TAG}", noprune=True)
@@ -203,11 +208,11 @@ def _build(
         decode=True,
     )
     step, problem = "", None
-    for line in lines:  # read to the end even after an error, to release the connection
+    for line in _events(lines):  # read to the end even after an error, to release the connection
         if "error" in line:
             problem = _message(line)
             continue
-        text = plain_text(line.get("stream") or line.get("status"))
+        text = plain_text(_text(line, "stream") or _text(line, "status"))
         if match := _STEP.match(text):
             step, count, instruction = match.groups()
             log.step(step, instruction, number=int(step), count=int(count))
@@ -251,8 +256,8 @@ def _files_hidden_from_copy(source: ImageSource, paths: set[str]) -> dict[str, b
 
 def _report_layer(line: Mapping[str, Any], stage: str, text: str, report: Report) -> None:
     """Report transferred bytes of a layer, and its end once confirmed by the Engine; not queued layers."""
-    item, detail = str(line.get("id", "")), line.get("progressDetail") or {}
-    done, total = detail.get("current"), detail.get("total")
+    item, detail = _text(line, "id"), _object(line, "progressDetail")
+    done, total = _size(detail, "current"), _size(detail, "total")
     if text.startswith(_LAYER_END):
         done = total = total or 0
     elif item and (done is None or (total and done >= total)):
@@ -261,5 +266,34 @@ def _report_layer(line: Mapping[str, Any], stage: str, text: str, report: Report
 
 
 def _message(line: Mapping[str, Any]) -> str:
-    detail = line.get("errorDetail") or {}
-    return plain_text(detail.get("message") or line["error"])
+    return plain_text(_text(_object(line, "errorDetail"), "message") or _text(line, "error"))
+
+
+def _events(lines: Iterable[Any]) -> Iterator[Mapping[str, Any]]:
+    """The events that an Engine streams. Anything else is left out, as progress is no reason to end a build.
+
+    Raises:
+        UnexpectedError: they are not JSON.
+    """
+    from docker.errors import StreamParseError
+
+    try:
+        yield from (line for line in lines if isinstance(line, dict))
+    except (StreamParseError, RecursionError, ValueError) as error:
+        raise UnexpectedError("the Docker Engine's answer cannot be read") from error
+
+
+def _object(event: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = event.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _text(event: Mapping[str, Any], key: str) -> str:
+    found = event.get(key)
+    return found if isinstance(found, str) else ""
+
+
+def _size(event: Mapping[str, Any], key: str) -> int | None:
+    """A number of bytes; None if there is none."""
+    found = event.get(key)
+    return found if type(found) is int and 0 <= found < 1 << 62 else None

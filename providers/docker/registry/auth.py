@@ -15,12 +15,11 @@ from typing import Any
 import requests
 
 from providers.answers import MalformedAnswerError, json_object
-from providers.docker.registry import error_mapping
+from providers.docker.registry import error_mapping, stored_logins
 from providers.docker.registry.reference import Repository
 from providers.errors import PermanentError, ProviderError
 from providers.http import origin, same_origin
 from providers.image_names import is_loopback, normal_registry
-from providers.regular_files import check_regular
 from providers.timeouts import answer_timeout
 
 # One parameter of a WWW-Authenticate header, with the scheme if it starts a new challenge.
@@ -61,36 +60,18 @@ def stored_auth_config(registry: str, *, other_names: bool = True) -> dict[str, 
     Raises:
         PermanentError: the configuration or its credential helper does not work.
     """
-    from docker import auth, errors
-    from docker.credentials.errors import StoreError
+    from docker.errors import DockerException
 
-    check_config()
     try:
-        config = auth.load_config()
-        names = (*(config.auths or {}), *(config.cred_helpers or {})) if other_names else ()
+        config = stored_logins.stored_logins()
+        names = (*config.auths, *config.cred_helpers) if other_names else ()
         others = (name for name in names if normal_registry(name) == registry)
         found = (config.resolve_authconfig(name) for name in (registry, *others))
         return dict(next(filter(None, found), {}))
-    except (errors.DockerException, StoreError, ValueError, OSError, AttributeError, TypeError) as error:
-        raise PermanentError(  # docker-py does not check the shape of the JSON
-            f"the stored login for {registry} cannot be read: {type(error).__name__}: {error}",
-            hint="check config.json in DOCKER_CONFIG or ~/.docker, and the credential helper that it names",
-        ) from error
-
-
-def check_config() -> None:
-    """Raise PermanentError unless Docker's configuration is a regular file: docker-py could block on it."""
-    from docker.utils.config import find_config_file
-
-    found = find_config_file()
-    file = str(found) if found is not None else None  # its annotation allows any path type
-    try:
-        if file is not None:
-            check_regular(file)
-    except OSError as error:
+    except (DockerException, ValueError) as error:
         raise PermanentError(
-            f"Docker's configuration {file} cannot be read: {error.strerror}",
-            hint="correct it, or set DOCKER_CONFIG to the folder of another one",
+            f"the stored login for {registry} cannot be read: {error}",
+            hint="check config.json in DOCKER_CONFIG or ~/.docker, and the credential helper that it names",
         ) from error
 
 

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from providers.docker.registry import auth
+from providers.docker.registry import auth, stored_logins
 from providers.docker.registry.reference import Repository
 from providers.errors import RefusedError
 from providers.image_names import HUB
 from providers.leftovers import scratch_folder
-from providers.regular_files import home_folder, read_regular
+from providers.regular_files import home_folder
 
 USERNAMES = ("DOCKERHUB_USERNAME", "DOCKER_USERNAME")
 PASSWORDS = ("DOCKERHUB_TOKEN", "DOCKER_PASSWORD", "DOCKER_TOKEN")
@@ -76,9 +76,7 @@ def docker_config(registry: str) -> Iterator[Mapping[str, str]]:
             for entry in own.iterdir() if own.is_dir() else ():
                 if entry.name != "config.json":
                     (folder / entry.name).symlink_to(entry.absolute())
-            file = own / "config.json"
-            config = json.loads(read_regular(file)) if file.exists() else {}
-            text = json.dumps(_with_login(config, registry, login))
+            text = json.dumps(_with_login(stored_logins.read_config(), registry, login))
             (folder / "config.json").write_text(text, encoding="utf-8")
         except (OSError, ValueError) as error:
             raise RefusedError(

@@ -24,6 +24,7 @@ from msgspec import Struct
 
 from providers.hiding import without_tokens
 from providers.regular_files import read_regular, real_path
+from providers.waits import pending
 from reconciler.core.diagnostics import Diagnostic, error, info
 from reconciler.pipeline.classes.declarations import (
     ClassReference,
@@ -367,8 +368,9 @@ def _run_child(
     assert process.stdin is not None and process.stdout is not None
     reader = _OutputReader(reading, process.stdout.fileno(), time.monotonic() + timeout + _GRACE)
     try:
-        reader.read()
-        status = _wait(process, 0.5)
+        with pending(f"the classes of {folder.name}"):
+            reader.read()
+            status = _wait(process, 0.5)
     finally:
         process.stdin.close()  # ends every process that is still running
         try:
