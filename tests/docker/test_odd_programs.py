@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,6 +25,7 @@ from providers.protocol import Progress
 from providers.waits import pending_servers
 from reconciler.system import git
 from tests.faults.odd import BYTES, VALUES
+from tests.waits import PATIENCE, until
 
 NAMES = (
     *("auths", "credsStore", "credHelpers", "auth", "identitytoken", "proxies", "default", "reg.io"),
@@ -264,17 +264,13 @@ def silent(tmp_path: Path, docker_config: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_silent_helper_ends_in_time(silent: str) -> None:
-    start = time.monotonic()
     with pytest.raises(PermanentError, match=r"docker-credential-odd does not work: .* within 0\.5 seconds"):
         push_login("reg.io")
-    assert time.monotonic() - start < 5
 
 
 def test_a_silent_docker_ends_in_time(silent: str) -> None:
-    start = time.monotonic()
     assert command_line.client_version() is None
     assert command_line.buildx_version() is None
-    assert time.monotonic() - start < 5
 
 
 def test_a_silent_git_ends_in_time(silent: str, tmp_path: Path) -> None:
@@ -295,8 +291,8 @@ def test_a_run_names_what_it_waits_for(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(1) as threads:
         looking = threads.submit(look)
-        run_program(["sleep", "0.5"], name="docker-credential-odd", timeout=5)
-        looking.result(5)
+        run_program(["sleep", "0.5"], name="docker-credential-odd", timeout=PATIENCE)
+        looking.result(PATIENCE)
     assert seen == [["docker-credential-odd"]]
 
 
@@ -310,11 +306,7 @@ def test_a_program_ends_with_its_run(number: signal.Signals) -> None:
     if number is signal.SIGTERM:  # as the command line handles it
         code = f"import signal\nsignal.signal(15, signal.default_int_handler)\n{code}"
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as run:
-        for _ in range(100):
-            if running(marker):
-                break
-            time.sleep(0.1)
-        assert running(marker)
+        until(lambda: running(marker))
         run.send_signal(number)
-        run.wait(10)
+        run.wait(PATIENCE)
     assert not running(marker)
