@@ -141,6 +141,7 @@ def test_every_code_of_an_image_occurs() -> None:
         assess(desired, None, {}, published(source_key=None, label=None), []),
         assess(desired, None, {}, published(source_key=test_verdicts.OLD_KEY), []),
         assess(desired, earlier, {}, published(source_key=test_verdicts.OLD_KEY), []),
+        assess(desired, desired, {}, published(platform="linux/arm64", source_key=test_verdicts.OLD_KEY), []),
     ]
 
     for live in (None, published(), published(tag=None)):
