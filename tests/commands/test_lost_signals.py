@@ -22,6 +22,7 @@ def get_signal():
 
 locked = threading.Lock()
 locked.acquire()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
 waits = {
     "lock": locked.acquire,
     "event": threading.Event().wait,
