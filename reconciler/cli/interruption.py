@@ -74,7 +74,7 @@ def _waking() -> Iterator[None]:
     Python handles a signal in the main thread, between two instructions. One that comes after the last of
     them before that thread waits for a lock, or that the system delivers to another thread, ends no wait.
     """
-    if not hasattr(signal, "setitimer"):  # Windows
+    if not hasattr(signal, "SIGALRM"):  # Windows
         yield
         return
     before = signal.signal(signal.SIGALRM, lambda *_: None)

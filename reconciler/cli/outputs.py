@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import Struct, field
 
-from providers.regular_files import is_file, real_path
 from reconciler.cli.options import Command
 from reconciler.cli.options.param_types import STDOUT, ParsedType
 
@@ -210,6 +209,8 @@ def _places(asked: Iterable[tuple[str, Path]]) -> dict[str, Path]:
 
 def _file(place: Path) -> object:
     """What all paths of one file have in common, also links to it."""
+    from providers.regular_files import is_file, real_path  # late: `--help` needs none of it
+
     if place == STDOUT:
         return place
     real = real_path(place)
