@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from providers.docker.builders import buildkit, buildx, command_line, engine
+from providers.docker.builders import buildkit, buildx, command_line, engine, progress_events
 from providers.docker.builders.build_log import BuildLog
 from providers.docker.registry.auth import Login
 from providers.docker.registry.logins import docker_config, push_auth_config, push_login
@@ -221,8 +221,10 @@ def test_any_metadata_of_buildx(folder: Path, content: bytes) -> None:
 def test_any_progress_of_an_engine(lines: list[Any]) -> None:
     for line in engine._events(lines):
         engine._message(line)
-        engine._report_layer(line, "build", engine._text(line, "status"), _shown)
-        assert engine._object(line, "aux") == line.get("aux") or not engine._object(line, "aux")
+        engine._report_layer(line, "build", progress_events.text_in(line, "status"), _shown)
+        assert progress_events.object_in(line, "aux") == line.get("aux") or not progress_events.object_in(
+            line, "aux"
+        )
 
 
 @given(

@@ -22,6 +22,7 @@ from providers.docker.builders.command_line import (
     docker_output,
     run_docker,
 )
+from providers.docker.builders.progress_events import objects_in, size_in, text_in
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
 from providers.docker.registry.logins import docker_config
@@ -188,7 +189,7 @@ def probe() -> Probe:
 
 def _digest(metadata: Path) -> str | None:
     try:
-        digest = _text(json_object(metadata.read_bytes(), dict), "containerimage.digest")
+        digest = text_in(json_object(metadata.read_bytes(), dict), "containerimage.digest")
     except (OSError, MalformedAnswerError):
         return None
     return digest if is_digest(digest) else None
@@ -225,19 +226,19 @@ class _Reader:
                 last = event.strip() or last
                 self._log.note(event)
                 continue
-            for vertex in _objects(event, "vertexes"):
+            for vertex in objects_in(event, "vertexes"):
                 self._vertex(vertex)
-            for status in _objects(event, "statuses"):
+            for status in objects_in(event, "statuses"):
                 self._status(status)
-            for output in _objects(event, "logs"):
+            for output in objects_in(event, "logs"):
                 self._output(output)
         for step, rest in self._unfinished.items():
             self._log.line(rest.decode("utf-8", "replace"), step)
         self.message = self.message or last.removeprefix("ERROR: ")
 
     def _vertex(self, vertex: Mapping[str, Any]) -> None:
-        step, error = _text(vertex, "digest"), _text(vertex, "error")
-        self._names[step] = _text(vertex, "name")
+        step, error = text_in(vertex, "digest"), text_in(vertex, "error")
+        self._names[step] = text_in(vertex, "name")
         if vertex.get("started"):
             self._log.step(step, self._names[step])
         if error and not self.message and "context canceled" not in error:
@@ -245,9 +246,9 @@ class _Reader:
 
     def _status(self, status: Mapping[str, Any]) -> None:
         """Report transferred bytes, and the end of a transfer, whose event has neither bytes nor total."""
-        step, name = _text(status, "vertex"), _text(status, "id")
-        done = _size(status, "current")
-        total = _size(status, "total") or self._totals.get((step, name), 0)
+        step, name = text_in(status, "vertex"), text_in(status, "id")
+        done = size_in(status, "current") or 0
+        total = size_in(status, "total") or self._totals.get((step, name), 0)
         self._totals[step, name] = max(done, total)
         if status.get("completed"):
             done = total = max(done, total)
@@ -260,9 +261,9 @@ class _Reader:
 
     def _output(self, output: Mapping[str, Any]) -> None:
         """Log the complete lines of a step's output: an incomplete line may contain half a secret."""
-        step = _text(output, "vertex")
+        step = text_in(output, "vertex")
         try:
-            piece = base64.b64decode(_text(output, "data"))
+            piece = base64.b64decode(text_in(output, "data"))
         except ValueError:
             return
         *lines, rest = (self._unfinished.pop(step, b"") + piece).replace(b"\r", b"\n").split(b"\n")
@@ -297,22 +298,3 @@ def _documents(lines: Iterator[str]) -> Iterator[dict[str, Any] | str]:
 
 
 _INSIDE = " \t}"  # first characters of the further lines of a document
-
-
-def _objects(event: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    found = event.get(key)
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
-
-
-def _text(event: Mapping[str, Any], key: str) -> str:
-    found = event.get(key)
-    return found if isinstance(found, str) else ""
-
-
-def _size(event: Mapping[str, Any], key: str) -> int:
-    """A number of bytes; 0 if there is none."""
-    found = event.get(key)
-    return found if type(found) is int and 0 <= found <= _LARGEST else 0
-
-
-_LARGEST = 1 << 62

@@ -14,6 +14,7 @@ from providers.docker.builders.build_errors import build_error, plain_text, push
 from providers.docker.builders.build_log import BuildLog, build_log
 from providers.docker.builders.builder_requirements import refuse_settings, require_dockerfile
 from providers.docker.builders.command_line import Probe
+from providers.docker.builders.progress_events import object_in, size_in, text_in
 from providers.docker.registry import auth, logins, stored_logins
 from providers.docker.registry.reference import UPLOAD_TAG, Repository, check_tag, is_digest, parse_repository
 from providers.docker.source.archive import archive
@@ -165,8 +166,8 @@ def push(target: Repository, tag: str, report: Report) -> str:
         for line in _events(lines):
             if "error" in line:
                 problem = _message(line)
-            digest = _text(_object(line, "aux"), "Digest") or digest
-            if text := plain_text(_text(line, "status")):
+            digest = text_in(object_in(line, "aux"), "Digest") or digest
+            if text := plain_text(text_in(line, "status")):
                 _report_layer(line, "push", text, report)
         with suppress(errors.APIError):  # a concurrent build may have removed it
             api.remove_image(f"{target}:{UPLOAD_TAG}", noprune=True)
@@ -212,7 +213,7 @@ def _build(
         if "error" in line:
             problem = _message(line)
             continue
-        text = plain_text(_text(line, "stream") or _text(line, "status"))
+        text = plain_text(text_in(line, "stream") or text_in(line, "status"))
         if match := _STEP.match(text):
             step, count, instruction = match.groups()
             log.step(step, instruction, number=int(step), count=int(count))
@@ -256,8 +257,8 @@ def _files_hidden_from_copy(source: ImageSource, paths: set[str]) -> dict[str, b
 
 def _report_layer(line: Mapping[str, Any], stage: str, text: str, report: Report) -> None:
     """Report transferred bytes of a layer, and its end once confirmed by the Engine; not queued layers."""
-    item, detail = _text(line, "id"), _object(line, "progressDetail")
-    done, total = _size(detail, "current"), _size(detail, "total")
+    item, detail = text_in(line, "id"), object_in(line, "progressDetail")
+    done, total = size_in(detail, "current"), size_in(detail, "total")
     if text.startswith(_LAYER_END):
         done = total = total or 0
     elif item and (done is None or (total and done >= total)):
@@ -266,7 +267,7 @@ def _report_layer(line: Mapping[str, Any], stage: str, text: str, report: Report
 
 
 def _message(line: Mapping[str, Any]) -> str:
-    return plain_text(_text(_object(line, "errorDetail"), "message") or _text(line, "error"))
+    return plain_text(text_in(object_in(line, "errorDetail"), "message") or text_in(line, "error"))
 
 
 def _events(lines: Iterable[Any]) -> Iterator[Mapping[str, Any]]:
@@ -281,19 +282,3 @@ def _events(lines: Iterable[Any]) -> Iterator[Mapping[str, Any]]:
         yield from (line for line in lines if isinstance(line, dict))
     except (StreamParseError, RecursionError, ValueError) as error:
         raise UnexpectedError("the Docker Engine's answer cannot be read") from error
-
-
-def _object(event: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = event.get(key)
-    return found if isinstance(found, dict) else {}
-
-
-def _text(event: Mapping[str, Any], key: str) -> str:
-    found = event.get(key)
-    return found if isinstance(found, str) else ""
-
-
-def _size(event: Mapping[str, Any], key: str) -> int | None:
-    """A number of bytes; None if there is none."""
-    found = event.get(key)
-    return found if type(found) is int and 0 <= found < 1 << 62 else None
