@@ -238,6 +238,16 @@ def unlock(name: str | None, where: options.TargetOptions, json_place: Path | No
     return DONE
 
 
+_FORGET_NAMES = (
+    "These are one stack under several names. Forget those that no files declare, and leave "
+    "everything on the platform:\n  reconciler state forget --stack NAME"
+)
+_CLAIM_AGAIN = (
+    "A run or a move of state was interrupted. The next apply of this stack claims its "
+    "resources. After a move, you can also repeat it:  reconciler state move FROM TO"
+)
+
+
 def verify(name: str | None, where: options.TargetOptions, json_place: Path | None) -> int:
     with stores.opened() as state:
         stack = _named(state, name, where)
@@ -267,20 +277,12 @@ def verify(name: str | None, where: options.TargetOptions, json_place: Path | No
         }
         if json_place is not None:
             write_document(json_place, json_text({**document, **findings}))
-        if names:
-            detail = (
-                "These are one stack under several names. Forget those that no files declare, and leave "
-                "everything on the platform:\n  reconciler state forget --stack NAME"
-            )
-            summary = f"{stack} is not the only one with its history"
-            print_diagnostics([error(summary, "\n".join((*names, detail)))], console(sys.stderr))
-        if claims:
-            detail = (
-                "A run or a move of state was interrupted. The next apply of this stack claims its "
-                "resources. After a move, you can also repeat it:  reconciler state move FROM TO"
-            )
-            summary = f"resources of {stack} are claimed in the name of another stack"
-            print_diagnostics([error(summary, "\n".join((*claims, detail)))], console(sys.stderr))
+        for problems, summary, detail in (
+            (names, f"{stack} is not the only one with its history", _FORGET_NAMES),
+            (claims, f"resources of {stack} are claimed in the name of another stack", _CLAIM_AGAIN),
+        ):
+            if problems:
+                print_diagnostics([error(summary, "\n".join((*problems, detail)))], console(sys.stderr))
         return FAILED
     findings = {"whole": True, "serial": snapshot.serial, "problems": [], "whole_serials": intact}
     lines = [
