@@ -32,7 +32,7 @@ def run_program(
     """Run a program to its end, with its output.
 
     Args:
-        name: what a run waits for meanwhile, as it is shown.
+        name: what is shown while a run waits for it.
         timeout: seconds after which it is killed with everything that it started.
         input: its standard input.
         folder: its working directory; None for the current one.

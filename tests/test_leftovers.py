@@ -266,7 +266,7 @@ def test_the_next_run_removes_the_temporary_folder_of_a_killed_one(
     temporary.mkdir()
     source.mkdir()
     (source / "Dockerfile").write_text("FROM scratch\nCOPY . .\n")
-    (temporary / "of-somebody.txt").touch()
+    (temporary / "other.txt").touch()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
     variables = {"TMPDIR": str(temporary), "DOCKER_USERNAME": "bob", "DOCKER_TOKEN": "hunter2hunter2"}
     killed = subprocess.run(
@@ -275,14 +275,14 @@ def test_the_next_run_removes_the_temporary_folder_of_a_killed_one(
         cwd=source,
         check=False,
     )
-    [left] = names(temporary) - {"of-somebody.txt"}
+    [left] = names(temporary) - {"other.txt"}
     assert killed.returncode == -signal.SIGKILL
     assert stat.S_IMODE((temporary / left).stat().st_mode) == 0o700
 
     with scratch_folder("build") as mine, scratch_folder("build") as other:
         assert mine.exists() and other.exists(), "a folder in use is left alone"
-        assert names(temporary) == {"of-somebody.txt", mine.name, other.name}
-    assert names(temporary) == {"of-somebody.txt"}
+        assert names(temporary) == {"other.txt", mine.name, other.name}
+    assert names(temporary) == {"other.txt"}
 
 
 def test_every_temporary_folder_is_one_that_the_next_run_removes() -> None:

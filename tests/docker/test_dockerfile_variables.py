@@ -88,7 +88,7 @@ NONE = {
     "a placeholder": ("API_KEY", "{{API_KEY}}"),
     "another placeholder": ("API_KEY", "%API_KEY%"),
     "another name": ("HF_HOME", "/cache/huggingface"),
-    "a name that only begins so": ("SECRETARY", "somebody-of-ours"),
+    "a longer word": ("SECRETARY", "a-team-member"),
     "a path to a program": ("GIT_ASKPASS", "/usr/bin/askpass"),
     "the working directory": ("OLDPWD", "workplace"),
 }

@@ -338,12 +338,12 @@ def test_a_worker_of_another_version_is_an_error(fleet: Fleet, monkeypatch: pyte
 def test_a_cluster_without_workers_or_scheduler(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "PATIENCE", 1.0)
 
-    nobody, report = fleet.drift("--executor", "dask://127.0.0.1:9")
+    unreachable, report = fleet.drift("--executor", "dask://127.0.0.1:9")
     empty, _ = fleet.on_cluster()
 
-    assert (nobody.code, empty.code) == (13, 13)
+    assert (unreachable.code, empty.code) == (13, 13)
     assert len(report["failed"]) == len(list(fleet.folder.iterdir())), "each pipeline is in the report"
-    assert "no Dask scheduler answers at 127.0.0.1:9" in nobody.err
+    assert "no Dask scheduler answers at 127.0.0.1:9" in unreachable.err
     assert (
         f"has no workers\n  Start some in a checkout of this workspace: dask worker tcp://{fleet.cluster.address}"
         in empty.err

@@ -65,7 +65,7 @@ def test_the_same_change_is_one_row() -> None:
 @pytest.mark.parametrize("code", [code for code in ReasonCode if has_words(code)])
 @pytest.mark.parametrize("cls", [ChangeClass.PENDING, ChangeClass.DRIFT])
 def test_every_reason_but_an_edit_of_the_files_is_shown(code: ReasonCode, cls: ChangeClass) -> None:
-    """What `ignore_changes` keeps as it is must not look like a change that will be made."""
+    """A field that `ignore_changes` keeps must not look like a change that will be made."""
     field = runs.field("description", "by hand", "of the files", cls, Reason(code))
     [row] = change_rows([runs.plan(1, runs.processing(1, field))])
     is_left_out = code is ReasonCode.NEW or (cls, code) == (ChangeClass.PENDING, ReasonCode.FILES_CHANGED)
