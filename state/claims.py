@@ -7,8 +7,9 @@ register; it is then made from the states, and saved by the first change.
 import random
 import threading
 import time
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 
 from state.errors import (
     CorruptStateError,
@@ -82,7 +83,7 @@ class Registers:
     ) -> None:
         self.exclusive = exclusive
         self._store = store
-        self._present = present
+        self._present = cache(present)  # a large register is read again and again
         self._sleep = sleep
         self._registers: dict[str, Register] = {}
         self._stored: dict[str, tuple[Register, Register]] = {}  # as last stored, and with present addresses
@@ -160,7 +161,8 @@ class Registers:
         with self._mutex:
             self._changes[scope] = [change for change in self._changes[scope] if not change.is_done]
 
-    def _save(self, scope: str, changes: Sequence["_Change"]) -> None:
+    def _save(self, scope: str, changes: list[_Change]) -> None:
+        """Save these changes, and add those that arrive until it is done."""
         end, refusals = time.monotonic() + _TIMEOUT, 0
         before, fresh = self.read(scope), False
         while True:
@@ -189,6 +191,8 @@ class Registers:
                     )
             self._registers[scope] = before = stored
             fresh = True
+            with self._mutex:  # other runs may refuse many attempts
+                changes[:] = self._changes[scope]
         self._registers[scope] = after
         for change in changes:
             change.finish(after)

@@ -14,12 +14,11 @@ from typing import Protocol, Self
 
 from msgspec import Struct
 
-from state.document import loads
 from state.errors import CorruptStateError, LineageConflictError, SerialConflictError
 from state.lock import HEARTBEAT, TTL, Lock
 from state.lock_info import LockInfo
 from state.outline import Outline
-from state.register import Register, from_document
+from state.register import Register, from_text
 from state.snapshot import Snapshot
 
 
@@ -84,8 +83,8 @@ def check_head(saved: Snapshot, expected_serial: int, serial: int, lineage: str)
 
 
 @lru_cache(maxsize=4)  # each stack of a run reads it again, and it is seldom another one
-def parse_register(text: object, scope: str, place: str) -> Register:
-    """The register in the text of a store.
+def parse_register(text: object, scope: str, place: str) -> tuple[Register, str]:
+    """The register in the text of a store, and the id of its write.
 
     Args:
         place: the store, for messages.
@@ -97,7 +96,7 @@ def parse_register(text: object, scope: str, place: str) -> Register:
     try:
         if not isinstance(text, str):
             raise CorruptStateError("it is not text")
-        return from_document(loads(text), scope)
+        return from_text(text, scope)
     except CorruptStateError as problem:
         raise damaged_register(scope, place, problem.message) from None
 

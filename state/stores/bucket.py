@@ -20,7 +20,7 @@ from uuid import uuid4
 from msgspec import Struct
 from msgspec.structs import replace
 
-from state.document import dumps, from_document, loads, to_document
+from state.document import from_document, to_document
 from state.errors import (
     CorruptStateError,
     ExistingStateError,
@@ -37,7 +37,7 @@ from state.lock import HEARTBEAT, REMOVED, TTL, Lock, check_ownership, hold_lock
 from state.lock_info import LockInfo
 from state.outline import Outline, Row, outlines_of
 from state.register import Register
-from state.register import to_document as register_document
+from state.register import to_text as register_text
 from state.snapshot import Snapshot, UncheckedJSON
 from state.stores.base import HistoryEntry, check_head, damaged_register, no_announcement, parse_register
 from state.stores.bucket_layout import (
@@ -293,7 +293,7 @@ class BucketStore:
             if expected_serial is not None and seen.serial != expected_serial:
                 raise RegisterConflictError(scope)
             saved, write = replace(register, serial=max(seen.serial, 0) + 1), str(uuid4())
-            body = dumps(register_document(saved) | {"write": write}).encode("ascii")
+            body = register_text(saved, write).encode("ascii")
             if seen.version is None:
                 self.objects.write_witness()
             try:
@@ -316,12 +316,13 @@ class BucketStore:
     def _register(self, scope: str, body: bytes) -> tuple[Register, str]:
         """The register in an object, and the id of this version of it."""
         try:
-            document = loads(body.decode("ascii"))
-            write = document.pop("write")
-        except (CorruptStateError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as problem:
-            why = problem.message if isinstance(problem, CorruptStateError) else str(problem)
-            raise damaged_register(scope, self.objects.url, why) from None
-        return parse_register(dumps(document), scope, self.objects.url), str(write)
+            text = body.decode("ascii")
+        except UnicodeDecodeError as problem:
+            raise damaged_register(scope, self.objects.url, str(problem)) from None
+        register, write = parse_register(text, scope, self.objects.url)
+        if not write:
+            raise damaged_register(scope, self.objects.url, "it lacks the id of its write")
+        return register, write
 
     # -- locks
 

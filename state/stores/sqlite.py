@@ -53,7 +53,7 @@ from state.lock import (
 from state.lock_info import LockInfo
 from state.outline import Outline, outlines_of
 from state.register import Register
-from state.register import to_document as register_document
+from state.register import to_text as register_text
 from state.snapshot import Snapshot, UncheckedJSON, difference
 from state.stores.base import HistoryEntry, check_head, no_announcement, parse_register
 from state.stores.group_commit import GroupCommit
@@ -393,7 +393,8 @@ class SqliteStore:
         sql = "SELECT CASE WHEN serial = ? THEN NULL ELSE body END FROM registers WHERE scope = ?"
         for (body,) in self._read(sql, known.serial if known is not None else -1, scope):
             if known is None or body is not None:
-                known = self._read_registers[scope] = parse_register(body, scope, str(self.path))
+                known, _ = parse_register(body, scope, str(self.path))
+                self._read_registers[scope] = known
             return known
         return None
 
@@ -406,7 +407,7 @@ class SqliteStore:
             saved = replace(register, serial=stored + 1)
             connection.execute(
                 "INSERT OR REPLACE INTO registers VALUES (?, ?, ?)",
-                (saved.scope, saved.serial, dumps(register_document(saved))),
+                (saved.scope, saved.serial, register_text(saved)),
             )
             return saved
 
