@@ -1,4 +1,4 @@
-"""What is to be done before the command line is imported: for Ctrl-C and SIGTERM, and for closed streams.
+"""What is to be done before the command line is imported: for interruptions, and for closed streams.
 
 Imports almost nothing itself. An exception would not do for a signal, when there is nothing to finish: some
 imports turn it into another error, or drop it.
@@ -14,14 +14,17 @@ from typing import NoReturn
 
 _FLAGS = {"stdin": os.O_RDONLY, "stdout": os.O_RDONLY, "stderr": os.O_WRONLY}
 """Streams in the order of their numbers. Nothing can be written to a closed stdout."""
-INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM)
+HANGUP = signal.SIGHUP if hasattr(signal, "SIGHUP") else None
+"""Sent by the shell of a closed terminal, and again by the system, so a second one does not insist."""
+INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, *((HANGUP,) if HANGUP is not None else ()))
+"""Ctrl-C, the end of a job or service, and a closed terminal."""
 _INTERRUPTED = 130  # as in `core.exit_codes`, which is not imported yet
 
 
 def end_on_interruption() -> None:
-    """Let Ctrl-C and SIGTERM end the process from now on, unless they are ignored.
+    """Let interruptions end the process from now on, unless they are ignored.
 
-    In the background of a shell, Ctrl-C is.
+    In the background of a shell, Ctrl-C is; after `nohup`, a closed terminal is.
     """
     for number in INTERRUPTIONS:
         if signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):

@@ -1,4 +1,4 @@
-"""Ctrl-C or SIGTERM while a command starts: one word and 130, at whichever import it arrives."""
+"""Ctrl-C, SIGTERM or SIGHUP while a command starts: one word and 130, at whichever import it arrives."""
 
 import json
 import os
@@ -36,7 +36,7 @@ class AtImport:
         if self.seen or name == "reconciler.cli":
             self.seen += 1
         if self.number and self.seen == self.number:
-            os.kill(os.getpid(), (signal.SIGINT, signal.SIGTERM)[self.number % 2])
+            os.kill(os.getpid(), (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)[self.number % 3])
 
 
 def run(number, out):
@@ -59,6 +59,7 @@ def run(number, out):
 
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored after `nohup`
 found = []
 for number in numbers:
     with tempfile.TemporaryFile() as out:

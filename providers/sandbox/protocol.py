@@ -54,13 +54,12 @@ class QuietServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop on SIGINT and SIGTERM. Unlike uvicorn's own, does not raise them again afterwards."""
+        """Stop on Ctrl-C, SIGTERM and SIGHUP. Unlike uvicorn's own, does not raise them again afterwards."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {
-            number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+        before = {(number := signal.Signals[name]): signal.signal(number, self.handle_exit) for name in names}
         try:
             yield
         finally:

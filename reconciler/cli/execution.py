@@ -12,6 +12,7 @@ from reconciler.api.validating import ValidatedPipeline, validate
 from reconciler.cli import interruption
 from reconciler.core.events import Emit, PipelineEvent, Status, StepFinished, StepStarted
 from reconciler.core.plan import Action, Step
+from reconciler.starting import HANGUP, INTERRUPTIONS
 from reconciler.views.counting import plural, shown_names
 from reconciler.views.safe import one_line
 
@@ -28,7 +29,7 @@ def _name(step: Step, folder: str) -> str:
 
 
 class StopSignal(threading.Event):
-    """Set at the first Ctrl-C or SIGTERM.
+    """Set at the first Ctrl-C, SIGTERM or SIGHUP.
 
     Attributes:
         steps_running: whether the run has to wait for running steps to finish.
@@ -68,7 +69,7 @@ class StopSignal(threading.Event):
 
 @contextmanager
 def interruptible() -> Iterator[StopSignal]:
-    """Handles Ctrl-C and SIGTERM: the first one sets the signal, the second ends the process at once.
+    """Handles interruptions: the first one sets the signal, the second ends the process at once.
 
     `interruption.GRACE` seconds after the first one, the process is ended in the same way: a server that does
     not answer may keep a step waiting for much longer.
@@ -82,6 +83,8 @@ def interruptible() -> Iterator[StopSignal]:
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
+            if number == HANGUP:
+                return
             if stop.steps_running:
                 interruption.say(f"\nstopped: {stop.last_words}\n")
             interruption.end_now()
@@ -93,7 +96,9 @@ def interruptible() -> Iterator[StopSignal]:
             text = f"interrupted: waiting up to {interruption.GRACE:g} s for running steps to finish"
             interruption.say(f"\n{text}; interrupt again to stop now\n")
 
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    is_kept = HANGUP is not None and signal.getsignal(HANGUP) is signal.SIG_IGN  # after `nohup`
+    handled = [number for number in INTERRUPTIONS if not (is_kept and number == HANGUP)]
+    before = {number: signal.signal(number, on_signal) for number in handled}
     try:
         yield stop
     finally:

@@ -1,4 +1,4 @@
-"""The bound of an interruption: whatever hangs, a command ends soon after the first Ctrl-C or SIGTERM."""
+"""The bound of an interruption: whatever hangs, a command ends soon after Ctrl-C, SIGTERM or SIGHUP."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from types import FrameType
 from typing import NoReturn
 
 from reconciler.core.exit_codes import INTERRUPTED
-from reconciler.starting import INTERRUPTIONS, end_at_once
+from reconciler.starting import HANGUP, INTERRUPTIONS, end_at_once
 
 _WAKING = 1.0
 """Seconds after which the main thread looks for a signal that came just before it began to wait."""
@@ -24,7 +24,7 @@ OPEN = "the next run settles what this one left open"
 def bounded() -> Iterator[None]:
     """Bounds the end of a command after a signal, as a server that it says goodbye to may not answer, either.
 
-    The first Ctrl-C or SIGTERM raises KeyboardInterrupt. The second one, or `GRACE` seconds, end the process.
+    The first signal raises KeyboardInterrupt. The second one, or `GRACE` seconds, end the process.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # which gets the signals
@@ -35,6 +35,8 @@ def bounded() -> Iterator[None]:
     def on_signal(number: int, frame: FrameType | None) -> None:
         nonlocal is_interrupted
         if is_interrupted:
+            if number == HANGUP:
+                return
             end_now()
         is_interrupted = True
         grace.start()

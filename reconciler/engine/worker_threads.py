@@ -29,6 +29,7 @@ from reconciler.engine.workers import (
     start_worker,
     without_ctrl_c,
 )
+from reconciler.starting import INTERRUPTIONS
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -323,11 +324,11 @@ def _serve(
 
 
 def _leave_signals_to_the_command() -> None:
-    """Let neither Ctrl-C nor SIGTERM end this process, which all processes of a terminal or a service get.
+    """Let no interruption end this process, which all processes of a terminal or a service get.
 
     The signals are handled, neither ignored nor blocked: that would go for the programs that build, too.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in INTERRUPTIONS:
         signal.signal(number, lambda *_: None)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see `without_ctrl_c`

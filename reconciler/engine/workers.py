@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Executor
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from providers.rate_limit import AT_ONCE
 from providers.threads import start
+from reconciler.starting import INTERRUPTIONS
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, SpawnContext
@@ -152,7 +153,9 @@ def without_ctrl_c() -> Iterator[None]:
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        with _later(signal.SIGINT), _later(signal.SIGTERM):  # another thread may get the first one
+        with ExitStack() as stack:
+            for number in INTERRUPTIONS:  # another thread may get Ctrl-C
+                stack.enter_context(_later(number))
             yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -53,11 +54,26 @@ class Terminal:
             time.sleep(0.01)
         os.write(self._screen, b"\x03")
 
+    def close(self) -> None:
+        """Close the window. The system signals the command, whose output goes nowhere from then on."""
+        os.close(self._screen)
+        self._screen = os.open(os.devnull, os.O_RDONLY)
+
     def _is_calm(self) -> bool:
         """Whether the main thread waits, and not for a lock, as the kernel has it, or has ended."""
         process = Path(f"/proc/{self._process.pid}")
         state = process.joinpath("stat").read_text().rpartition(") ")[2][0]
         return state == "Z" or (state == "S" and "futex" not in process.joinpath("wchan").read_text())
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def wait(self) -> int:
+        """Wait for the end of a command whose window is closed, and return the exit code."""
+        return self._process.wait(PATIENCE)
 
     def end(self) -> int:
         """Wait for the end and return the exit code."""
@@ -85,7 +101,7 @@ def terminal(
     # Ctrl-C arrives also if the tests run in the background of a shell, where it is ignored.
     command = [
         "env",
-        "--default-signal=INT",
+        "--default-signal=INT,HUP",
         "setsid",
         "--ctty",
         sys.executable,
@@ -97,8 +113,8 @@ def terminal(
     with subprocess.Popen(command, cwd=cwd, env=env, stdin=inside, stdout=inside, stderr=inside) as process:
         os.close(inside)
         try:
-            yield Terminal(process, screen)
+            yield (running := Terminal(process, screen))
         finally:
             process.kill()
             process.wait()
-            os.close(screen)
+            os.close(running._screen)

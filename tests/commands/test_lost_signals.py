@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+from reconciler.starting import INTERRUPTIONS
+
 WAITING = """
 import signal, sys, threading, time
 from concurrent.futures import Future
@@ -23,6 +25,7 @@ def get_signal():
 locked = threading.Lock()
 locked.acquire()
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored after `nohup`
 waits = {
     "lock": locked.acquire,
     "event": threading.Event().wait,
@@ -39,7 +42,7 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", INTERRUPTIONS)
 @pytest.mark.parametrize("wait", ["lock", "event", "future", "thread"])
 def test_it_ends_every_wait(wait: str, number: signal.Signals) -> None:
     command = [sys.executable, "-c", WAITING, wait, str(int(number))]

@@ -1,21 +1,27 @@
-"""Ctrl-C and SIGTERM: once lets running steps finish, twice stops now; the next run finishes either way."""
+"""Signals: once lets running steps finish, twice stops now; the next run finishes either way."""
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from providers.sandbox import Sandbox
+from reconciler.starting import INTERRUPTIONS
 from state.stores.opening import open_store
+from tests.commands.terminal import terminal
 from tests.conftest import Cli, stack_of
 from tests.faults.conftest import SCENARIOS, put, world
 from tests.faults.warm import Run, Warm
+from tests.waits import PATIENCE
 
 SCENARIO = next(scenario for scenario in SCENARIOS if scenario.name == "dataset_cleanup")
 APPLY = ("apply", SCENARIO.example, "--yes", "--parallel", "2")
-NUMBERS = [signal.SIGINT, signal.SIGTERM]
+INSISTING = [signal.SIGINT, signal.SIGTERM]
+"""Sent twice, they end a run at once. SIGHUP does not: one closed terminal may send two."""
 LONG = 3600.0  # seconds
 
 
@@ -51,7 +57,7 @@ def undisturbed(cli: Cli, sandbox: Sandbox, tmp_path: Path) -> dict[str, object]
     return found
 
 
-@pytest.mark.parametrize("number", NUMBERS, ids=lambda number: number.name)
+@pytest.mark.parametrize("number", INTERRUPTIONS, ids=lambda number: number.name)
 def test_once_lets_running_steps_finish_and_starts_no_other(
     number: signal.Signals, warm: Warm, cli: Cli, sandbox: Sandbox, tmp_path: Path, undisturbed: object
 ) -> None:
@@ -77,8 +83,45 @@ def test_once_lets_running_steps_finish_and_starts_no_other(
     finished(cli, sandbox, undisturbed)
 
 
+@pytest.mark.parametrize("more", [0, 3])
+def test_a_closed_terminal_lets_running_steps_finish(
+    more: int, cli: Cli, sandbox: Sandbox, tmp_path: Path, undisturbed: object
+) -> None:
+    """However many signals it sends: the shell and the system send one each."""
+    sandbox.fail("POST", "/processings$", "hang", seconds=2.0, after=True)
+    with terminal(*APPLY, cwd=cli.folder, environment=os.environ) as window:
+        while not asked(sandbox, "POST", "/processings")():
+            assert window.is_running(), window.shown
+        window.close()
+        for _ in range(more):
+            window.signal(signal.SIGHUP)
+        assert window.wait() == 130
+
+    with open_store(str(tmp_path / "state.db")) as store:
+        record = store.load(stack_of(SCENARIO.example))
+        assert record is not None and not record.intents
+        assert "processing/dataset_cleanup" in record.resources
+        assert store.holder(stack_of(SCENARIO.example)) is None
+    assert not [w for w in sandbox.writes(service="platform") if "/inputs" in w["path"]]
+
+    finished(cli, sandbox, undisturbed)
+
+
+def test_after_nohup_a_run_outlives_its_terminal(cli: Cli, sandbox: Sandbox, undisturbed: object) -> None:
+    sandbox.fail("POST", "/processings$", "hang", seconds=2.0)
+    command = ["env", "--ignore-signal=HUP", sys.executable, "-m", "reconciler", *APPLY]
+    with subprocess.Popen(command, cwd=cli.folder, stderr=subprocess.PIPE, text=True) as run:
+        while not asked(sandbox, "POST", "/processings")():
+            assert run.poll() is None
+        run.send_signal(signal.SIGHUP)
+        _, err = run.communicate(timeout=PATIENCE)
+
+    assert run.returncode == 0, err
+    assert world(sandbox) == undisturbed
+
+
 @pytest.mark.parametrize("done", [False, True], ids=["nothing was done", "it was done"])
-@pytest.mark.parametrize("number", NUMBERS, ids=lambda number: number.name)
+@pytest.mark.parametrize("number", INSISTING, ids=lambda number: number.name)
 def test_twice_stops_now_and_the_next_run_settles_what_was_open(
     number: signal.Signals,
     done: bool,
@@ -110,7 +153,7 @@ def test_twice_stops_now_and_the_next_run_settles_what_was_open(
     assert f"(process {run.pid})" in again and "its process is gone" in again
 
 
-@pytest.mark.parametrize("number", NUMBERS, ids=lambda number: number.name)
+@pytest.mark.parametrize("number", INSISTING, ids=lambda number: number.name)
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/api/organizations/find"), ("GET", "/processings/find")]
 )
@@ -137,7 +180,7 @@ def test_before_the_first_step_once_is_enough(
     assert "process is gone" not in finished(cli, sandbox, undisturbed), "the lock was given back"
 
 
-@pytest.mark.parametrize("number", NUMBERS, ids=lambda number: number.name)
+@pytest.mark.parametrize("number", INSISTING, ids=lambda number: number.name)
 def test_waiting_for_a_lock_is_ended_at_once(
     number: signal.Signals, warm: Warm, cli: Cli, sandbox: Sandbox, undisturbed: object
 ) -> None:

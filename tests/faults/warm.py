@@ -20,6 +20,8 @@ from types import TracebackType
 from typing import Any, Self
 from zlib import crc32
 
+from reconciler.starting import INTERRUPTIONS
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -123,8 +125,8 @@ class Warm:
 
 
 def signal_for(*case: object) -> signal.Signals:
-    """Ctrl-C or SIGTERM: each ends a half of the cases, the same ones in every run."""
-    return (signal.SIGINT, signal.SIGTERM)[crc32(" ".join(map(str, case)).encode()) % 2]
+    """Ctrl-C, SIGTERM or SIGHUP: each ends a third of the cases, the same ones in every run."""
+    return INTERRUPTIONS[crc32(" ".join(map(str, case)).encode()) % len(INTERRUPTIONS)]
 
 
 def serve() -> None:
@@ -171,6 +173,7 @@ def _run(asked: Mapping[str, Any]) -> None:
         os.environ.clear()
         os.environ.update(asked["environment"])
         signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored after `nohup`
         sys.argv = ["reconciler", *asked["arguments"]]
         if asked["dies"]:
             _die(*asked["dies"])

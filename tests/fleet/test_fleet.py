@@ -256,6 +256,7 @@ SIGNALS = {
     "Ctrl-C": lambda pid: os.killpg(pid, signal.SIGINT),
     "SIGTERM": lambda pid: os.kill(pid, signal.SIGTERM),
     "SIGTERM to the group": lambda pid: os.killpg(pid, signal.SIGTERM),
+    "a closed terminal": lambda pid: os.killpg(pid, signal.SIGHUP),
 }
 """How a command with worker processes is interrupted."""
 
@@ -300,6 +301,7 @@ import os, signal
 from reconciler import cli
 from reconciler.engine import workers
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a script ignores it
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored after `nohup`
 workers._MANY, os.sched_getaffinity = 2, lambda _: {0, 1}
 cli.main(["drift", "--all"])
 """

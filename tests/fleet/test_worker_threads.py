@@ -24,6 +24,7 @@ from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline
 from reconciler.engine.worker_threads import WorkerThreads
 from reconciler.engine.workers import STOP
+from reconciler.starting import INTERRUPTIONS
 from tests.fleet import made
 from tests.fleet.test_run import deadly, fake_session, hanging, is_running, jobs, noisy
 from tests.waits import PATIENCE, until
@@ -241,8 +242,8 @@ from tests.fleet import test_worker_threads as here
 if __name__ == "__main__":
     if sys.argv[3] == "forked":
         fork_processes(2)
-    signal.signal(signal.SIGINT, lambda *_: None)
-    signal.signal(signal.SIGTERM, lambda *_: None)
+    for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+        signal.signal(number, lambda *_: None)
     folders = sorted(Path(sys.argv[1]).iterdir())
     print(len(here.in_threads_of_processes(folders, getattr(here, sys.argv[2]))), flush=True)
 """
@@ -277,7 +278,7 @@ def numbers(command: "subprocess.Popen[str]") -> list[int]:
     return [int(command.stdout.readline()) for _ in range(COUNT)]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", INTERRUPTIONS)
 def test_a_signal_to_the_group_is_left_to_the_command(
     folders: list[Path], number: signal.Signals, how: str
 ) -> None:

@@ -90,7 +90,7 @@ def test_a_sandbox_in_its_own_process_is_the_same(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_serving_ends_cleanly_on_a_signal(number, tmp_path):
     script = """
 import sys, tempfile
