@@ -2,17 +2,24 @@
 
 import os
 import re
+import signal
 import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from providers.sandbox import Sandbox
 from tests.conftest import CASES, Cli, copy_example
+from tests.faults.conftest import SCENARIOS, UUID, Scenario, shape, start_over
+from tests.faults.warm import Warm
+from tests.waits import until
 
 PATIENCE = "1"  # seconds; RECONCILER_TIMEOUT
 ENOUGH = 60.0  # seconds; for a command on a busy machine, whatever it waits for
-STATUSES: list[tuple[int, dict[str, str]]] = [
+Refusal = tuple[int, Mapping[str, str]]
+STATUSES: list[Refusal] = [
     *((429, {"Retry-After": after}) for after in ("1", "0", "-1", "3600", "soon", "9" * 400)),
     *((429, {}), (503, {"Retry-After": "1"}), (503, {}), (412, {}), (409, {})),
 ]
@@ -85,6 +92,60 @@ def test_it_does_so_whatever_the_refusal_says(
     applied: Cli, sandbox: Sandbox, command: str, where: int
 ) -> None:
     refuse_all(applied, sandbox, command, where, STATUSES)
+
+
+def kinds_of_requests(requests: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
+    """Each kind of request, with its method and a pattern that matches every URL of its kind."""
+    found = {}
+    for request in requests:
+        path = re.escape(request["path"]).replace("\\-", "-")
+        for part, any_such in ((UUID, UUID), ("sha256:[0-9a-f]+",) * 2, ("(?<=/uploads/).+", "[^/]+")):
+            path = re.sub(part, any_such, path)
+        found[shape(request)] = request["method"], f"^{path}$"
+    return found
+
+
+def refuse_each_kind(
+    scenario: Scenario, cli: Cli, sandbox: Sandbox, warm: Warm, state: Path, refusals: Sequence[Refusal]
+) -> None:
+    """Each kind of request of an apply is refused for ever, and nothing else is."""
+    arguments = ("apply", scenario.example, "--yes", "--bump", "minor")
+    start_over(scenario, cli, sandbox, state)
+    assert cli(*arguments).code == 0
+    kinds = kinds_of_requests(sandbox.requests())
+    assert {"PATCH /v2/{name}/blobs/uploads/{id}", "PUT /v2/{name}/manifests/{version}"} <= kinds.keys()
+    wrong = []
+    for kind, (method, path) in kinds.items():
+        for status, headers in refusals:
+            start_over(scenario, cli, sandbox, state)
+            sandbox.fail(method, path, status, times=None, headers=headers)
+            run = warm.start(arguments, cli.folder, environment={"RECONCILER_TIMEOUT": PATIENCE})
+            try:
+                until(lambda run=run: run.is_ended, ENOUGH)  # type: ignore[misc]
+            except AssertionError:
+                run.signal(signal.SIGKILL)
+            code, err = warm.wait(run), run.err.read_text()
+            assert any(shape(request) == kind for request in sandbox.requests()), kind
+            if code not in (0, 1) or "bug in reconciler" in err:
+                wrong.append(f"{kind}: {status} {str(headers)[:60]}: {code}\n{err[-800:]}")
+            CASES["kinds of requests that are refused for ever"] += 1
+    assert not wrong, "\n\n".join(wrong)
+
+
+def test_an_apply_ends_whichever_request_is_refused_for_ever(
+    cli: Cli, sandbox: Sandbox, warm: Warm, tmp_path: Path, classes_once: None
+) -> None:
+    """An upload that is refused starts again at another URL: that is no progress."""
+    refusals = [(429, {"Retry-After": "1"})]
+    refuse_each_kind(SCENARIOS[-1], cli, sandbox, warm, tmp_path / "state.db", refusals)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+def test_it_ends_whatever_the_refusal_says(
+    scenario: Scenario, cli: Cli, sandbox: Sandbox, warm: Warm, tmp_path: Path, classes_once: None
+) -> None:
+    refuse_each_kind(scenario, cli, sandbox, warm, tmp_path / "state.db", STATUSES)
 
 
 def test_writes_that_are_refused_for_ever_are_announced_and_given_up(

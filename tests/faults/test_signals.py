@@ -28,7 +28,7 @@ LONG = 3600.0  # seconds
 def until(condition: Callable[[], bool], run: Run) -> None:
     """Wait for something that this run is about to bring about."""
     while not condition():
-        assert Path(f"/proc/{run.pid}/stat").read_text().rpartition(") ")[2][0] != "Z", run.err.read_text()
+        assert not run.is_ended, run.err.read_text()
         os.sched_yield()
 
 

@@ -51,6 +51,11 @@ class Run:
     out: Path
     err: Path
 
+    @property
+    def is_ended(self) -> bool:
+        """Whether it has ended, and not been waited for yet."""
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")[2][0] == "Z"
+
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
 

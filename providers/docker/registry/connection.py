@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     import tenacity
 
 _WRITE_TIMEOUT = 300.0  # seconds; a registry may take minutes to store a large upload
+_OPERATION = "reconciler_operation"
+"""Attribute of a request: the registry and the operation, by which the limiter recognizes it again. The URL
+would not do: after a refusal, an upload may go on at another one."""
 
 
 class Body:
@@ -81,7 +84,8 @@ class ConnectionPool(BoundedAdapter):
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         """Send the request when the rate limit permits. A refusal gets `waits`, as in TransientError."""
         parts = urlsplit(request.url or "")
-        server, name = str(parts.netloc), f"{request.method} {parts.path!s}"
+        path = str(parts.netloc), f"{request.method} {parts.path!s}"
+        server, name = getattr(request, _OPERATION, path)
         self.limiter.wait(server, name)
         with self.limiter.slot:
             response = super().send(request, *args, **kwargs)
@@ -294,12 +298,18 @@ class Connection:
         timeouts = CONNECT_TIMEOUT, answer_timeout(timeout)
 
         def send(header: str | None) -> requests.Response:
+            authorize = fixed_header(header, self.repository.url)
+
+            def of_operation(request: requests.PreparedRequest) -> requests.PreparedRequest:
+                setattr(request, _OPERATION, (self.repository.host, f"{method} {doing}"))
+                return authorize(request)
+
             try:
                 return self._session.request(
                     method,
                     url,
                     headers=headers,
-                    auth=fixed_header(header, self.repository.url),
+                    auth=of_operation,
                     data=data,
                     params=params,
                     timeout=timeouts,
