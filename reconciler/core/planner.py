@@ -130,6 +130,7 @@ _DELETED_OUTSIDE = Reason(ReasonCode.DELETED_OUTSIDE)
 _RECREATED_OUTSIDE = Reason(ReasonCode.RECREATED_OUTSIDE)
 _UNFINISHED_REPLACE = Reason(ReasonCode.UNFINISHED_REPLACE)
 _CONTESTED = Reason(ReasonCode.CONTESTED)
+_KEPT_BY_REPLACE = Reason(ReasonCode.KEPT_BY_REPLACE)
 
 
 def _create_changes(
@@ -191,10 +192,12 @@ def _kept_fields(
 ) -> list[Change]:
     """Managed fields that a new object takes from the deleted one: ignored ones, and those of `--theirs`.
 
-    The fields of the deleted object, which the intent contains, are compared as if it were still live.
+    The fields of the deleted object, which the intent contains, are compared as if it were still live. Those
+    that the unfinished run was to keep are conflicts until the user decides again.
     """
     ignored = options.ignored.get(resource.address, ())
-    theirs = unfinished.kept if _winner(resource.address, options) is Resolution.THEIRS else {}
+    winner = _winner(resource.address, options)
+    promised = unfinished.kept.keys() & unfinished.fields.keys()
     old = {
         name: value
         for name, value in {**unfinished.fields, **unfinished.kept}.items()
@@ -207,8 +210,10 @@ def _kept_fields(
             continue
         if change.field in ignored or change.path in ignored:
             kept.append(_ignore(change))
-        elif change.field in theirs:
+        elif winner is Resolution.THEIRS and change.field in unfinished.kept:
             kept.append(_keep_live(change))
+        elif winner is Resolution.NONE and change.field in promised:
+            kept.append(change._replace(cls=ChangeClass.CONFLICT, reason=_KEPT_BY_REPLACE))
     return kept
 
 

@@ -519,6 +519,7 @@ def _reported_changes(step: Step) -> Iterator[Change]:
             if whole
             else Change("", ChangeClass.PENDING, MISSING, MISSING, MISSING, step.reason, write=step.writes)
         )
+        yield from step.conflicts
         return
     for change in step.changes:
         unread = change.cls is ChangeClass.UNVERIFIED and not change.write

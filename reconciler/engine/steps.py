@@ -346,7 +346,8 @@ class Steps:
         open_intent = self._writer.snapshot.intents.get(str(step.address))
         if open_intent is None or open_intent.verb != "replace":
             return self._intent(step, "create", None, managed)
-        kept = {**open_intent.kept, **_copied_fields(step, managed)}
+        unmanaged = {name: value for name, value in open_intent.kept.items() if name not in managed}
+        kept = {**unmanaged, **_copied_fields(step, managed)}
         return replace(self._intent(step, "replace", None, managed), kept=kept)
 
     def _replace_intent(self, step: Step) -> Intent:

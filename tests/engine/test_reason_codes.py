@@ -88,7 +88,9 @@ def a_plan(random: Random) -> tuple[Step, ...]:
             found[address] = LiveObject(random.choice("12"), address.name, some(address))
         elif random.random() < 0.3:
             recorded.pop(address, None)
-            unfinished[address] = Intent(str(address), "replace", None, some(address), "now", "run")
+            fields = some(address)
+            kept = random.choice([{}, fields])
+            unfinished[address] = Intent(str(address), "replace", None, fields, "now", "run", kept)
     steps, _ = plan_steps(
         Graph(wanted),
         recorded,

@@ -1,6 +1,8 @@
 """A replace that is killed between its two halves: the next run makes what the first one promised."""
 
+import json
 import random
+import shlex
 import signal
 from pathlib import Path
 from typing import Any
@@ -169,3 +171,50 @@ def test_what_is_ignored_or_kept_goes_over_to_the_new_one(cli: Cli, sandbox: San
     assert cli(*command).code == 0
     [made] = sandbox.platform.processings()
     assert (made["type"], made["default_cpu"], made["description"]) == ("PRE_ANNOTATION", 16, "load test")
+
+
+@pytest.fixture
+def refused(cli: Cli, sandbox: Sandbox, tmp_path: Path) -> Path:
+    """The folder of a processing that a replace with --theirs deleted, and whose create was refused."""
+    pipeline = start_over(KEPT, cli, sandbox, tmp_path / "state.db")
+    sandbox.platform.edit_processing(NAME, default_cpu=16)
+    sandbox.fail("POST", "/processings$", 400)
+    assert cli(*APPLY, "--theirs").code == 1
+    assert not sandbox.platform.processings()
+    return pipeline
+
+
+def test_every_command_shows_a_value_to_be_kept_and_writes_nothing(
+    refused: Path, cli: Cli, sandbox: Sandbox
+) -> None:
+    for command in (("plan", NAME, "--exit-code"), ("drift", NAME), APPLY[:-2], APPLY):
+        shown = cli(*command)
+        assert shown.code == 12, command
+        assert "16" in shown.out + shown.err and "default_cpu" in shown.out + shown.err, command
+    assert not sandbox.platform.processings()
+
+    [stack] = json.loads(cli("drift", NAME, "--json", "-").out)["stacks"]
+    advised = [one["put_back"] for one in stack["findings"]]
+    for command_line in advised:
+        _, *arguments = shlex.split(command_line)
+        if "--ours" not in arguments:
+            assert cli(*arguments, "--yes").code == 12, command_line
+    assert not sandbox.platform.processings()
+
+
+@pytest.mark.parametrize(("choice", "cpu"), [("--theirs", 16), ("--ours", 8)])
+def test_the_next_run_makes_it_with_the_side_that_is_chosen(
+    choice: str, cpu: int, refused: Path, cli: Cli, sandbox: Sandbox
+) -> None:
+    assert cli("apply", NAME, "--yes", "--bump", "minor", choice).code == 0
+    [made] = sandbox.platform.processings()
+    assert made["default_cpu"] == cpu
+
+
+def test_a_value_to_be_kept_can_be_adopted(refused: Path, cli: Cli, sandbox: Sandbox) -> None:
+    adopted = cli("adopt", NAME, f"processing/{NAME}#default_cpu", "--yes")
+    assert adopted.code == 0, adopted.err
+    assert 'cpu = "16"' in (refused / "config.toml").read_text()
+    assert cli("apply", NAME, "--yes", "--bump", "minor").code == 0
+    [made] = sandbox.platform.processings()
+    assert made["default_cpu"] == 16
