@@ -9,27 +9,35 @@ from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from typing import Protocol
 
-from providers.errors import PermanentError, ProviderError
+from providers.errors import GoneError, PermanentError, ProviderError
 from providers.picsellia.answer import Answer, Page
 from providers.threads import Pool, start
 
 _PARALLEL = 8  # pages
-_MAX_PAGES = 10_000  # of a list without a count
+_MAX_PAGES = 10_000  # of a list
+_MAX_OBJECTS = 100_000  # of a list, however many a page has
+_MANY_PAGES = 50  # of a list without a count: from here on, it may be one that never ends
 _MAX_STALE = 20  # consecutive pages without a new object
+_MAX_LATE = 200  # pages beyond the expected ones: objects are added while a list is read
+_NOTHING_CHANGED = "nothing was changed, because the list is incomplete: contact Picsellia's support"
 
 PageOfNew = tuple[list[Answer], int | None]
 """The objects of a page that were on no earlier page, and the count of all objects, None if unknown."""
 
 
-def pages(read: Callable[[int], Page]) -> Iterator[PageOfNew]:
+def pages(read: Callable[[int], Page], path: str) -> Iterator[PageOfNew]:
     """The pages of a list, each with the count of all objects that the platform returned, if any.
 
     The first page has the count, and its length is the maximum page size, whatever size was requested. The
     others are requested in parallel. Pages move while they are read, so an object may be on two of them; it
     is returned once. For lists without a count, see `_until_empty`.
 
+    Reading always ends, and soon: one request at the offset where reading would be given up shows a list
+    that never ends, and a list may not grow as fast as it is read.
+
     Args:
         read: returns the page that starts at this offset.
+        path: of the list, for messages.
 
     Raises:
         PermanentError: the list repeats its objects although its count is higher, or it does not end.
@@ -45,10 +53,14 @@ def pages(read: Callable[[int], Page]) -> Iterator[PageOfNew]:
     first, count = fresh(page)
     yield first, count
     if count is None:
-        yield from _until_empty(read, page, fresh)
+        yield from _until_empty(read, path, page, fresh, seen)
         return
-    if first and len(first) < count:
-        size, ahead, end = len(first), _PARALLEL * len(first), count
+    size, announced = max(len(first), 1), count
+    most = _most(size)
+    if first and count > most:  # it may be wrong
+        _check_end(read, path, most, seen)
+    if first and size < count:
+        ahead, end = _PARALLEL * size, min(count, most)
         with Pool(_PARALLEL, thread_name_prefix="pages") as pool:
             for start in range(size, end, ahead):
                 found = list(map(fresh, pool.map(read, range(start, min(start + ahead, end), size))))
@@ -58,6 +70,7 @@ def pages(read: Callable[[int], Page]) -> Iterator[PageOfNew]:
                     break
     beginning = _identities(page)
     behind = stale = requests = 0
+    most_requests = -(-(min(count, most) - len(seen)) // size) + _MAX_LATE
     moves = False  # whether another offset gives another page
     while len(seen) < count:  # objects were added
         page = read(len(seen))
@@ -77,19 +90,46 @@ def pages(read: Callable[[int], Page]) -> Iterator[PageOfNew]:
         requests += 1
         if len(seen) < count and stale and (stale > _MAX_STALE or not moves):
             raise PermanentError(
-                f"the platform's list has {count} objects, but its pages contain only {len(seen)} of them",
-                hint="nothing was changed, because the list is incomplete: contact Picsellia's support",
+                f"the platform's list {path} has {count} objects, but its pages contain only "
+                f"{len(seen)} of them",
+                hint=_NOTHING_CHANGED,
             )
-        if requests > _MAX_PAGES:
-            raise PermanentError(f"the platform's list does not end after {len(seen)} objects")
+        if requests > most_requests:
+            raise _endless(
+                path, f"it had {announced} objects at first, and has {count} after {len(seen)} were read"
+            )
 
 
 def _identities(page: Page) -> set[str]:
     return {identity for identity, _ in page.items}
 
 
+def _most(size: int) -> int:
+    """The number of objects that a list with pages of this size may have."""
+    return min(size * _MAX_PAGES, _MAX_OBJECTS)
+
+
+def _check_end(read: Callable[[int], Page], path: str, most: int, seen: Collection[str]) -> None:
+    """Raise PermanentError if a list has other objects at an offset that no list reaches."""
+    try:
+        page = read(most)
+    except (PermanentError, GoneError):  # refused offsets say nothing about the list
+        return
+    if not _identities(page) <= set(seen):
+        count = "" if page.count is None else f"its count is {page.count}, and "
+        raise _endless(path, f"{count}at offset {most} there are still objects, {len(page.items)} on a page")
+
+
+def _endless(path: str, detail: str) -> PermanentError:
+    return PermanentError(f"the platform's list {path} does not end: {detail}", hint=_NOTHING_CHANGED)
+
+
 def _until_empty(
-    read: Callable[[int], Page], page: Page, fresh: Callable[[Page], PageOfNew]
+    read: Callable[[int], Page],
+    path: str,
+    page: Page,
+    fresh: Callable[[Page], PageOfNew],
+    seen: Collection[str],
 ) -> Iterator[PageOfNew]:
     """The rest of a list without a count, up to an empty page.
 
@@ -102,6 +142,7 @@ def _until_empty(
         PermanentError: the list repeats itself, or it does not end.
     """
     front = _identities(page)
+    most = _most(max(len(page.items), 1))
     offset = len(page.items)
     requests = stale = 0
     while page.items:
@@ -119,9 +160,11 @@ def _until_empty(
         stale = 0 if items else stale + 1
         requests += 1
         if stale > _MAX_STALE:
-            raise PermanentError(f"the platform's list repeats itself after {offset} objects")
-        if requests > _MAX_PAGES:
-            raise PermanentError(f"the platform's list does not end after {offset} objects")
+            raise PermanentError(f"the platform's list {path} repeats itself after {offset} objects")
+        if requests == _MANY_PAGES:
+            _check_end(read, path, most, seen)
+        if offset > most + _MAX_LATE or requests > _MAX_PAGES + _MAX_LATE:
+            raise _endless(path, f"at offset {offset} there are still objects, {len(page.items)} on a page")
 
 
 class ListReader(Protocol):

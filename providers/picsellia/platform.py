@@ -18,7 +18,7 @@ from providers.answers import json_object
 from providers.errors import GoneError, PermanentError, RefusedError
 from providers.http import Session
 from providers.json_value import JSON
-from providers.picsellia.answer import Answer, WriteAnswer
+from providers.picsellia.answer import Answer, Page, WriteAnswer
 from providers.picsellia.error_mapping import ErrorMapper
 from providers.picsellia.listing import Listing, pages
 from providers.picsellia.paths import path
@@ -214,7 +214,11 @@ class Platform:
 
     def pages(self, collection: str, identity: str = "id") -> Iterator[tuple[list[Answer], int | None]]:
         """The pages of a list, each with the count of all objects; None if it is not returned."""
-        return pages(lambda offset: self.get(collection, limit=PAGE, offset=offset).page(identity))
+
+        def read(offset: int) -> Page:
+            return self.get(collection, limit=PAGE, offset=offset).page(identity)
+
+        return pages(read, collection)
 
     def _write(self, verb: str, path: str, body: Mapping[str, JSON] | None = None) -> Answer:
         """Send a write. Raises RefusedError before sending if JSON cannot contain the body."""

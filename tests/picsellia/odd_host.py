@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -17,13 +17,21 @@ SIGN_IN = {
 
 @contextmanager
 def odd_host(
-    status: int, content: bytes, headers: Mapping[str, str] = {}, *, signs_in: bool = True
+    status: int,
+    content: bytes | Callable[[str], bytes],
+    headers: Mapping[str, str] = {},
+    *,
+    signs_in: bool = True,
 ) -> Iterator[tuple[str, list[str]]]:
-    """The host's address, and its requests after the sign-in, as "METHOD /path"."""
+    """The host's address, and its requests after the sign-in, as "METHOD /path".
+
+    The content is the same for each request, or depends on its path with the query.
+    """
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet
 
         def answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -32,7 +40,7 @@ def odd_host(
                 self._send(200, json.dumps(SIGN_IN[path]).encode(), {})
             else:
                 asked.append(f"{self.command} {path}")
-                self._send(status, content, headers)
+                self._send(status, content if isinstance(content, bytes) else content(self.path), headers)
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
 

@@ -1,7 +1,9 @@
 """Every list of the platform, with any number of pages: complete, without duplicates, and finite."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from itertools import count as numbers
 from typing import Any
 
@@ -9,16 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.errors import PermanentError, TransientError
-from providers.picsellia import listing
+from providers.errors import GoneError, PermanentError, ProviderError, TransientError
 from providers.picsellia.answer import Answer, Page
 from providers.picsellia.listing import pages
 from providers.picsellia.platform import FEW, PAGE, Platform
+from providers.protocol import LiveObject
 from providers.sandbox import Sandbox
 from tests.conftest import Cli, copy_example
-from tests.picsellia.conftest import PROCESSING, Kinds
+from tests.picsellia.conftest import PROCESSING, Connect, Kinds
+from tests.picsellia.odd_host import odd_host
 
 SIZE = 12
+LIST = "/api/processing/1/inputs"
 
 
 @dataclass
@@ -49,7 +53,7 @@ class MadeUpList:
 
 
 def read(made_up: MadeUpList) -> list[int]:
-    return [int(item["id"]) for page, _ in pages(made_up) for item in page]
+    return [int(item["id"]) for page, _ in pages(made_up, LIST) for item in page]
 
 
 @given(
@@ -62,7 +66,7 @@ def test_every_object_is_listed_once(size: int, most: int, counts: bool, wanders
     made_up = MadeUpList(size, most, size if counts else None, wanders=wanders)
     listed = read(made_up)
     assert sorted(listed) == list(range(size))
-    assert made_up.requests <= size // min(most, PAGE) + 2
+    assert made_up.requests <= size // min(most, PAGE) + 3
 
 
 @given(size=st.integers(0, 100), most=st.integers(1, 100), said=st.none() | st.integers(0, 10**12))
@@ -86,7 +90,7 @@ def test_a_count_may_be_wrong(size: int, most: int, said: int) -> None:
     listed = read(made_up)
     assert listed == list(range(len(listed)))
     assert len(listed) >= min(size, said)
-    assert made_up.requests <= size // most + 10
+    assert made_up.requests <= size // most + 11
 
 
 def test_objects_added_at_the_front_are_read_as_well() -> None:
@@ -98,7 +102,8 @@ def test_objects_added_at_the_front_are_read_as_well() -> None:
         found = [(name, Answer(id=name)) for name in names[offset : offset + 5]]
         return Page(found, len(names))
 
-    assert sorted(item["id"] for page, _ in pages(growing) for item in page) == sorted([*names[1:], "new"])
+    listed = [item["id"] for page, _ in pages(growing, LIST) for item in page]
+    assert sorted(listed) == sorted([*names[1:], "new"])
 
 
 @given(
@@ -119,7 +124,7 @@ def test_no_object_is_missed_however_many_are_added_at_the_front(
         found = [(name, Answer(id=name)) for name in names[offset : offset + most]]
         return Page(found, len(names) if counts else None)
 
-    listed = [item["id"] for page, _ in pages(growing) for item in page]
+    listed = [item["id"] for page, _ in pages(growing, LIST) for item in page]
     assert len(set(listed)) == len(listed)
     assert set(listed) >= {str(number) for number in range(size)}
 
@@ -135,7 +140,7 @@ def test_exactly_one_page_of_new_objects_does_not_look_like_the_end(counts: bool
         found = [(name, Answer(id=name)) for name in names[offset : offset + 3]]
         return Page(found, len(names) if counts else None)
 
-    assert sorted(item["id"] for page, _ in pages(growing) for item in page) == sorted(names)
+    assert sorted(item["id"] for page, _ in pages(growing, LIST) for item in page) == sorted(names)
 
 
 def test_a_list_in_random_order_without_count_and_offset_fails() -> None:
@@ -147,7 +152,7 @@ def test_a_list_in_random_order_without_count_and_offset_fails() -> None:
         return Page([(str(n), Answer(id=str(n))) for n in range(start, start + 5)], None)
 
     with pytest.raises(PermanentError, match="repeats itself"):
-        list(pages(wandering))
+        list(pages(wandering, LIST))
     assert next(starts) < 50
 
 
@@ -156,15 +161,93 @@ def test_an_empty_list_without_a_count_takes_one_request() -> None:
     assert read(made_up) == [] and made_up.requests == 1
 
 
-def test_an_endless_list_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "_MAX_PAGES", 50)
-    fresh = numbers()
+PAGE_OF = {"one object": 1, "a few objects": 7, "all objects that were asked for": PAGE}
+LARGE = 99_999
+COUNTS: dict[str, Callable[[int], int | None]] = {
+    "none": lambda _: None,
+    "a huge one": lambda _: 10**9,
+    "a large one": lambda _: LARGE,
+    "one that grows": lambda offset: offset + PAGE + 1,
+    "one that grows from a large one": lambda offset: 1_000 + 2 * offset,
+}
 
-    def endless(offset: int) -> Page:
-        return Page([(str(number := next(fresh)), Answer(id=str(number)))], None)
 
-    with pytest.raises(PermanentError, match=r"does not end after 5\d objects"):
-        list(pages(endless))
+@dataclass
+class EndlessList:
+    """A list that has objects at every offset.
+
+    Attributes:
+        size: objects per page; of the first page, if the others have fewer.
+        count: returns the count for an offset.
+        by_offset: whether an offset always has the same objects; otherwise each request has new ones.
+        later: objects per later page; None for as many as on the first one.
+    """
+
+    size: int
+    count: Callable[[int], int | None]
+    by_offset: bool
+    later: int | None = None
+    requests: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self, offset: int) -> Page:
+        with self._lock:
+            self.requests += 1
+            start = offset if self.by_offset else self.requests * PAGE
+        size = self.size if self.later is None or offset == 0 else self.later
+        names = [str(number) for number in range(start, start + size)]
+        return Page([(name, Answer(id=name)) for name in names], self.count(offset))
+
+
+@pytest.mark.parametrize("later", [None, 1])
+@pytest.mark.parametrize("by_offset", [True, False])
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("size", PAGE_OF)
+def test_a_list_that_never_ends_is_given_up(
+    size: str, count: str, by_offset: bool, later: int | None
+) -> None:
+    endless = EndlessList(PAGE_OF[size], COUNTS[count], by_offset, later)
+    if count == "a large one" and PAGE_OF[size] == PAGE and later is None:
+        assert sum(len(items) for items, _ in pages(endless, LIST)) == LARGE + 1  # no more than it counts
+    else:
+        with pytest.raises(PermanentError, match=f"list {LIST} does not end"):
+            list(pages(endless, LIST))
+    quick = count in ("none", "a huge one")
+    assert endless.requests <= (60 if quick else 450 if count == "one that grows" else 3_500)
+
+
+@pytest.mark.parametrize("counts", [True, False])
+@pytest.mark.parametrize("most", [1, 7, 10, 100])
+def test_a_long_list_is_read_completely(most: int, counts: bool) -> None:
+    """However few objects a page has, and while objects are added and deleted at its end."""
+    names = [str(number) for number in range(10_000)]
+    requests, lock = numbers(1), threading.Lock()
+
+    def changing(offset: int) -> Page:
+        with lock:
+            number = next(requests)
+            if number % 100 == 0:
+                names.append(f"added {number}")
+            elif number % 150 == 0 and len(names) > 10_000:
+                names.pop()
+            found = [(name, Answer(id=name)) for name in names[offset : offset + most]]
+            return Page(found, len(names) if counts else None)
+
+    listed = [item["id"] for page, _ in pages(changing, LIST) for item in page]
+    assert len(set(listed)) == len(listed)
+    assert set(listed) >= {str(number) for number in range(10_000)}
+
+
+@pytest.mark.parametrize("error", [PermanentError, GoneError])
+def test_a_platform_that_refuses_large_offsets_is_read_completely(error: type[ProviderError]) -> None:
+    made_up = MadeUpList(300, 1)
+
+    def refusing(offset: int) -> Page:
+        if offset > 1_000:
+            raise error("the offset is too large")
+        return made_up(offset)
+
+    assert len([item for page, _ in pages(refusing, LIST) for item in page]) == 300
 
 
 # Over HTTP, as the kinds read them
@@ -227,6 +310,38 @@ def test_unreadable_inputs_are_not_created(sandbox: Sandbox, lists: ListReader) 
     sandbox.switch(page_cap=5, page_ignored=True)
     with pytest.raises(PermanentError, match="has 12 objects, but its pages contain only 5 of them"):
         lists.names("inputs")
+
+
+PARENT = LiveObject("1", ("parent",), {}, {})
+LIST_REQUESTS: dict[str, Callable[[Kinds], object]] = {
+    "processings": lambda kinds: list(kinds.processing.objects(None)),
+    "models": lambda kinds: list(kinds.model.objects(None)),
+    "versions": lambda kinds: list(kinds.version.objects(PARENT)),
+    "inputs": lambda kinds: kinds.input.siblings(PARENT),
+    "find": lambda kinds: kinds.read_processing("app"),
+}
+COUNTS_OF_ENDLESS: dict[str, Callable[[int], dict[str, int]]] = {
+    "none": lambda _: {},
+    "a huge one": lambda _: {"count": 10**9},
+    "one that grows": lambda number: {"count": number + 2},
+}
+
+
+@pytest.mark.parametrize("count", COUNTS_OF_ENDLESS)
+@pytest.mark.parametrize("which", LIST_REQUESTS)
+def test_no_list_request_reads_a_list_that_never_ends(connect: Connect, which: str, count: str) -> None:
+    numbered = numbers()
+
+    def one_more(_: str) -> bytes:
+        number = next(numbered)
+        item = {"id": str(number), "name": f"object-{number}"}
+        return json.dumps({**item, "items": [item], **COUNTS_OF_ENDLESS[count](number)}).encode()
+
+    with odd_host(200, one_more) as (host, asked):
+        kinds = Kinds(connect(host))
+        with pytest.raises(PermanentError, match=r"list /api/.* does not end"):
+            LIST_REQUESTS[which](kinds)
+    assert len(asked) <= 250
 
 
 @pytest.mark.parametrize("counts", [True, False])
