@@ -4,13 +4,10 @@ Reads the registry and git objects. The commit is written to a temporary folder,
 no code in it is run. Works without a network except for the registry.
 """
 
-import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from enum import StrEnum
-from functools import partial
 from pathlib import Path, PurePosixPath
 from shutil import copyfile
-from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -25,7 +22,7 @@ from providers.docker.registry.connection import ConnectionPool
 from providers.docker.registry.manifests import PublishedImage
 from providers.docker.registry.reference import parse_image
 from providers.docker.source.fingerprint import fingerprint
-from providers.docker.source.key import ImageSource, SourceKey, file_paths
+from providers.docker.source.key import MAX_COUNTED, ImageSource, SourceKey, file_paths
 from providers.docker.source.source_diff import differences
 from providers.errors import ProviderError
 from providers.leftovers import scratch_folder
@@ -36,10 +33,9 @@ from reconciler.core.exit_codes import CONFLICT, DONE, UNCHECKED
 from reconciler.engine.image_report import ImageReport
 from reconciler.engine.problems import provider_diagnostic
 from reconciler.pipeline.config import load
-from reconciler.pipeline.image_source import image_source
+from reconciler.pipeline.image_source import counted_content, image_source
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.shared import SharedSettings
-from reconciler.pipeline.toml.keyed import keyed_document, keyed_tables
 from reconciler.system.checkout import Checkout, check_out
 from reconciler.system.git import GitError, MissingCommitError, Repository, repository_of
 
@@ -211,11 +207,13 @@ class _Verifier(Struct, frozen=True):
         if below != base.layers or not appended:
             line = f"the layers below the folder are not those of {name}"
             return ImageVerification(Verification.ALTERED, differing=(line,))
-        keyed = keyed_document if pipeline.config.reconciler.image.config == "source" else keyed_tables
+        counted = counted_content(pipeline)
         there = appended_files(
             map(self.registry.read_blob, appended),
             str((self.image.config.get("config") or {}).get("WorkingDir") or "/"),
-            dict.fromkeys(source.keyed, partial(_keyed, keyed)),
+            lambda path, size: (
+                counted if path in source.keyed and size <= MAX_COUNTED else source.counted_part(path, size)
+            ),
         )
         here = dict(key.files)
         if source.dockerfile not in file_paths(source):
@@ -289,11 +287,3 @@ def _matching_key(source: ImageSource, checkout: Checkout, wanted: str, emit: Em
         (checkout.folder / path).write_bytes(pointer)
     other = fingerprint(source, announce=emit)
     return other if other.is_same(wanted) else key
-
-
-def _keyed(keyed: Callable[[Mapping[str, Any]], bytes], content: bytes) -> bytes:
-    """The part of a config.toml that counts as source; all of one that is none."""
-    try:
-        return keyed(tomllib.loads(content.decode()))
-    except ValueError:
-        return content

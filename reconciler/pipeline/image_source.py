@@ -3,8 +3,9 @@
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from providers.docker.labels import CONTRACT, CREATED, REVISION, TITLE
@@ -14,10 +15,11 @@ from providers.errors import ProviderError, RefusedError
 from providers.hiding import shortened
 from providers.regular_files import read_regular, real_path
 from reconciler.core.contract import contract_text
+from reconciler.pipeline import FILE_NAME
 from reconciler.pipeline.config import load
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.shared import SharedSettings
-from reconciler.pipeline.toml.keyed import keyed_document, keyed_tables
+from reconciler.pipeline.toml.keyed import keyed_content, keyed_document, keyed_tables
 from reconciler.system.git import Commit, GitError, Repository, is_changed, repository_of
 
 
@@ -50,6 +52,7 @@ def image_source(pipeline: Pipeline) -> ImageSource:
     config, document = _context_path(folder, pipeline.loaded.path), pipeline.loaded.document
     full_key = keyed_document(document)
     key = full_key if options.config == "source" else keyed_tables(document)
+    counted = counted_content(pipeline)
     others = _other_names(folder, pipeline.loaded.path, config)
     return ImageSource(
         folder=Path(folder),
@@ -58,6 +61,7 @@ def image_source(pipeline: Pipeline) -> ImageSource:
         build_args=options.build_args,
         keyed=dict.fromkeys((config, *others), key),
         keyed_first={config: full_key, **others},
+        counted={FILE_NAME: counted},
         replaced=dict.fromkeys((config, *others), pipeline.loaded.text.encode()),
         target=options.target,
         secrets=options.secrets,
@@ -73,6 +77,16 @@ def image_source(pipeline: Pipeline) -> ImageSource:
         accepted_secrets={accepted.path: accepted.until for accepted in options.accepted_secrets},
         pushed_to=pipeline.config.docker.image_name,
     )
+
+
+def counted_content(pipeline: Pipeline) -> Callable[[bytes], bytes]:
+    """Returns what returns the part of a config.toml that counts as source of this pipeline.
+
+    That of another pipeline in the build context counts as its own one does: what `apply` writes there, or
+    what describes the deployment of that pipeline only, is no other source.
+    """
+    reads_all = pipeline.config.reconciler.image.config == "source"
+    return partial(keyed_content, keyed_document if reads_all else keyed_tables)
 
 
 def _context_path(folder: str, path: Path) -> str:

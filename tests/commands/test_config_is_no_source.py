@@ -220,3 +220,73 @@ def test_existing_images_need_no_new_version(
     script = cli.folder / APP / "pipeline.py"
     script.write_text(f"{script.read_text()}# better\n")
     assert "source-changed: pipeline.py changed  refused" in cli("plan", APP).out
+
+
+# Several pipelines with one build context
+
+
+@pytest.fixture
+def neighbours(cli: Cli, sandbox: Sandbox) -> tuple[str, str]:
+    """Two pipelines of a repository with shared code, which both images contain."""
+    names = "first", "second"
+    for name in names:
+        folder = copy_example(APP, cli.folder, sandbox.registry)
+        config = (folder / "config.toml").read_text().replace(APP, name)
+        folder.rename(cli.folder / name)
+        config = config.replace("[reconciler.image]", '[reconciler.image]\ncontext = ".."')
+        (cli.folder / name / "config.toml").write_text(config)
+    (cli.folder / "shared.py").write_text("SHARED = 1\n")
+    applied = cli("apply", *names, "--yes")
+    assert applied.code == 0, applied.err
+    sandbox.clear_requests()
+    return names
+
+
+def test_one_edit_of_shared_code_is_one_version_of_each_pipeline(
+    neighbours: tuple[str, str], cli: Cli, sandbox: Sandbox
+) -> None:
+    (cli.folder / "shared.py").write_text("SHARED = 2\n")
+    for _ in range(3):
+        applied = cli("apply", *neighbours, "--bump", "patch", "--yes")
+        assert applied.code == 0, applied.err
+    for name in neighbours:
+        assert 'version = "1.0.1"' in (cli.folder / name / "config.toml").read_text()
+    tags = [write["path"].partition("/manifests/")[2] for write in sandbox.writes(service="registry")]
+    assert sorted(tag for tag in tags if tag[:7] not in ("", "sha256:")) == ["1.0.1"] * 2 + ["latest"] * 2
+    assert cli("apply", *neighbours, "--yes").code == 0
+    assert cli("plan", *neighbours, "--exit-code").code == 0
+    assert cli("drift", *neighbours).code == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(old, new) for app, old, new, _ in DEPLOYED.values() if app == APP],
+    ids=[name for name, (app, *_) in DEPLOYED.items() if app == APP],
+)
+def test_the_deployment_of_a_neighbour_is_no_source(
+    neighbours: tuple[str, str], old: str, new: str, cli: Cli, sandbox: Sandbox
+) -> None:
+    first, second = neighbours
+    (cli.folder / second / "utils" / "other.py").unlink(missing_ok=True)
+    edit(cli, second, old, new)
+    assert cli("plan", first, "--exit-code").code == 0
+    assert cli("apply", first, "--yes").code == 0
+    assert sandbox.writes() == []
+
+
+@pytest.mark.parametrize("new", ["[my_settings]\nthreshold = 0.5", "[execution.more]\na = 1"])
+def test_what_a_neighbour_may_read_when_it_runs_is_source(
+    neighbours: tuple[str, str], new: str, cli: Cli
+) -> None:
+    first, second = neighbours
+    edit(cli, second, "", new)
+    assert cli("plan", first, "--exit-code").code == 12
+    assert "source-changed: second/config.toml changed" in cli("plan", first).out
+
+
+def test_a_config_toml_of_no_pipeline_is_source(neighbours: tuple[str, str], cli: Cli) -> None:
+    (cli.folder / "shared").mkdir()
+    (cli.folder / "shared" / "config.toml").write_text("[metadata]\nversion = 1\n")
+    assert cli("apply", *neighbours, "--bump", "patch", "--yes").code == 0
+    (cli.folder / "shared" / "config.toml").write_text("[metadata]\nversion = 2\n")
+    assert "source-changed: shared/config.toml changed" in cli("plan", neighbours[0]).out

@@ -122,6 +122,8 @@ def test_a_context_around_the_folder_and_the_defaults_of_the_workspace_count(
     (repository / "reconciler.toml").write_text('[defaults.image]\nprovenance = true\nenv = { MODE = "a" }\n')
     (repository / "shared").mkdir()
     (repository / "shared" / "lib.py").write_text("1\n")
+    neighbour = 'metadata = { version = "1.0.0" }\nexecution = { a = 1 }\ndocker = {}\n'
+    (repository / "shared" / "config.toml").write_text(neighbour)
     committed(repository)
     assert cli("apply", NAME).code == 0
     (repository / "reconciler.toml").write_text('[defaults.image]\nprovenance = true\nenv = { MODE = "b" }\n')

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from providers.docker.source.fingerprint import fingerprint
-from providers.docker.source.key import ImageSource, SourceKey, context
+from providers.docker.source.key import MAX_COUNTED, ImageSource, SourceKey, context
 from providers.docker.source.source_diff import differences
 from providers.errors import RefusedError
 
@@ -194,6 +194,26 @@ def test_the_first_recipe_has_bytes_of_its_own(folder: Path) -> None:
         == fingerprint(ImageSource(folder=folder, keyed={"config.toml": b"b"})).files
     )
     assert before.files_as_of(before.key) == before.files
+
+
+def test_part_of_a_file_counts_wherever_it_is(folder: Path) -> None:
+    """All of it counted before, and does where it is larger than such a file can be."""
+    counted = {"config.toml": lambda content: content.partition(b"#")[0]}
+    nested = folder / "other" / "config.toml"
+    nested.parent.mkdir()
+
+    def key_of(content: str) -> SourceKey:
+        nested.write_text(content)
+        return fingerprint(ImageSource(folder=folder, counted=counted))
+
+    before = key_of("a# b")
+    assert key_of("a# c").key == before.key
+    assert key_of("a# c").files == before.files
+    assert key_of("b# b").key != before.key
+    assert key_of("a# c").first != before.first
+    assert key_of("a# b").first == fingerprint(ImageSource(folder=folder)).first
+    long = "x" * MAX_COUNTED
+    assert key_of(f"a#{long}1").key != key_of(f"a#{long}2").key
 
 
 def test_replaced_bytes_do_not_count(folder: Path) -> None:

@@ -69,7 +69,9 @@ def check(source: ImageSource) -> SourceKey:
 
 def source_of(folder: Path) -> ImageSource:
     config = {"config.toml": b"[execution]\n"}
-    return ImageSource(folder=folder, keyed=config, keyed_first={"config.toml": b"all of it"})
+    first = {"config.toml": b"all of it"}
+    counted = {"config.toml": lambda content: content[:2]}
+    return ImageSource(folder=folder, keyed=config, keyed_first=first, counted=counted)
 
 
 @pytest.fixture
@@ -168,7 +170,7 @@ def test_the_variable_turns_it_off(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 FILES = ("a", "b/a", "b/c", "b-/a", "c/d/e", "config.toml", "reconciler.toml", "é", "b/config.toml")
 NAMES = (*FILES, "b", "b-", "c")
-CONTENTS = ("", "one", "two", "three", TOKEN)
+CONTENTS = ("", "one", "only", "two", "three", TOKEN)
 name = st.sampled_from(NAMES)
 
 

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import chain
 from operator import itemgetter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from providers.docker.source.key import (
@@ -51,7 +52,7 @@ from providers.docker.source.source_index import (
     status_of,
 )
 from providers.leftovers import OWN_NAME_PARTS, is_own_file, is_temporary
-from providers.regular_files import READ_ONLY
+from providers.regular_files import READ_ONLY, read_regular
 
 if TYPE_CHECKING:
     from providers.secret_rules import Sieve
@@ -94,6 +95,7 @@ class ContextHashing:
         for path in (*source.keyed, *source.keyed_first):
             folder, slash, name = path.rpartition("/")
             self._named[folder + slash].add(name)
+        self._counted = frozenset(source.counted)
         self.runs: list[tuple[str, bytes]] = []
         self.first: dict[str, bytes] = {}
         self.first_files: dict[str, str] = {}
@@ -184,7 +186,7 @@ class ContextHashing:
         if "\0".join([item.name for item in items]) != record.names or len(items) != len(record.kinds):
             return None
         members, special, folders = self._sorted_by_kind(items, record.kinds)
-        if not self._are_special(parent, special, items, record.kinds):
+        if not self._are_special(parent, special, record.names, items, record.kinds):
             return None
         try:
             if any(
@@ -201,7 +203,7 @@ class ContextHashing:
         if status != record.status:
             return None
         self.runs += record.runs
-        named = self._named.get(parent, ())
+        named = self._special_names(parent)
         self._suspects += [parent + name for name in record.suspects if name not in named]
         self._reading(parent, record.size)
         for item in special:
@@ -228,14 +230,18 @@ class ContextHashing:
                 found[kind].append(item)
         return found[MEMBER], found[SPECIAL], found[FOLDER]
 
+    def _special_names(self, parent: str) -> Set[str]:
+        """The names of files in a folder with other bytes in the key, if they are there."""
+        return self._named.get(parent, frozenset()) | self._counted
+
     def _are_special(
-        self, parent: str, special: Sequence[_Item], items: Sequence[_Item], kinds: bytes
+        self, parent: str, special: Sequence[_Item], names: str, items: Sequence[_Item], kinds: bytes
     ) -> bool:
-        """Whether the recorded special entries are those of today."""
-        named = self._named.get(parent, set())
+        """Whether the recorded special entries are those of today. `names` are those of all items."""
+        named = self._special_names(parent)
         if not all(is_own_file(item.name) or item.name in named for item in special):
             return False
-        return not named or not any(
+        return not any(name in names for name in named) or not any(
             item.name in named and kind == MEMBER for item, kind in zip(items, kinds, strict=True)
         )
 
@@ -248,8 +254,8 @@ class ContextHashing:
     def _hashed(self, parent: str, at: int | None, items: Sequence[_Item]) -> list[str]:
         """Hash a folder, except for the files that the index knows: the folders below to search."""
         names = "\0".join([item.name for item in items])
-        special = self._named.get(parent, set())
         found = {item.name: item for item in items}
+        special = self._special_names(parent) & found.keys()
         if any(part in names for part in OWN_NAME_PARTS):  # one search for all names
             special = special | {name for name in found if is_own_file(name)}
             found = {name: item for name, item in found.items() if not is_temporary(name)}
@@ -353,8 +359,8 @@ class ContextHashing:
 
     def _special(self, path: str, item: _Item, at: int | None) -> None:
         """Hash a member that has other bytes in the key, or is in the key of the first recipe only."""
-        is_own = is_own_file(item.name)
-        if path in self._source.keyed_first or is_own:
+        is_own, is_counted = is_own_file(item.name), item.name in self._counted
+        if path in self._source.keyed_first or is_own or is_counted:
             before = self._reading.size
             digest = self._keyed(path, item, at, self._source.keyed_first, None)
             self._reading.size = before
@@ -364,6 +370,8 @@ class ContextHashing:
             self.runs.append((path, b""))
             return
         digest = self._keyed(path, item, at, self._source.keyed, self._sieve)
+        if is_counted:
+            digest = self._counted_digest(path, item) or digest
         if path in self._source.keyed and item.is_file(follow_symlinks=False):
             self._suspects.append(path)
         self.runs.append((path, part(encoded_path(path), digest)))
@@ -378,6 +386,18 @@ class ContextHashing:
             return self._hashing.file(path, item.name, at, sieve)[0]
         self._reading(path, len(keyed[path]))
         return file_digest(entry_of(item, path).mode, keyed[path])
+
+    def _counted_digest(self, path: str, item: _Item) -> bytes | None:
+        """The digest of the part of a file that counts; None if all of it does."""
+        if not item.is_file(follow_symlinks=False):
+            return None
+        entry = entry_of(item, path)
+        if (part_of := self._source.counted_part(path, entry.size)) is None:
+            return None
+        try:
+            return file_digest(entry.mode, part_of(read_regular(Path(self._root, path))))
+        except OSError as error:
+            raise unreadable(path, error) from error
 
     def _empty_folder(self, path: str) -> None:
         try:

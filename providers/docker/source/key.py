@@ -41,6 +41,10 @@ def is_folder_in_image(path: str) -> bool:
     return folder.is_absolute() and ".." not in folder.parts
 
 
+MAX_COUNTED = 1 << 22
+"""Bytes of a file above which all of its content counts. A config.toml is smaller; it is held in memory."""
+
+
 class ImageSource(Struct, frozen=True, kw_only=True):
     """A folder and the settings to build an image of it.
 
@@ -53,6 +57,8 @@ class ImageSource(Struct, frozen=True, kw_only=True):
         build_args: values for the Dockerfile's ARG lines; they may be secret and are never shown.
         keyed: relative path -> bytes for the key, instead of the file's content.
         keyed_first: the same for the first recipe, if it differs.
+        counted: name of a file -> returns the part of its content for the key, in whichever folder the file
+            is. Only for files of at most `MAX_COUNTED` bytes, and not for `keyed` ones.
         replaced: relative path -> bytes for the image, instead of the file's content.
         target: the stage of the Dockerfile to build; None for the last one.
         secrets: name in `RUN --mount=type=secret,id=NAME` -> environment variable with the value. Only the
@@ -78,6 +84,7 @@ class ImageSource(Struct, frozen=True, kw_only=True):
     build_args: Mapping[str, str] = field(default_factory=dict)
     keyed: Mapping[str, bytes] = field(default_factory=dict)
     keyed_first: Mapping[str, bytes] = field(default_factory=dict)
+    counted: Mapping[str, Callable[[bytes], bytes]] = field(default_factory=dict)
     replaced: Mapping[str, bytes] = field(default_factory=dict)
     target: str | None = None
     secrets: Mapping[str, str] = field(default_factory=dict)
@@ -93,6 +100,12 @@ class ImageSource(Struct, frozen=True, kw_only=True):
     accepted_secrets: Mapping[str, date] = field(default_factory=dict)
     pushed_to: str = ""
     expected: "SourceKey | None" = None
+
+    def counted_part(self, path: str, size: int) -> Callable[[bytes], bytes] | None:
+        """Returns the part for the key of a file's content; None if all of it counts."""
+        if path in self.keyed or size > MAX_COUNTED:
+            return None
+        return self.counted.get(path.rpartition("/")[2])
 
 
 class SourceKey(Struct, frozen=True):

@@ -15,7 +15,7 @@ class SourceCheck:
     """
 
     def __init__(self, source: ImageSource) -> None:
-        self._keyed = source.keyed
+        self._source = source
         self._missing: dict[str, str] | None = None
         if source.expected is not None:
             self._missing = dict(source.expected.files)
@@ -26,6 +26,11 @@ class SourceCheck:
         """Pass on the content of a file, and compare it at its end."""
         if self._missing is None:
             yield from content
+            return
+        if (counted := self._source.counted_part(entry.path, entry.size)) is not None:
+            whole = b"".join(content)
+            yield whole
+            self._compare(entry, file_digest(entry.mode, counted(whole)))
             return
         digest = beginning(entry.mode).copy()
         for piece in content:
@@ -39,8 +44,8 @@ class SourceCheck:
 
     def replaced(self, entry: Entry) -> None:
         """Compare a file whose packed bytes are replaced. Only its mode can differ."""
-        if entry.path in self._keyed:
-            self._compare(entry, file_digest(entry.mode, self._keyed[entry.path]))
+        if entry.path in self._source.keyed:
+            self._compare(entry, file_digest(entry.mode, self._source.keyed[entry.path]))
         elif self._missing is not None:
             self._missing.pop(shown_path(entry.path), None)
 

@@ -3,7 +3,8 @@
 import datetime
 import json
 import math
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from reconciler.pipeline.toml.overlays import overlays
@@ -11,6 +12,8 @@ from reconciler.pipeline.toml.overlays import overlays
 _RELEASED = frozenset([("metadata", "version"), ("docker", "image_tag")])
 _LATER = frozenset(["config", "accepted_secrets", "provenance", "sbom", "sbom_generator"])
 """Settings of `[reconciler.image]` that do not change the image and are newer than the first key format."""
+_PIPELINE = frozenset(["metadata", "execution", "docker"])
+"""The tables by which a config.toml is that of a pipeline."""
 _NOT_AT_RUN_TIME = frozenset(["metadata", "docker", "model_version", "model_versions", "reconciler"])
 
 
@@ -47,6 +50,15 @@ def keyed_document(document: Mapping[str, Any]) -> bytes:
             if key != "reconciler" or value
         }
     return _bytes(tables)
+
+
+def keyed_content(keyed: Callable[[Mapping[str, Any]], bytes], content: bytes) -> bytes:
+    """The part of a pipeline's config.toml, by one of the above; all of a file that is none."""
+    try:
+        document = tomllib.loads(content.decode())
+    except (ValueError, RecursionError):
+        return content
+    return keyed(document) if document.keys() >= _PIPELINE else content
 
 
 def _bytes(document: Mapping[str, Any]) -> bytes:
