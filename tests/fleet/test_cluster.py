@@ -12,7 +12,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -185,23 +184,24 @@ def fleet_of_any_size(request: pytest.FixtureRequest, fleet: Fleet, monkeypatch:
 
 @contextmanager
 def killed(fleet: Fleet, workers: Sequence["subprocess.Popen[bytes]"], every: int) -> Iterator[None]:
-    """Kill these workers one by one, each after so many further requests."""
+    """Kill these workers one by one, each after so many further requests, unless the block ends before."""
+    is_over = threading.Event()
     sent = max((request["number"] for request in fleet.sandbox.requests()), default=0)
 
     def kill() -> None:
         for number, worker in enumerate(workers, 1):
             last = sent + number * every
-            until(partial(_has_request_after, fleet.sandbox, last), patience=12 * PATIENCE)
-            worker.kill()
+            until(lambda last=last: is_over.is_set() or fleet.sandbox.requests(since=last), 12 * PATIENCE)  # type: ignore[misc]
+            if not is_over.is_set():
+                worker.kill()
 
     killer = threading.Thread(target=kill)
     killer.start()
-    yield
-    killer.join()
-
-
-def _has_request_after(sandbox: Sandbox, number: int) -> bool:
-    return bool(sandbox.requests(since=number))
+    try:
+        yield
+    finally:
+        is_over.set()
+        killer.join()
 
 
 def test_two_of_four_workers_are_killed_at_random(fleet_of_any_size: Fleet) -> None:
