@@ -333,6 +333,175 @@ def test_enums_come_from_the_installed_sdk(folder: Files, pipeline: Path) -> Non
         assert result.readers == {"parameters": "static" if expected else "subprocess"}
 
 
+OTHER = f"python3.{sys.version_info.minor - 1}"
+HOOK = "__editable___mine_1_0_finder"
+
+
+def of_other_version(site: Path, _: Path) -> Path:
+    """The folder that an upgrade of the environment, or of the system's Python, leaves behind."""
+    return engine_at(site.parents[1] / OTHER / "site-packages")
+
+
+def with_other_version_in_its_settings(site: Path, elsewhere: Path) -> None:
+    settings = site.parents[2] / "pyvenv.cfg"
+    text = settings.read_text().splitlines()
+    lines = [line for line in text if not line.startswith("version")]
+    settings.write_text("\n".join([*lines, f"version = {OTHER.removeprefix('python')}.1"]))
+    of_other_version(site, elsewhere)
+
+
+def by_another_program(program: Callable[[Path], str]) -> Install:
+    """A `bin/python` that is no link to a program with the version in its name."""
+
+    def install(site: Path, elsewhere: Path) -> None:
+        python = site.parents[2] / "bin" / "python"
+        text = program(python)
+        python.unlink()
+        if text:
+            python.write_text(text)
+            python.chmod(0o755)
+        else:
+            shutil.copy(Path(sys.executable).resolve(), python)
+        of_other_version(site, elsewhere)
+
+    return install
+
+
+def by_archive(site: Path, elsewhere: Path) -> None:
+    shutil.make_archive(str(elsewhere), "zip", engine_at(elsewhere))
+    (site / "engine.pth").write_text(f"{elsewhere}.zip\n")
+
+
+def by_finder(package: str) -> Install:
+    """An editable install of a distribution with another name than its package."""
+
+    def install(site: Path, elsewhere: Path) -> None:
+        engine_at(elsewhere)
+        (site / "mine.pth").write_text(f"import {HOOK}; {HOOK}.install()\n")
+        (site / f"{HOOK}.py").write_text(
+            "import importlib.util, sys\n"
+            f"MAPPING = {{{package!r}: {str(elsewhere / package)!r}}}\n"
+            "class Finder:\n"
+            "    def find_spec(name, path=None, target=None):\n"
+            "        if name in MAPPING:\n"
+            "            place = MAPPING[name]\n"
+            "            return importlib.util.spec_from_file_location(\n"
+            "                name, place + '/__init__.py', submodule_search_locations=[place])\n"
+            "def install():\n    sys.meta_path.append(Finder)\n"
+        )
+
+    return install
+
+
+def of_each_kind(site: Path, _: Path) -> None:
+    """A package beats a module of the same name."""
+    engine_at(site)
+    shutil.copytree(site / ENGINE_ROOT / "core", site / ENGINE_ROOT / "core.py" / "x")
+    (site / ENGINE_ROOT / "core" / "parameters.py").touch()
+
+
+ENGINE_ROOT = "picsellia_cv_engine"
+KNOWN_LAYOUTS: dict[str, Install] = {
+    "empty": lambda site, _: None,
+    "in site-packages": INSTALLS["in site-packages"],
+    "by a path file": INSTALLS["by a path file"],
+    "path of spaces": lambda site, to: (site / "engine.pth").write_text(f" {engine_at(to)}\n"),
+    "of the version before": of_other_version,
+    "of the version before, and here": lambda site, to: engine_at(site) and of_other_version(site, to),
+    "with an outdated pyvenv.cfg": with_other_version_in_its_settings,
+    "package and module": of_each_kind,
+    "beside the hook of virtualenv": lambda site, _: (
+        engine_at(site),
+        (site / "_virtualenv.py").touch(),
+        (site / "_virtualenv.pth").write_text("import _virtualenv"),
+    ),
+    "beside an editable package": by_finder("mine"),
+}
+UNKNOWN_LAYOUTS: dict[str, Install] = {
+    "editable": by_hook,
+    "editable, by a finder": by_finder(ENGINE_ROOT),
+    "with the system's": from_the_system,
+    "by code": lambda site, to: (site / "x.pth").write_text(
+        f"import sys; sys.path.append({str(engine_at(to))!r})"
+    ),
+    "by a hidden path file": lambda site, to: (site / ".x.pth").write_text(f"{engine_at(to)}\n"),
+    "by a path file in another encoding": lambda site, to: (site / "x.pth").write_bytes(
+        b"# \xe9\n" + str(engine_at(to)).encode()
+    ),
+    "in an archive": by_archive,
+    "by sitecustomize": lambda site, to: (site / "sitecustomize.py").write_text(
+        f"import sys; sys.path.append({str(engine_at(to))!r})"
+    ),
+    "with settings beside the program": lambda site, to: (
+        of_other_version(site, to),
+        shutil.copy(site.parents[2] / "pyvenv.cfg", site.parents[2] / "bin" / "pyvenv.cfg"),
+    ),
+    "a copied program": by_another_program(lambda python: ""),
+    "a script": by_another_program(lambda python: f'#!/bin/sh\nexec {python.resolve()} "$@"\n'),
+    "lib64 of its own": lambda site, _: (
+        (site.parents[2] / "lib64").unlink(missing_ok=True),
+        engine_at(site.parents[2] / "lib64" / site.parent.name / "site-packages"),
+    ),
+}
+SEARCH = "import importlib.util as u; s = u.find_spec({!r}); print(s.origin if s else '')"
+
+
+@pytest.mark.parametrize("variable", ["", "python", "{folder}/python", "python:/missing"])
+@pytest.mark.parametrize("layout", [*KNOWN_LAYOUTS, *UNKNOWN_LAYOUTS])
+def test_a_package_is_where_the_interpreter_finds_it(
+    pipeline: Path, tmp_path: Path, layout: str, variable: str
+) -> None:
+    {**KNOWN_LAYOUTS, **UNKNOWN_LAYOUTS}[layout](site_of(pipeline), tmp_path / "elsewhere")
+    if variable:
+        engine_at(pipeline / "python")
+    environment = {"PYTHONPATH": variable.format(folder=pipeline)}
+    python = pipeline / ".venv/bin/python"
+    module = f"{ENGINE_ROOT}.core.parameters"
+    try:
+        found = installed_in(python, pipeline, environment).file_of(module)
+    except UnknownError:
+        assert layout in UNKNOWN_LAYOUTS
+        return
+    command = [str(python), "-c", f"try: {SEARCH.format(module)}\nexcept ImportError: print()"]
+    done = subprocess.run(command, cwd=pipeline, env=environment, capture_output=True, text=True, check=True)
+    assert str(found or "") == done.stdout.strip()
+    assert layout in KNOWN_LAYOUTS or variable
+
+
+@pytest.mark.parametrize(
+    ("program", "site", "is_known"),
+    [
+        ("bin/python3.12", "lib/python3.12/site-packages", True),
+        ("bin/python3.13t", "lib/python3.13t/site-packages", True),
+        ("bin/python", "lib/python3.12/site-packages", False),
+        ("bin/pypy3.10", "lib/pypy3.10/site-packages", False),
+        ("bin/graalpy", "lib/python3.11/site-packages", False),
+        ("python.exe", "Lib/site-packages", True),
+    ],
+)
+def test_the_program_decides_which_folder_counts(
+    tmp_path: Path, program: str, site: str, is_known: bool
+) -> None:
+    """Programs that may not be on this machine."""
+    environment, outside = tmp_path / ".venv", tmp_path / "installed" / program
+    outside.parent.mkdir(parents=True)
+    outside.write_bytes(b"\x7fELF")
+    folder = "Scripts" if outside.suffix == ".exe" else "bin"
+    python = environment / folder / f"python{outside.suffix}"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(outside)
+    (environment / "pyvenv.cfg").write_text("include-system-site-packages = false\nversion = 3.9.1\n")
+    for other in ("lib/python3.9", "lib/python3.10", "lib/pypy3.9"):
+        (environment / other / "site-packages").mkdir(parents=True)
+    expected = engine_at(environment / site) / ENGINE_ROOT / "core/parameters/__init__.py"
+    there = installed_in(python, tmp_path, {})
+    if is_known:
+        assert there.file_of(f"{ENGINE_ROOT}.core.parameters") == expected
+    else:
+        with pytest.raises(UnknownError):
+            there.file_of(f"{ENGINE_ROOT}.core.parameters")
+
+
 def test_the_file_of_a_module(tmp_path: Path) -> None:
     engine_at(tmp_path)
     there = Installed((tmp_path,), Path("python"))
@@ -343,8 +512,8 @@ def test_the_file_of_a_module(tmp_path: Path) -> None:
     with pytest.raises(UnknownError, match="has no module"):
         there.file_of("picsellia_cv_engine.core.other")
     with pytest.raises(UnknownError, match="are unknown"):
-        installed_in(Path("/usr/bin/python3")).file_of(hyper)
-    assert installed_in(Path(sys.executable)).file_of("picsellia.types.enums") is not None
+        installed_in(Path("/usr/bin/python3"), tmp_path).file_of(hyper)
+    assert installed_in(Path(sys.executable), tmp_path).file_of("picsellia.types.enums") is not None
 
 
 def test_a_folder_without_permission_is_empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def evaluate(
     problems: list[Diagnostic] = []
     inputs = None if config.is_training else _reference(loaded, "inputs_class", problems)
     parameters = _reference(loaded, "parameters_class", problems)
-    installed = installed_in(runner.interpreter(folder, python))
+    installed = installed_in(runner.interpreter(folder, python), folder)
     static_inputs = _refuse(static.read_inputs(inputs, installed), inputs) if inputs else None
     static_parameters = (
         _refuse(static.read_parameters(parameters, installed), parameters) if parameters else None

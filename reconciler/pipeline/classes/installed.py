@@ -1,17 +1,30 @@
 """Find the packages of a pipeline's interpreter by its folders, without running it.
 
 The static reader needs this, because the installed packages decide what a class inherits. In any layout other
-than a plain virtual environment, such as a system Python or an editable install, the packages are unknown and
-the class is run.
+than a plain virtual environment of CPython, such as a system Python, PyPy, Conda or an editable install, the
+packages are unknown and the class is run.
 """
 
 import functools
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from providers.regular_files import read_regular
+from providers.regular_files import read_regular, real_path
+
+_CPYTHON = re.compile(r"python3\.\d+t?")
+"""The name of a program of CPython, which is also that of its folder in `lib`."""
+
+_HARMLESS = re.compile(
+    r"import (_virtualenv|_editable_impl_\w+|__editable___\w+_finder; __editable___\w+_finder\.install\(\))"
+    r"|import os; var = 'SETUPTOOLS_USE_DISTUTILS'; enabled = os\.environ\.get\(var, '\w+'\) == '\w+';"
+    r" enabled and __import__\('_distutils_hack'\);?"
+    r"|import sys, types, os;.*sys\.modules\.setdefault\(.*"
+)
+"""Code in .pth files that replaces no package of a folder: that of virtualenv, editable installs, setuptools
+and namespace packages. Editable installs come last, and `_is_linked` finds them."""
 
 
 class UnknownError(Exception):
@@ -42,11 +55,11 @@ class Installed:
         for folder in self._folders:
             if _is_file(folder / root / "__init__.py"):
                 parts = folder.joinpath(root, *below)
-                for file in (parts.with_suffix(".py"), parts / "__init__.py"):
+                for file in (parts / "__init__.py", parts.with_suffix(".py")):
                     if _is_file(file):
                         return file
                 raise UnknownError(f"the {root} of {self.python} has no module {module}")
-            if _exists(folder / root) or _exists(folder / f"{root}.py") or _is_linked(folder, root):
+            if _exists(folder / root) or _is_linked(folder, root) or _is_file(folder):  # a file is an archive
                 raise UnknownError(f"{self.python} has {root} installed in a way that only it can resolve")
         return None
 
@@ -55,21 +68,28 @@ NOTHING = Installed(())
 """An interpreter without packages."""
 
 
-def installed_in(python: Path, variables: Mapping[str, str] = os.environ) -> Installed:
-    """The packages that classes can import when this interpreter runs them."""
-    extra = _paths(tuple(variables.get("PYTHONPATH", "").split(os.pathsep)))
+def installed_in(python: Path, folder: Path, variables: Mapping[str, str] = os.environ) -> Installed:
+    """The packages that classes can import when this interpreter runs them.
+
+    Args:
+        folder: the pipeline, as it is the current folder of its classes.
+    """
+    extra = _paths(tuple(variables.get("PYTHONPATH", "").split(os.pathsep)), folder)
     if os.path.abspath(python) == os.path.abspath(sys.executable):  # noqa: PTH100 - links are other environments
         return _installed((*extra, *_paths(tuple(sys.path[1:]))), python)
     if not _exists(python):
         return NOTHING  # it cannot run, so nothing contradicts the stand-ins
-    folders = _package_folders(python)
-    return _installed(None if folders is None else (*extra, *folders), python)
+    own = _package_folders(python)
+    folders = None if own is None else (*extra, *own)
+    if any(entry.startswith("sitecustomize") for path in folders or () for entry in _entries(path)):
+        folders = None  # it runs before any class, and may change the path
+    return _installed(folders, python)
 
 
 @functools.lru_cache(maxsize=8)
-def _paths(folders: tuple[str, ...]) -> tuple[Path, ...]:
+def _paths(folders: tuple[str, ...], current: Path = Path()) -> tuple[Path, ...]:
     """The same paths each time, as a path computes its hash once."""
-    return tuple(Path(folder) for folder in folders if folder)
+    return tuple(current / folder for folder in folders if folder)
 
 
 def _installed(folders: tuple[Path, ...] | None, python: Path) -> Installed:
@@ -94,17 +114,46 @@ def _changed_at(folder: Path) -> int | None:
 def _package_folders(python: Path) -> tuple[Path, ...] | None:
     """The package folders of an isolated virtual environment; None for any other interpreter."""
     root = python.absolute().parent.parent
+    if not _is_isolated(root) or _exists(python.parent / "pyvenv.cfg"):  # Python prefers that one
+        return None
+    own = _site_packages(python, root)
+    added = None if own is None else _folders_of_pth_files(own)
+    return None if own is None or added is None else (own, *added)
+
+
+def _is_isolated(root: Path) -> bool:
+    """Whether this is the folder of a virtual environment without the system's packages."""
     try:
         settings = read_regular(root / "pyvenv.cfg").decode().lower()
     except (OSError, UnicodeDecodeError):
-        return None
+        return False
     values = dict(line.replace(" ", "").split("=", 1) for line in settings.splitlines() if "=" in line)
-    if values.get("include-system-site-packages") != "false":
+    return values.get("include-system-site-packages") == "false"
+
+
+def _site_packages(python: Path, root: Path) -> Path | None:
+    """The folder from which this interpreter of a virtual environment imports; None if that is uncertain.
+
+    The program decides which version's folder that is. pyvenv.cfg may name another version, and folders of
+    other versions may be there: upgrades of an environment, or of the system, leave both behind.
+    """
+    if python.parent.name == "Scripts":  # Windows has one folder for all versions
+        return root / "Lib" / "site-packages"
+    program, lib64 = real_path(python), root / "lib64"
+    if not _CPYTHON.fullmatch(program.name) or _is_script(program):
         return None
-    # lib64 is a link to lib.
-    candidates = (*sorted(root.glob("lib*/python3*/site-packages")), root / "Lib" / "site-packages")
-    own = [folder for folder in candidates if os.path.isdir(folder) and not folder.parent.parent.is_symlink()]  # noqa: PTH112
-    return (*own, *(added for folder in own for added in _folders_of_pth_files(folder)))
+    if _exists(lib64) and not lib64.is_symlink():
+        return None  # some builds import from it, others from lib
+    return root / "lib" / program.name / "site-packages"
+
+
+def _is_script(program: Path) -> bool:
+    """Whether this file starts another program, as the shims of pyenv do. True if it cannot be read."""
+    try:
+        with program.open("rb") as file:
+            return file.read(2) == b"#!"
+    except OSError:
+        return True
 
 
 def _is_file(path: Path) -> bool:
@@ -117,24 +166,40 @@ def _exists(path: Path) -> bool:
 
 
 def _is_linked(folder: Path, root: str) -> bool:
-    """Whether this folder has the metadata of the package but not its files: an editable install."""
+    """Whether this folder has the package in another form than its files, as after an editable install."""
     name = root.replace("_", "-")
-    return any(entry.startswith((f"{root}-", f"{name}.", f"{name}-")) for entry in _entries(folder))
+    return any(
+        entry.startswith((f"{root}.", f"{root}-", f"{name}.", f"{name}-"))
+        or (entry.startswith(("__editable__", "_editable_impl_")) and _contains(folder / entry, root))
+        for entry in _entries(folder)
+    )
 
 
-def _folders_of_pth_files(folder: Path) -> list[Path]:
-    """The folders in .pth files. If a .pth file runs code instead, its package has metadata in `folder`."""
+def _contains(file: Path, word: str) -> bool:
+    try:
+        return word.encode() in read_regular(file)
+    except OSError:
+        return False
+
+
+def _folders_of_pth_files(folder: Path) -> list[Path] | None:
+    """The folders and archives that .pth files add; None if they may change the path in another way."""
     added = []
-    for name in sorted(_entries(folder)):
-        if name.endswith(".pth"):
-            try:
-                lines = read_regular(folder / name).decode().splitlines()
-            except (OSError, UnicodeDecodeError):
-                continue
-            added += [
-                folder / line.strip() for line in lines if not line.startswith(("import ", "import\t", "#"))
-            ]
-    return [path for path in added if os.path.isdir(path)]  # noqa: PTH112
+    for name in sorted(entry for entry in _entries(folder) if entry.endswith(".pth")):
+        if name.startswith("."):
+            return None  # some versions of Python skip it
+        try:
+            lines = read_regular(folder / name).decode().splitlines()
+        except OSError:
+            continue
+        except UnicodeDecodeError:
+            return None
+        for line in lines:
+            if not line.startswith(("import ", "import\t", "#")):
+                added.append(folder / line.rstrip())
+            elif not line.startswith("#") and not _HARMLESS.fullmatch(line.rstrip()):
+                return None
+    return [path for path in added if _exists(path)]
 
 
 def _entries(folder: Path) -> tuple[str, ...]:
