@@ -19,6 +19,7 @@ from reconciler.pipeline.contents import (
     errors_in_dockerfile,
     missing_files,
     missing_in_context,
+    unsupported_by_engine,
     unused_inputs_classes,
     whiteouts_in_layer,
 )
@@ -74,7 +75,7 @@ def validate(
     problems = [*found]
     if not pipeline.config.docker.image_name:
         problems.append(unnamed_image(pipeline.loaded))
-    problems += [*missing_files(pipeline), *unused_inputs_classes(pipeline)]
+    problems += missing_files(pipeline)
     key = source = None
     try:
         source = image_source(pipeline)
@@ -84,9 +85,12 @@ def validate(
     except ProviderError as problem:
         problems.append(_at_setting(unreadable_context(problem, folder), problem, pipeline))
     else:
+        problems += unused_inputs_classes(pipeline, key.files, source.folder)
         place = source.folder / source.dockerfile
         if recipe is not None:
             problems += errors_in_dockerfile(recipe, place, source.build_args, source.target)
+            if pipeline.config.reconciler.image.builder == "engine":
+                problems += unsupported_by_engine(recipe, place)
         problems += missing_in_context(recipe or b"", place, source.folder, key.files, source.target)
         if source.base is not None:
             problems += whiteouts_in_layer(key.files, source.folder, is_certain=recipe is None)

@@ -1,11 +1,13 @@
 """Check that the files named in config.toml and the Dockerfile exist. Runs no code."""
 
 import ast
+import heapq
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from providers.docker.source.dockerfile_errors import INSTRUCTIONS, dockerfile_errors
-from providers.docker.source.dockerfile_features import missing_sources
+from providers.docker.source.dockerfile_features import missing_sources, needs_buildkit
 from providers.docker.source.key import whiteouts
 from providers.regular_files import check_regular, read_regular
 from reconciler.core.diagnostics import Diagnostic, error, warning
@@ -44,7 +46,7 @@ def missing_files(pipeline: Pipeline) -> Iterator[Diagnostic]:
 def missing_in_context(
     text: bytes, dockerfile: Path, context: Path, files: Collection[str], target: str | None
 ) -> Iterator[Diagnostic]:
-    """Problems for files that the Dockerfile copies and that are not in the build context.
+    """Problems for files that the Dockerfile copies or mounts and that are not in the build context.
 
     Args:
         text: the content of the Dockerfile.
@@ -54,14 +56,15 @@ def missing_in_context(
     for one in missing_sources(
         text.decode("utf-8", "replace"), files, lambda path: (context / path).is_symlink(), target
     ):
+        use = "mounts" if one.mounted else "copies"
         if one.outside:
-            summary = f"the Dockerfile copies {one.source} from outside of the build context"
+            summary = f"the Dockerfile {use} {one.source} from outside of the build context"
             detail = (
                 'No builder can read it. Copy it into the folder, or set context = ".." below '
                 "[reconciler.image]; the Dockerfile's other paths are then relative to that folder."
             )
         else:
-            summary = f"the Dockerfile copies {one.source}, which is not in the build context"
+            summary = f"the Dockerfile {use} {one.source}, which is not in the build context"
             detail = "Correct the path, add the file, or remove it from .dockerignore."
         diagnostic = error if one.certain else warning
         yield diagnostic(summary, detail, file=dockerfile, line=one.line)
@@ -85,6 +88,17 @@ def errors_in_dockerfile(
         yield error(one.summary, detail, file=dockerfile, line=one.line)
 
 
+def unsupported_by_engine(text: bytes, dockerfile: Path) -> Iterator[Diagnostic]:
+    """Errors for what the `engine` builder refuses in a Dockerfile that BuildKit builds."""
+    for line, feature in needs_buildkit(text.decode("utf-8", "replace")):
+        yield error(
+            f"the Docker Engine's own builder does not support {feature}",
+            'Rewrite the line, or build with docker buildx: builder = "buildx" below [reconciler.image].',
+            file=dockerfile,
+            line=line,
+        )
+
+
 def whiteouts_in_layer(files: Iterable[str], context: Path, *, is_certain: bool) -> Iterator[Diagnostic]:
     """Problems for files that the `append` builder refuses, by their names.
 
@@ -100,13 +114,19 @@ def whiteouts_in_layer(files: Iterable[str], context: Path, *, is_certain: bool)
         )
 
 
-def unused_inputs_classes(pipeline: Pipeline) -> Iterator[Diagnostic]:
-    """Warnings for inputs classes in the folder if config.toml names none: their inputs are not deployed."""
+def unused_inputs_classes(pipeline: Pipeline, files: Collection[str], context: Path) -> Iterator[Diagnostic]:
+    """Warnings for inputs classes in the image if config.toml names none: their inputs are not deployed.
+
+    Hidden folders and virtual environments are left out.
+
+    Args:
+        files: the files of the filtered context, relative to `context`.
+    """
     if pipeline.is_training or pipeline.config.execution.inputs_class is not None:
         return
-    for file in sorted((*pipeline.folder.glob("*.py"), *pipeline.folder.glob("[!.]*/*.py"))):
+    for path in _modules(pipeline.folder.absolute(), files, context):
+        file = pipeline.folder / path
         for node in _inputs_classes(file):
-            path = file.relative_to(pipeline.folder).as_posix()
             yield warning(
                 f"{node.name} declares inputs, but config.toml does not name it",
                 f'Its inputs are not deployed. Write inputs_class = "{path}:{node.name}" below [execution].',
@@ -115,8 +135,35 @@ def unused_inputs_classes(pipeline: Pipeline) -> Iterator[Diagnostic]:
             )
 
 
+_MOST_MODULES = 2000
+"""Modules that are searched for inputs classes; those closest to config.toml come first."""
+
+_LARGEST_MODULE = 1 << 18  # bytes; a module of a person is smaller
+
+
+def _modules(folder: Path, files: Collection[str], context: Path) -> list[str]:
+    """The pipeline's own modules in the image, relative to its folder: at most `_MOST_MODULES`, sorted."""
+    below = os.path.relpath(folder, context).replace(os.sep, "/")
+    start = "" if below == "." else f"{below}/"
+    names = [name[len(start) :] for name in files if name.startswith(start)]
+    environments = tuple(name.removesuffix("pyvenv.cfg") for name in names if name.endswith("/pyvenv.cfg"))
+    modules = [
+        name
+        for name in names
+        if name.endswith(".py")
+        and not name.startswith(".")
+        and "/." not in name
+        and "site-packages/" not in name
+        and not name.startswith(environments)
+    ]
+    return sorted(heapq.nsmallest(_MOST_MODULES, modules, key=lambda name: (name.count("/"), name)))
+
+
 def _inputs_classes(file: Path) -> list[ast.ClassDef]:
+    """The classes in a module that derive from the official one, without those that others derive from."""
     try:
+        if file.stat().st_size > _LARGEST_MODULE:
+            return []
         source = read_regular(file)
         if INPUTS_BASE.encode() not in source:
             return []
@@ -124,9 +171,35 @@ def _inputs_classes(file: Path) -> list[ast.ClassDef]:
             tree = ast.parse(source)
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return []
-    return [
-        node
-        for node in tree.body
-        if isinstance(node, ast.ClassDef)
-        and any(ast.unparse(base).rpartition(".")[2] == INPUTS_BASE for base in node.bases)
-    ]
+    names, found = {INPUTS_BASE}, list[ast.ClassDef]()
+    for node in _statements(tree):
+        match node:
+            case ast.ImportFrom():
+                names |= {one.asname for one in node.names if one.name == INPUTS_BASE and one.asname}
+            case ast.Assign(targets=[ast.Name(name)], value=value) if _last_name(value) in names:
+                names.add(name)
+            case ast.ClassDef() if names.intersection(map(_last_name, node.bases)):
+                names.add(node.name)
+                found.append(node)
+    derived_from = {_last_name(base) for node in found for base in node.bases}
+    return [node for node in found if node.name not in derived_from]
+
+
+def _statements(module: ast.Module) -> Iterator[ast.AST]:
+    """What runs when a module is imported, in its order, also below `if` and `try`."""
+    waiting: list[ast.AST] = [module]  # a long chain of `elif` is too deep for recursion
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef | ast.expr):
+            waiting += reversed([*ast.iter_child_nodes(node)])
+
+
+def _last_name(node: ast.expr) -> str:
+    """The last part of a name: `PipelineInputs` of `inputs.PipelineInputs` and of `PipelineInputs[T]`."""
+    while isinstance(node, ast.Subscript):
+        node = node.value
+    match node:
+        case ast.Attribute(attr=name) | ast.Name(id=name):
+            return name
+    return ""

@@ -23,10 +23,12 @@ from providers.docker.source.dockerfile_features import needs_buildkit
         ("# escape=`\nRUN a `\n --mount=x\nRUN --mount=y b", ["line 4: RUN --mount"]),
         ("ONBUILD RUN --mount=x y", ["line 1: RUN --mount"]),
         ("\tRUN\t--mount=x y", ["line 1: RUN --mount"]),
+        ("COPY ../a b/../../c d /x/", ["line 1: COPY ../a", "line 1: COPY b/../../c"]),
+        ('ADD ["/../a/*.py", "/x/"]\nCOPY "../a" /x', ["line 1: ADD /../a/*.py", "line 2: COPY ../a"]),
     ],
 )
 def test_found(text: str, found: list[str]) -> None:
-    assert needs_buildkit(text) == found
+    assert [f"line {line}: {feature}" for line, feature in needs_buildkit(text)] == found
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,7 @@ def test_found(text: str, found: list[str]) -> None:
         "",
         "# syntax=docker/dockerfile:1\nFROM --platform=linux/amd64 a AS b\nCOPY --from=b --chown=1:1 x y",
         "RUN tool --mount=x",
+        "COPY a/../b /x\nCOPY --from=y ../b /x\nADD https://x/../y /x\nRUN cp ../a b",
         "RUN echo $((1 << 2)) && echo $((1<<2))",
         "RUN python - <<<'text'",
         "# RUN --mount=x",

@@ -110,6 +110,22 @@ def test_the_older_key_of_the_script_appears_in_the_message(folder: Files) -> No
         ("COPY emptied/model.bin .", "emptied/model.bin, which is not"),
         ("COPY pipeline.py/x .", "pipeline.py/x, which is not"),
         ("COPY pipeline.py \\\n  missing.txt ./", "missing.txt, which is not"),
+        ('COPY "../shared" /app/', "copies ../shared from outside"),
+        ("COPY '../shared' pipeline.py /app/", "copies ../shared from outside"),
+        ('COPY ../sha"red" /app/', "copies ../shared from outside"),
+        ('COPY ["../shared", "/app/"]', "copies ../shared from outside"),
+        ('ADD ["pipeline.py", "../shared", "/app/"]', "copies ../shared from outside"),
+        ("COPY /../shared /app/", "copies /../shared from outside"),
+        ("COPY ../lib/*.py /app/", "copies ../lib/*.py from outside"),
+        ("COPY ../l?b/x ../lib/[ab]/*.py /app/", "copies ../lib/[ab]/*.py from outside"),
+        ('COPY ["../lib/*.py", "/app/"]', "copies ../lib/*.py from outside"),
+        ("COPY lib/*.py /app/", "copies lib/*.py, which is not"),
+        ("COPY 'missing.txt' .", "missing.txt, which is not"),
+        ("RUN --mount=type=bind,source=../x,target=/x true", "mounts ../x from outside"),
+        ('RUN --mount=type=bind,source="../x",target=/x true', "mounts ../x from outside"),
+        ('RUN --mount=type=bind,"src=../x",target=/x true', "mounts ../x from outside"),
+        ("RUN --network=none --mount=target=/x,source=../x true", "mounts ../x from outside"),
+        ("RUN --mount=type=bind,source=missing.txt,target=/x true", "mounts missing.txt, which is not"),
     ],
 )
 def test_a_copy_of_a_file_outside_the_context(folder: Files, instruction: str, words: str) -> None:
@@ -149,6 +165,20 @@ def test_a_copy_of_a_file_outside_the_context(folder: Files, instruction: str, w
         ),
         *("COPY link/anything .", "COPY --link pipeline.py .", "# COPY missing.txt .", "RUN cp ../x y"),
         "ADD --checksum=x https://a/b .",
+        # BuildKit drops what leads out of the context.
+        *("COPY ../utils /app/utils", "COPY ../utils/*.py /app", "COPY a/../../utils /app", "COPY .. /app"),
+        *(
+            'COPY "../utils" /app',
+            'COPY ["../utils", "/app/"]',
+            "ADD ../../pipeline.py /app/",
+            "COPY ../* /app",
+        ),
+        *("COPY 'utils' /app", 'COPY "../$HERE" .', "COPY link/*.py .", "COPY ut?ls/missing/*.py /app/"),
+        "RUN --mount=type=bind,source=../utils,target=/x true",
+        "RUN --mount=type=bind,source=$HERE,target=/x --mount=target=/y true",
+        "RUN --mount=type=bind,from=other,source=../x,target=/x true",
+        "RUN --mount=type=cache,source=../x,target=/x true",
+        "RUN --mount=type=secret,id=x tool --mount=source=../x",
     ],
 )
 def test_existing_and_builder_defined_sources_are_accepted(folder: Files, instruction: str) -> None:
@@ -203,6 +233,73 @@ def test_an_unused_inputs_class_is_a_warning(folder: Files) -> None:
         "requirements_file", 'inputs_class = "utils/inputs.py:Inputs"\nrequirements_file'
     )
     assert found(folder({"config.toml": named})) == []
+
+
+BASE = "picsellia_pipelines_cli.utils.inputs"
+
+
+@pytest.mark.parametrize(
+    "path", ["inputs.py", "utils/inputs.py", "src/utils/inputs.py", "a/b/c/d/e/inputs.py"]
+)
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"from {BASE} import PipelineInputs\nclass Inputs(PipelineInputs): ...",
+        f"from {BASE} import PipelineInputs as Base\nclass Inputs(Base): ...",
+        f"from {BASE} import PipelineInputs as Base, other\nclass Inputs(other, Base, metaclass=x): ...",
+        f"import {BASE} as m\nclass Inputs(m.PipelineInputs): ...",
+        f"import {BASE}\nclass Inputs({BASE}.PipelineInputs): ...",
+        f"from {BASE} import *\nclass Inputs(PipelineInputs[int]): ...",
+        f"from {BASE} import PipelineInputs\nBase = PipelineInputs\nclass Inputs(Base): ...",
+        f"from {BASE} import PipelineInputs\nclass _Own(PipelineInputs): ...\nclass Inputs(_Own): ...",
+        f"try:\n  from {BASE} import PipelineInputs as B\nexcept ImportError: ...\nclass Inputs(B): ...",
+        f"import {BASE} as m\nif m:\n  class Inputs(m.PipelineInputs): ...\nelse:\n  pass",
+    ],
+)
+def test_an_unused_inputs_class_is_found_whatever_its_form_and_place(
+    folder: Files, path: str, text: str
+) -> None:
+    where = folder({**WHOLE, path: text})
+    (problem,) = found(where)
+    assert problem[:3] == (Severity.WARNING, "Inputs declares inputs, but config.toml does not name it", path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("ignored/inputs.py", "venv/lib/x/inputs.py", ".hidden/inputs.py", "a/.b/inputs.py"),
+        *("conda/lib/python3.11/site-packages/inputs.py", "inputs.txt", "../other/inputs.py"),
+    ],
+)
+def test_a_class_that_is_no_source_of_the_pipeline_is_not_reported(folder: Files, path: str) -> None:
+    config = f'{PROCESSING}\n[reconciler.image]\ncontext = ".."\ndockerfile = "../Dockerfile"\n'
+    files = {**WHOLE, "venv/pyvenv.cfg": "", "config.toml": config, "../Dockerfile": "FROM scratch\n"}
+    inputs = {path: sources.inputs("pass"), "own/inputs.py": sources.inputs("pass")}
+    where = folder({**files, "../.dockerignore": "*/ignored\n", **inputs})
+    assert [file for _, summary, file, _ in found(where) if "declares" in summary] == ["own/inputs.py"]
+
+
+def test_other_classes_of_a_module_are_not_reported(folder: Files) -> None:
+    elses = "".join(f"elif x == {number}:\n  pass\n" for number in range(2000))
+    text = f"from {BASE} import PipelineInputs as Base\nclass A(B): ...\ndef f():\n  class C(Base): ...\n"
+    where = folder({**WHOLE, "utils/x.py": f"{text}if x:\n  pass\n{elses}", "utils/y.py": "(" * 10_000})
+    assert found(where) == []
+
+
+def test_a_context_with_many_modules_is_searched_from_the_top(folder: Files) -> None:
+    many = {f"deep/a/b/{number}.py": "" for number in range(2500)}
+    where = folder({**WHOLE, **many, "z.py": sources.inputs("pass"), "deep/a/b/z.py": sources.inputs("pass")})
+    assert [file for _, _, file, _ in found(where)] == ["z.py"]
+
+
+def test_a_dockerfile_for_buildkit_is_refused_if_another_builder_is_set(folder: Files) -> None:
+    config = f'{PROCESSING}\n[reconciler.image]\nbuilder = "engine"\n'
+    text = "FROM scratch\nCOPY ../utils /x\nCOPY utils/../utils /x\nRUN --mount=type=cache,target=/c true\n"
+    where = folder({**WHOLE, "config.toml": config, "Dockerfile": text})
+    assert [problem[1:] for problem in found(where)] == [
+        ("the Docker Engine's own builder does not support COPY ../utils", "Dockerfile", 2),
+        ("the Docker Engine's own builder does not support RUN --mount", "Dockerfile", 4),
+    ]
 
 
 WHITEOUTS = {".wh.gone": "", "utils/.wh..wh..opq": "", ".wh.folder/x.py": "", "a.wh.b": "", "utils/wh.x": ""}

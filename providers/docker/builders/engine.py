@@ -85,7 +85,7 @@ def _check_source(source: ImageSource) -> None:
     if unsupported:
         raise RefusedError(
             f"the Docker Engine's own builder does not support these parts of {source.dockerfile}: "
-            + "; ".join(unsupported),
+            + "; ".join(f"line {line}: {text}" for line, text in unsupported),
             hint="install docker buildx, or rewrite these lines",
         )
 

@@ -74,7 +74,7 @@ def variables(instruction: str, escape: str = "\\") -> Iterator[tuple[str, str]]
             words = ["=".join(_SPACES.split(rest, maxsplit=1))]
         for name, equals, value in (each.partition("=") for each in words):
             if equals:
-                yield _unquoted(name, escape), _unquoted(value, escape)
+                yield unquoted(name, escape), unquoted(value, escape)
     else:
         for match in _ASSIGNED.finditer(_without_list(rest)):
             yield match[1], match[2].strip("\"'")
@@ -152,7 +152,7 @@ def _heredocs(instruction: str) -> tuple[list[tuple[str, bool]], bool]:
         return [], True
     words, closed_quotes = _shell_words(rest)
     matches = [match for word in words if (match := _HEREDOC.fullmatch(word))]
-    return [(_unquoted(match[2]), bool(match[1])) for match in matches], closed_quotes
+    return [(unquoted(match[2]), bool(match[1])) for match in matches], closed_quotes
 
 
 def _shell_words(text: str, escape: str = "\\") -> tuple[list[str], bool]:
@@ -179,7 +179,7 @@ def _without_list(rest: str) -> str:
     return "\n".join(map(str, items)) if isinstance(items, list) else rest
 
 
-def _unquoted(word: str, escape: str = "\\") -> str:
+def unquoted(word: str, escape: str = "\\") -> str:
     """A word without quotes and escapes."""
     mark = re.escape(escape)
     pieces = re.findall(rf"""'[^']*'|"(?:[^"{mark}]|{mark}.)*"|{mark}.|.""", word, re.DOTALL)
