@@ -199,7 +199,7 @@ class Platform:
             found = self.get(f"{collection}/find", name=name)
         except GoneError:
             return None
-        if found.get("name") == name:
+        if found.text("name") == name:
             return found
         return next((item for item in self.items(collection) if item.get("name") == name), None)
 

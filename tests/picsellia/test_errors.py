@@ -368,7 +368,7 @@ def test_an_object_without_its_required_keys(connect: Connect) -> None:
 
     with odd_host(200, b'{"count": 0, "processing": "app"}') as (host, _):
         kinds = Kinds(connect(host))
-        with pytest.raises(PermanentError, match="the platform's response has no 'items'") as reading:
+        with pytest.raises(PermanentError, match="the platform's response has no 'name'") as reading:
             kinds.read_model()
         assert not reading.value.outcome_unknown
         with pytest.raises(PermanentError, match="the platform's response has no 'id'") as making:

@@ -15,7 +15,7 @@ from providers.errors import GoneError, PermanentError, ProviderError, Transient
 from providers.picsellia.answer import Answer, Page
 from providers.picsellia.listing import pages
 from providers.picsellia.platform import FEW, PAGE, Platform
-from providers.protocol import LiveObject
+from providers.protocol import LiveObject, Reference
 from providers.sandbox import Sandbox
 from tests.conftest import Cli, copy_example
 from tests.picsellia.conftest import PROCESSING, Connect, Kinds
@@ -403,3 +403,19 @@ def test_a_list_that_is_read_ahead_serves_every_look_up(
 
 def lists_read(sandbox: Sandbox) -> list[Any]:
     return [request for request in sandbox.requests() if request["path"].endswith("/processings")]
+
+
+@pytest.mark.parametrize("kind", ["processing", "model"])
+@pytest.mark.parametrize(
+    "answer",
+    [{}, {"items": [], "count": 1}, {"items": []}, {"id": "1"}, {"id": "1", "name": None}, {"name": ""}],
+    ids=json.dumps,
+)
+def test_an_answer_without_a_name_does_not_say_that_nothing_is_there(
+    connect: Connect, kind: str, answer: dict[str, object]
+) -> None:
+    """What is not there has status 404. Else the object would count as deleted, and be created again."""
+    with odd_host(200, json.dumps(answer).encode()) as (host, _):
+        kinds = Kinds(connect(host))
+        with pytest.raises(ProviderError):
+            getattr(kinds, kind).read(Reference(("app",)))
