@@ -178,10 +178,10 @@ def test_a_set_has_the_same_order_each_time(folder: Files, bare: Path) -> None:
             "ended the program (SystemExit: bye)",
         ),
         (sources.inputs("raise KeyboardInterrupt"), 8, "KeyboardInterrupt"),
-        (sources.inputs(DEFINE, top="import os\nos._exit(3)\n"), None, "ended the program (exit status 3)"),
+        (sources.inputs(DEFINE, top="import os\nos._exit(3)\n"), 7, "ended the program (exit status 3)"),
         (
             sources.inputs("os.kill(os.getpid(), 9)", top="import os\n"),
-            None,
+            6,
             "ended the program (signal SIGKILL)",
         ),
         (sources.inputs(DEFINE, top="import numpy\n"), 3, "has no usable numpy"),
@@ -497,13 +497,15 @@ def test_output_and_answers_are_limited(statement: str, words: str, folder: File
 @pytest.mark.parametrize(
     "answer",
     [
-        *("1", "[]", "{}", "null", '{"stand_ins": 1}', '{"stand_ins": [1]}', "[" * 100_000, "\\xff"),
-        *('{"kind": 1}', '{"kind": "parameters"}', '{"kind": "parameters", "value": 1, "line": 1}'),
-        *('{"kind": "parameters", "failure": 1}', '{"kind": "parameters", "failure": {"type": "missing"}}'),
-        '{"kind": "parameters", "failure": {"type": "x", "line": "y"}}',
+        *("1", "[]", "{}", "null", "[" * 100_000, "\\xff", '{"answer": 1}', '{"answer": "parameters"}'),
+        '{"answer": "parameters", "value": {"x": 1}, "line": 1}\n{"answer": "finished", "stand_ins": []}',
+        '{"answer": "finished", "stand_ins": []}',
+        '{"answer": "failed", "kind": "parameters", "failure": {"type": "x", "line": "y"}}',
     ],
 )
-def test_a_forged_answer_is_rejected(answer: str, folder: Files, bare: Path) -> None:
+def test_a_class_that_writes_to_the_pipe_of_its_answer_is_named(
+    answer: str, folder: Files, bare: Path
+) -> None:
     top = (
         "import os\n"
         "def forged(text):\n"
@@ -512,7 +514,8 @@ def test_a_forged_answer_is_rejected(answer: str, folder: Files, bare: Path) -> 
         "        except OSError:\n            pass\n"
     )
     found = problem(run_parameters(folder, bare, sources.parameters(f"forged({answer!r})", top=top)))
-    assert "Params" in found.summary
+    assert found.summary == "Params wrote into the pipe through which its values are sent"
+    assert found.line == 11
 
 
 def test_the_class_after_one_that_hangs_is_reported_as_unread(folder: Files, bare: Path) -> None:

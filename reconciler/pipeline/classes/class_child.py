@@ -20,7 +20,9 @@ from importlib.machinery import ModuleSpec
 from types import FunctionType, ModuleType, TracebackType
 from typing import Any, Sequence, Union  # noqa: UP035 - Python 3.8
 
+PIPE_IS_CLOSED = 74  # exit status; EX_IOERR of sysexits.h
 _LARGEST_INTEGER = 2**64  # limit of the SDK's JSON
+_LAST_LINE = 1 << 31
 _LARGEST_VALUE = 1 << 20  # characters and items; nested lists that share parts can expand beyond all memory
 
 
@@ -461,18 +463,18 @@ class Evaluation:
             try:
                 answer = self.evaluate(kind, os.path.join(self.folder, file), name)  # noqa: PTH118
             except BaseException as problem:  # noqa: BLE001 - the class may raise anything, SystemExit included
-                answer = {"failure": self.describe(problem)}
-            self.send({"kind": kind, **answer})
-        self.send({"stand_ins": sorted(self.stand_ins.roots)})
+                answer = failed(kind, self.describe(problem))
+            self.send(answer)
+        self.send({"answer": "finished", "stand_ins": sorted(self.stand_ins.roots)})
 
     def evaluate(self, kind: str, file: str, name: str) -> dict[str, Any]:
         module = self.module(file)
         found = getattr(module, name, None)
         if not isinstance(found, type):
             classes = [key for key, value in vars(module).items() if isinstance(value, type)]
-            return {"failure": {"type": "missing", "classes": classes}}
+            return failed(kind, {"type": "missing", "classes": classes})
         if kind == "inputs":
-            return {"value": found().to_list(), "line": self.line(found)}
+            return {"answer": kind, "value": found().to_list(), "line": self.line(found)}
         calls = check_defaults(found)
         value = found(log_data={}).to_dict()
         nulls = [
@@ -480,7 +482,7 @@ class Evaluation:
             for keys, base, place, line in calls
             if self.is_own(place)
         ]
-        return {"value": value, "line": self.line(found), "nulls": nulls}
+        return {"answer": kind, "value": value, "line": self.line(found), "nulls": nulls}
 
     def module(self, file: str) -> ModuleType:
         """The file as a module of its own, like the official tool loads it; loaded once for both classes."""
@@ -501,16 +503,18 @@ class Evaluation:
         if "value" in answer:
             answer = self.plain_answer(answer)
         with self.sending:
-            self.pipe.write(json.dumps(answer) + "\n")
-            self.pipe.flush()
+            try:
+                self.pipe.write(json.dumps(answer) + "\n")
+                self.pipe.flush()
+            except OSError:  # the class closed it, or has another file in its place
+                os._exit(PIPE_IS_CLOSED)
 
     def plain_answer(self, answer: dict[str, Any]) -> dict[str, Any]:
         """The answer with its values in JSON form, or a failure if one has none."""
-        kind, value = answer["kind"], answer["value"]
+        kind, value = answer["answer"], answer["value"]
         expected = list if kind == "inputs" else dict
         if not isinstance(value, expected):
-            failure = {"type": "shape", "message": type(value).__name__, "line": answer["line"]}
-            return {"kind": kind, "failure": failure}
+            return failed(kind, {"type": "shape", "message": type(value).__name__, "line": answer["line"]})
         items = list(value.items()) if isinstance(value, dict) else list(enumerate(value))
         pairs = []
         for key, item in items:
@@ -518,8 +522,7 @@ class Evaluation:
                 pairs.append((plain(key), plain(item)))
             except (ValueError, RecursionError) as problem:
                 message = f"{key!r:.80} {problem}"
-                failure = {"type": "value", "message": message, "line": answer["line"]}
-                return {"kind": kind, "failure": failure}
+                return failed(kind, {"type": "value", "message": message, "line": answer["line"]})
         plain_value = [item for _, item in pairs] if expected is list else dict(pairs)
         return dict(answer, value=plain_value)
 
@@ -529,7 +532,7 @@ class Evaluation:
             "type": type(problem).__name__,
             "message": _text_of(problem),
             "exit": isinstance(problem, SystemExit),
-            "module": problem.name if isinstance(problem, ImportError) else None,
+            "module": _module_of(problem),
         }
         frames: list[tuple[str, int | None]] = []
         step: TracebackType | None = problem.__traceback__
@@ -544,7 +547,8 @@ class Evaluation:
         """File and line of the innermost frame in the pipeline's own files."""
         for file, line in reversed(frames):
             if self.is_own(file):
-                return {"file": os.path.relpath(file, self.folder), "line": line}
+                is_line = isinstance(line, int) and 0 <= line <= _LAST_LINE  # a SyntaxError may have any
+                return {"file": os.path.relpath(file, self.folder), "line": line if is_line else None}
         return {"file": None, "line": None}
 
     def is_own(self, file: str) -> bool:
@@ -560,8 +564,26 @@ class Evaluation:
             frames.append((frame.f_code.co_filename, frame.f_lineno))
             frame = frame.f_back
         failure = dict(self.place(frames[::-1]), type="timeout")
-        self.send({"kind": self.current, "failure": failure})
+        self.send(failed(self.current, failure))
         os._exit(1)
+
+
+def failed(kind: str, failure: dict[str, Any]) -> dict[str, Any]:
+    """The answer for a class that has no values."""
+    printable = {name: _printable(value) if name != "file" else value for name, value in failure.items()}
+    return {"answer": "failed", "kind": kind, "failure": printable}
+
+
+def _printable(value: Any) -> Any:
+    """Texts of a failure, with an escape for what is not valid Unicode."""
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
+def _module_of(problem: BaseException) -> str | None:
+    name = problem.name if isinstance(problem, ImportError) else None
+    return str(name) if isinstance(name, str) else None
 
 
 def _text_of(problem: BaseException) -> str:

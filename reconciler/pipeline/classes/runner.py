@@ -16,9 +16,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from enum import Enum, auto
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 
@@ -26,6 +27,19 @@ from providers.hiding import without_tokens
 from providers.regular_files import read_regular, real_path
 from providers.waits import pending
 from reconciler.core.diagnostics import Diagnostic, error, info
+from reconciler.pipeline.classes.answers import (
+    ClassAnswer,
+    ClassKind,
+    FailedAnswer,
+    Failure,
+    Finished,
+    InputsAnswer,
+    Message,
+    NotStarted,
+    ParametersAnswer,
+    decode,
+)
+from reconciler.pipeline.classes.class_child import PIPE_IS_CLOSED
 from reconciler.pipeline.classes.declarations import (
     ClassReference,
     ClassValue,
@@ -103,13 +117,23 @@ def run(
         python: the interpreter, 3.8 or later.
         timeout: time limit for the process as a whole, in seconds.
     """
-    references = {"inputs": inputs, "parameters": parameters}
+    references: dict[ClassKind, ClassReference | None] = {"inputs": inputs, "parameters": parameters}
     requested = {kind: reference for kind, reference in references.items() if reference is not None}
-    child_run = _run_child(folder, requested, python, timeout)
-    answers = {answer["kind"]: answer for answer in child_run.answers if "kind" in answer}
-    stand_ins = tuple(next((a["stand_ins"] for a in child_run.answers if "stand_ins" in a), ()))
+    return _class_run(requested, folder, python, timeout, _run_child(folder, requested, python, timeout))
+
+
+def _class_run(
+    requested: Mapping[ClassKind, ClassReference],
+    folder: Path,
+    python: Path,
+    timeout: float,
+    child_run: "_ChildRun",
+) -> ClassRun:
+    """The values of the requested classes, or the error of each. Other arguments as for `run`."""
+    answers = {one.kind: one for one in child_run.messages if isinstance(one, ClassAnswer)}
+    stand_ins = next((one.stand_ins for one in child_run.messages if isinstance(one, Finished)), ())
     errors = _ErrorMessages(folder, python, timeout, child_run)
-    results: dict[str, Mapping[str, Any] | Diagnostic] = {}
+    results: dict[ClassKind, ClassAnswer | Diagnostic] = {}
     culprit: ClassReference | None = None  # the class that ended the process before the next ones could run
     for kind, reference in requested.items():
         answer = answers.get(kind)
@@ -117,14 +141,18 @@ def run(
             results[kind] = info(f"{reference.name} was not read, because {culprit.name} failed")
         elif answer is None:
             culprit, results[kind] = reference, errors.no_answer(reference)
-        elif "failure" in answer:
-            culprit = reference if answer["failure"]["type"] == "timeout" else None
-            results[kind] = errors.failure(reference, answer["failure"])
+        elif isinstance(answer, FailedAnswer):
+            culprit = reference if answer.failure.type == "timeout" else None
+            results[kind] = errors.failure(reference, answer.failure)
         else:
             results[kind] = answer
+    is_complete = child_run.ending is Ending.FINISHED
+    if not is_complete and not any(isinstance(result, Diagnostic) for result in results.values()):
+        kind, reference = [*requested.items()][-1]
+        results[kind] = errors.no_answer(reference)
     return ClassRun(
-        _inputs(inputs, results["inputs"]) if inputs is not None else None,
-        _parameters(parameters, results["parameters"]) if parameters is not None else None,
+        _inputs(requested["inputs"], results["inputs"]) if "inputs" in requested else None,
+        _parameters(requested["parameters"], results["parameters"]) if "parameters" in requested else None,
         stand_ins,
         child_run.output,
     )
@@ -133,13 +161,14 @@ def run(
 # The answers
 
 
-def _inputs(reference: ClassReference, answer: Mapping[str, Any] | Diagnostic) -> ClassValue[Inputs]:
+def _inputs(reference: ClassReference, answer: ClassAnswer | Diagnostic) -> ClassValue[Inputs]:
     if isinstance(answer, Diagnostic):
         return ClassValue(None, READER, (answer,))
+    assert isinstance(answer, InputsAnswer)
     lines = _lines_of_inputs(reference.file)
     declared, problems = [], []
-    for index, item in enumerate(answer["value"]):
-        line = answer["line"]
+    for index, item in enumerate(answer.value):
+        line = answer.line
         if isinstance(item, dict) and isinstance(item.get("name"), str) and lines.get(item["name"]):
             found = lines[item["name"]]
             line = found.pop(0) if len(found) > 1 else found[0]
@@ -160,15 +189,16 @@ def _inputs(reference: ClassReference, answer: Mapping[str, Any] | Diagnostic) -
     return ClassValue(None if problems else tuple(declared), READER, tuple(problems))
 
 
-def _parameters(reference: ClassReference, answer: Mapping[str, Any] | Diagnostic) -> ClassValue[Parameters]:
+def _parameters(reference: ClassReference, answer: ClassAnswer | Diagnostic) -> ClassValue[Parameters]:
     if isinstance(answer, Diagnostic):
         return ClassValue(None, READER, (answer,))
-    line = answer["line"] or _line_of_class(reference)
-    problems = problems_of_parameters(answer["value"], reference.file, line)
+    assert isinstance(answer, ParametersAnswer)
+    line = answer.line or _line_of_class(reference)
+    problems = problems_of_parameters(answer.value, reference.file, line)
     if problems:
         return ClassValue(None, READER, tuple(problems))
-    nulls = [(keys, kind, reference.folder / file, at) for keys, kind, file, at in answer["nulls"]]
-    return ClassValue(answer["value"], READER, tuple(null_defaults(nulls, answer["value"])))
+    nulls = [(keys, kind, reference.folder / file, at) for keys, kind, file, at in answer.nulls]
+    return ClassValue(answer.value, READER, tuple(null_defaults(nulls, answer.value)))
 
 
 def _lines_of_inputs(file: Path) -> dict[str, list[int]]:
@@ -208,14 +238,14 @@ class _ErrorMessages(Struct, frozen=True):
     timeout: float
     child_run: "_ChildRun"
 
-    def failure(self, reference: ClassReference, failure: Mapping[str, Any]) -> Diagnostic:
-        kind, message = failure["type"], failure.get("message") or ""
-        file = self.folder / failure["file"] if failure.get("file") else reference.file
+    def failure(self, reference: ClassReference, failure: Failure) -> Diagnostic:
+        kind, message = failure.type, failure.message
+        file = self.folder / failure.file if failure.file else reference.file
         # A failure in a base class has no line in the pipeline's own files: use the line of the class.
-        line = failure.get("line") or (_line_of_class(reference) if file == reference.file else None)
+        line = failure.line or (_line_of_class(reference) if file == reference.file else None)
         exception = f"{kind}: {message}" if message else kind
         if kind == "missing":
-            return missing_class(reference, failure["classes"])
+            return missing_class(reference, failure.classes)
         if kind == "timeout":
             return error(
                 f"{reference.name} did not finish within {self.timeout:g} seconds",
@@ -240,14 +270,14 @@ class _ErrorMessages(Struct, frozen=True):
                 file=file,
                 line=line,
             )
-        if failure.get("exit"):
+        if failure.exit:
             return error(
                 f"{reference.name} ended the program ({exception})",
                 f"Remove the exit from the code that declares inputs and parameters.{self._output()}",
                 file=file,
                 line=line,
             )
-        if failure.get("module") and not self._is_own(failure["module"]):
+        if failure.module and not self._is_own(failure.module):
             return self._import(reference, failure, file, line)
         return error(
             f"{reference.name} failed with {exception}",
@@ -257,12 +287,12 @@ class _ErrorMessages(Struct, frozen=True):
         )
 
     def _import(
-        self, reference: ClassReference, failure: Mapping[str, Any], file: Path, line: int | None
+        self, reference: ClassReference, failure: Failure, file: Path, line: int | None
     ) -> Diagnostic:
-        package = failure["module"].partition(".")[0]
+        package = (failure.module or "").partition(".")[0]
         return error(
             f"{reference.name} cannot be imported: {self.python} has no usable {package}",
-            f"{failure['type']}: {failure['message']}. Install the pipeline's packages with `uv sync` in "
+            f"{failure.type}: {failure.message}. Install the pipeline's packages with `uv sync` in "
             f"{self.folder}, or name its interpreter with --python.",
             file=file,
             line=line,
@@ -270,35 +300,35 @@ class _ErrorMessages(Struct, frozen=True):
 
     def no_answer(self, reference: ClassReference) -> Diagnostic:
         """The error for a process that never started, was killed, or ended without an answer."""
-        run = self.child_run
-        if run.problem:
+        run, line = self.child_run, _line_of_class(reference)
+        problem = next((one.problem for one in run.messages if isinstance(one, NotStarted)), run.problem)
+        if problem:
             return error(
-                f"{self.python} cannot be started: {run.problem}",
+                f"{self.python} cannot be started: {problem}",
                 "Name a Python 3.8 or later with --python.",
                 file=reference.file,
             )
-        if run.excess == "printed":
-            return error(
-                f"{reference.name} printed more than {_MOST_OUTPUT >> 20} MiB and was stopped",
-                f"A class that declares values should not print in a loop.{self._output()}",
-                file=reference.file,
-                line=_line_of_class(reference),
-            )
-        if run.excess == "answered":
-            return error(
-                f"the values of {reference.name} have more than {_MOST_ANSWER >> 20} MiB",
-                "They are sent to the platform as JSON; declare a path or a name instead of the data itself.",
-                file=reference.file,
-                line=_line_of_class(reference),
-            )
-        if run.status is None:
-            return self.failure(reference, {"type": "timeout"})
-        status = f"signal {_signal_name(-run.status)}" if run.status < 0 else f"exit status {run.status}"
-        return error(
-            f"{reference.name} ended the program ({status})",
-            f"The process of {self.python} ended before it could answer.{self._output()}",
-            file=reference.file,
-        )
+        match run.ending:
+            case Ending.PRINTED_TOO_MUCH:
+                summary = f"{reference.name} printed more than {_MOST_OUTPUT >> 20} MiB and was stopped"
+                detail = "A class that declares values should not print in a loop."
+            case Ending.ANSWERED_TOO_MUCH:
+                summary = f"the values of {reference.name} have more than {_MOST_ANSWER >> 20} MiB"
+                detail = (
+                    "They are sent to the platform as JSON; declare a path or a name instead of the data."
+                )
+            case Ending.FINISHED | Ending.UNREADABLE:
+                summary = f"{reference.name} wrote into the pipe through which its values are sent"
+                detail = "Write only to files that the class opened itself."
+            case Ending.TIMED_OUT:
+                return self.failure(reference, Failure("timeout"))
+            case Ending.CLOSED if run.status is None or run.status == PIPE_IS_CLOSED:
+                summary = f"{reference.name} closed the pipe through which its values are sent"
+                detail = "Close only files that the class opened itself."
+            case Ending.CLOSED:
+                summary = f"{reference.name} ended the program ({_status_in_words(run.status)})"
+                detail = f"The process of {self.python} ended before it could answer."
+        return error(summary, f"{detail}{self._output()}", file=reference.file, line=line)
 
     def _is_own(self, module: str) -> bool:
         root = self.folder / module.partition(".")[0]
@@ -309,36 +339,49 @@ class _ErrorMessages(Struct, frozen=True):
         return "\nIt printed: " + "\n".join(last) if last else ""
 
 
-def _signal_name(number: int) -> str:
+def _status_in_words(status: int) -> str:
+    if status >= 0:
+        return f"exit status {status}"
     try:
-        return signal.Signals(number).name
+        return f"signal {signal.Signals(-status).name}"
     except ValueError:
-        return str(number)
+        return f"signal {-status}"
 
 
 # The process
+
+
+class Ending(Enum):
+    """Why no further message of the child is read."""
+
+    FINISHED = auto()
+    CLOSED = auto()  # the end of the pipe
+    UNREADABLE = auto()  # a line is no message
+    PRINTED_TOO_MUCH = auto()
+    ANSWERED_TOO_MUCH = auto()
+    TIMED_OUT = auto()
 
 
 class _ChildRun(Struct, frozen=True):
     """The raw result of the child process.
 
     Attributes:
-        answers: the messages of the child.
-        status: the return code as in `subprocess`; None if the process was stopped at the time limit.
+        messages: what the child sent.
+        ending: why no further message was read.
+        status: the return code as in `subprocess`; None if the process was stopped.
         output: the end of its output.
-        problem: why the interpreter could not be started.
-        excess: the limit that it exceeded, so that it was stopped: "printed" or "answered".
+        problem: why no process could be started.
     """
 
-    answers: list[dict[str, Any]]
+    messages: Sequence[Message]
+    ending: Ending
     status: int | None
-    output: str
+    output: str = ""
     problem: str = ""
-    excess: str = ""
 
 
 def _run_child(
-    folder: Path, requested: Mapping[str, ClassReference], python: Path, timeout: float
+    folder: Path, requested: Mapping[ClassKind, ClassReference], python: Path, timeout: float
 ) -> _ChildRun:
     reading, writing = os.pipe()
     request = {
@@ -362,7 +405,7 @@ def _run_child(
         )
     except OSError as problem:
         os.close(reading)
-        return _ChildRun([], None, "", problem.strerror or str(problem))
+        return _ChildRun([], Ending.CLOSED, None, problem=problem.strerror or str(problem))
     finally:
         os.close(writing)
     assert process.stdin is not None and process.stdout is not None
@@ -381,8 +424,7 @@ def _run_child(
         reader.close()
         process.stdout.close()
     output = without_tokens(bytes(reader.printed).decode("utf-8", "replace"))[-_KEPT_OUTPUT:]
-    not_started = next((answer["problem"] for answer in reader.answers if "problem" in answer), "")
-    return _ChildRun(reader.answers, status, output, not_started, reader.excess)
+    return _ChildRun(reader.messages, reader.ending or Ending.TIMED_OUT, status, output)
 
 
 class _OutputReader:
@@ -392,18 +434,17 @@ class _OutputReader:
         self._answering, self._printing, self._deadline = answering, printing, deadline
         self._received = bytearray()
         self._sizes = {answering: 0, printing: 0}
-        self._complete = False
         self._selector = selectors.DefaultSelector()
         for pipe in (answering, printing):
             os.set_blocking(pipe, False)
             self._selector.register(pipe, selectors.EVENT_READ)
-        self.answers: list[dict[str, Any]] = []
+        self.messages: list[Message] = []
         self.printed = bytearray()
-        self.excess = ""
+        self.ending: Ending | None = None
 
     def read(self) -> None:
-        """Read until the last answer, the end of the answer pipe, an exceeded limit or the deadline."""
-        while not self._complete and not self.excess:
+        """Read until there is an `ending`, or the deadline passes."""
+        while self.ending is None:
             ready = self._selector.select(max(0.0, self._deadline - time.monotonic()))
             if not ready:
                 return
@@ -412,7 +453,8 @@ class _OutputReader:
 
     def close(self) -> None:
         """Read the remaining output, after all processes have ended."""
-        while not self.excess and self._printing in {key.fd for key, _ in self._selector.select(0)}:
+        is_limited = self.ending in (Ending.PRINTED_TOO_MUCH, Ending.ANSWERED_TOO_MUCH)
+        while not is_limited and self._printing in {key.fd for key, _ in self._selector.select(0)}:
             if not self._read_pipe(self._printing):
                 break
         self._selector.close()
@@ -424,56 +466,34 @@ class _OutputReader:
         self._sizes[pipe] += len(part)
         if not part:
             self._selector.unregister(pipe)
-            self._complete = self._complete or pipe == self._answering
+            if pipe == self._answering:
+                self.ending = Ending.CLOSED
         elif pipe == self._printing:
             self.printed += part
             del self.printed[: -4 * _KEPT_OUTPUT]
             if self._sizes[pipe] > _MOST_OUTPUT:
-                self.excess = "printed"
+                self.ending = Ending.PRINTED_TOO_MUCH
         else:
             self._received += part
-            if b"\n" in part:
-                self._parse_answers()
             if self._sizes[pipe] > _MOST_ANSWER:
-                self.excess = "answered"
+                self.ending = Ending.ANSWERED_TOO_MUCH
+            elif b"\n" in part:
+                self._decode_lines()
         return bool(part)
 
-    def _parse_answers(self) -> None:
+    def _decode_lines(self) -> None:
         *lines, rest = self._received.split(b"\n")
         self._received = rest
         for line in lines:
             try:
-                answer = json.loads(line)
-            except (ValueError, RecursionError):
-                answer = None
-            if not _is_answer(answer):  # the pipeline's code wrote to the pipe
-                self._complete = True
+                message = decode(line)
+            except ValueError:  # the pipeline's code wrote to the pipe
+                self.ending = Ending.UNREADABLE
                 return
-            self.answers.append(answer)
-            self._complete = "stand_ins" in answer
-
-
-def _is_answer(answer: Any) -> bool:
-    """Whether this is a valid message of the child: the pipeline's code can write to the same pipe."""
-    match answer:
-        case {"problem": str()}:
-            return True
-        case {"stand_ins": [*names]}:
-            return all(isinstance(name, str) for name in names)
-        case {"kind": "inputs", "value": list(), "line": int() | None}:
-            return True
-        case {"kind": "parameters", "value": dict(), "line": int() | None}:
-            return True
-        case {"kind": "inputs" | "parameters", "failure": {"type": "missing", "classes": [*names]}}:
-            return all(isinstance(name, str) for name in names)
-        case {"kind": "inputs" | "parameters", "failure": {"type": str(kind), **details}}:
-            texts = (details.get(key) for key in ("message", "file", "module"))
-            return (
-                kind != "missing"
-                and all(isinstance(text, str | None) for text in texts)
-                and isinstance(details.get("line"), int | None)
-            )
-    return False
+            self.messages.append(message)
+            if isinstance(message, Finished):
+                self.ending = Ending.FINISHED
+                return
 
 
 def _relative(reference: ClassReference) -> str:

@@ -83,7 +83,11 @@ def main(pipe: int, command: list[str]) -> int:
             command, stdin=subprocess.DEVNULL, pass_fds=(pipe,), start_new_session=True
         )
     except OSError as problem:
-        os.write(pipe, json.dumps({"problem": problem.strerror or str(problem)}).encode() + b"\n")
+        os.write(
+            pipe,
+            json.dumps({"answer": "not-started", "problem": problem.strerror or str(problem)}).encode()
+            + b"\n",
+        )
         return 1
     os.close(pipe)
     threading.Thread(target=_end_with_stdin, args=(process.pid,), daemon=True).start()
