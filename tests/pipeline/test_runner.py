@@ -141,7 +141,7 @@ def test_only_harmless_variables_reach_the_code(
         "X",
         "path",
         "PATHS",
-        "LC_",
+        *("LC_", "LC_SECRET", "LC_ALLES", "LC_TOKEN"),
     ]
     for name in secrets:
         monkeypatch.setenv(name, "value")
@@ -395,6 +395,7 @@ HOPPING = "import os, sys, time\\nwhile True:\\n  if os.fork(): os._exit(0)\\n  
 STARTS = {
     "a child": "sleeper()",
     "a child in a session of its own": "sleeper(start_new_session=True)",
+    "a child without an environment": "sleeper(start_new_session=True, env={})",
     "a daemon": "detached(SLEEP)",
     "ten of them": "for _ in range(5):\n    detached(SLEEP)\n    sleeper(start_new_session=True)",
     "a daemon that hands itself on": "detached(HOPPING)",
@@ -407,7 +408,15 @@ ENDS = {
     "leaves": "os._exit(0)",
     "is killed": "os.kill(os.getpid(), 9)",
     "prints for ever": "while True:\n    print('x' * 100_000)",
+    **{
+        f"sends {name} to its parent": f"os.kill(os.getppid(), signal.{name})"
+        for name in ("SIGTERM", "SIGKILL", "SIGSTOP", "SIGINT")
+    },
+    "kills its parent and leaves": "os.kill(os.getppid(), 9)\nos._exit(0)",
+    "kills its parent and hangs": "os.kill(os.getppid(), 9)\ntime.sleep(600)",
+    "stops its parent and leaves": "os.kill(os.getppid(), signal.SIGSTOP)\nos._exit(0)",
 }
+COMPLETE = {end for end in ENDS if end == "returns" or end.startswith("sends")}
 
 
 def marked(mark: str) -> list[str]:
@@ -436,10 +445,10 @@ def test_all_processes_of_a_class_end_with_it(start: str, end: str, folder: File
     )
     source = sources.parameters(STARTS[start], "time.sleep(0.1)", ENDS[end], "self.started = True", top=top)
     where = folder({"parameters.py": source})
-    outcome = run(where, bare, parameters="parameters.py:Params", timeout=1.0 if end == "hangs" else 60.0)
+    outcome = run(where, bare, parameters="parameters.py:Params", timeout=1.0 if "hangs" in end else 60.0)
     assert marked(mark) == []
     assert outcome.parameters is not None
-    assert (outcome.parameters.value == {"started": True}) == (end == "returns"), outcome.parameters
+    assert (outcome.parameters.value == {"started": True}) == (end in COMPLETE), outcome.parameters
 
 
 def test_all_processes_of_a_class_end_with_ours(folder: Files, bare: Path) -> None:
@@ -516,6 +525,14 @@ def test_a_class_that_writes_to_the_pipe_of_its_answer_is_named(
     found = problem(run_parameters(folder, bare, sources.parameters(f"forged({answer!r})", top=top)))
     assert found.summary == "Params wrote into the pipe through which its values are sent"
     assert found.line == 11
+
+
+@pytest.mark.parametrize("then", ["", "time.sleep(600)"])
+def test_a_class_that_closes_the_pipe_of_its_answer_is_named(then: str, folder: Files, bare: Path) -> None:
+    statements = [one for one in ("os.closerange(3, 64)", then) if one]
+    found = problem(run_parameters(folder, bare, sources.parameters(*statements, top="import os, time\n")))
+    assert found.summary == "Params closed the pipe through which its values are sent"
+    assert found.line == 5
 
 
 def test_the_class_after_one_that_hangs_is_reported_as_unread(folder: Files, bare: Path) -> None:

@@ -9,7 +9,6 @@ code runs with your permissions, and can read and change your files.
 import ast
 import json
 import os
-import re
 import selectors
 import shutil
 import signal
@@ -27,6 +26,7 @@ from providers.hiding import without_tokens
 from providers.regular_files import read_regular, real_path
 from providers.waits import pending
 from reconciler.core.diagnostics import Diagnostic, error, info
+from reconciler.pipeline.classes import supervisor
 from reconciler.pipeline.classes.answers import (
     ClassAnswer,
     ClassKind,
@@ -59,13 +59,19 @@ CAN_RUN: Final = hasattr(os, "killpg")
 """Whether all processes of the code can be ended here. Windows has no process groups for that."""
 
 _CHILD: Final = Path(__file__).with_name("class_child.py")
-_SUPERVISOR: Final = Path(__file__).with_name("supervisor.py")
-_VARIABLES: Final = re.compile(
-    "PATH|HOME|USER|LOGNAME|TMPDIR|TZ|LANG|LANGUAGE|LC_[A-Z]+|XDG_CACHE_HOME"
-    "|VIRTUAL_ENV|PYTHONPATH|LD_LIBRARY_PATH|DYLD_LIBRARY_PATH"
+_SUPERVISOR: Final = Path(supervisor.__file__)
+_VARIABLES: Final = frozenset(
+    (
+        *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "XDG_CACHE_HOME"),
+        *("LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LC_NUMERIC", "LC_TIME", "LC_COLLATE", "LC_MONETARY"),
+        *("LC_MESSAGES", "LC_PAPER", "LC_NAME", "LC_ADDRESS", "LC_TELEPHONE", "LC_MEASUREMENT"),
+        "LC_IDENTIFICATION",
+        *("VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
+    )
 )
 """Environment variables for the code: paths and the language, none that may hold a secret."""
 _GRACE: Final = 2.0  # seconds for the child to report where the class hangs
+_CLOSING: Final = 5.0  # seconds for a program to end that has closed the pipe of its answer
 _ENDING: Final = 10.0  # seconds for all processes of the code to end
 _KEPT_OUTPUT: Final = 10_000  # characters
 _MOST_OUTPUT: Final = 10 << 20  # bytes
@@ -384,6 +390,7 @@ def _run_child(
     folder: Path, requested: Mapping[ClassKind, ClassReference], python: Path, timeout: float
 ) -> _ChildRun:
     reading, writing = os.pipe()
+    mark = supervisor.new_mark()
     request = {
         "folder": str(real_path(folder)),
         "classes": {kind: (_relative(one), one.name) for kind, one in requested.items()},
@@ -394,7 +401,7 @@ def _run_child(
     command = [os.path.abspath(python), "-B", str(_CHILD), json.dumps(request)]  # noqa: PTH100 - keeps symlinks
     try:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_SUPERVISOR), str(writing), *command],
+            [sys.executable, "-I", "-S", str(_SUPERVISOR), str(writing), str(mark), *command],
             cwd=folder,
             env=_environment(),
             stdin=subprocess.PIPE,
@@ -413,7 +420,8 @@ def _run_child(
     try:
         with pending(f"the classes of {folder.name}"):
             reader.read()
-            status = _wait(process, 0.5)
+            process.send_signal(signal.SIGCONT)  # the code may have stopped it
+            status = _wait(process, _CLOSING if reader.ending is Ending.CLOSED else 0.5)
     finally:
         process.stdin.close()  # ends every process that is still running
         try:
@@ -421,6 +429,8 @@ def _run_child(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        if process.returncode < 0:  # like the code, or because the code ended it
+            supervisor.end_marked(mark)
         reader.close()
         process.stdout.close()
     output = without_tokens(bytes(reader.printed).decode("utf-8", "replace"))[-_KEPT_OUTPUT:]
@@ -502,7 +512,7 @@ def _relative(reference: ClassReference) -> str:
 
 def _environment() -> dict[str, str]:
     """The child's environment: our harmless variables, and a fixed hash seed for a stable order of sets."""
-    kept = {name: value for name, value in os.environ.items() if _VARIABLES.fullmatch(name)}
+    kept = {name: value for name, value in os.environ.items() if name in _VARIABLES}
     return {
         **kept,
         "PYTHONDONTWRITEBYTECODE": "1",

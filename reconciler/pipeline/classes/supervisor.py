@@ -5,11 +5,14 @@ pipeline. On Linux it adopts each descendant whose parent ended ("child subreape
 kill a process that detached itself with two forks and a session of its own. On other systems it kills the
 command's process group, which such a process has left.
 
+The command may end this program. For that case its processes have a mark, by which the runner finds and kills
+them: on Linux, a limit that each process inherits, and that has no effect since Linux 2.4, is set to a number
+of the run. Unlike a variable, it also reaches a process that is started with an empty environment.
+
 It ends like the command: with its exit status, or by its signal.
 """
 
 import contextlib
-import ctypes
 import json
 import os
 import signal
@@ -19,12 +22,15 @@ import threading
 import time
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+_RLIMIT_LOCKS = 10  # asm-generic/resource.h; getrlimit(2): "file locks" are not limited any more
 _PATIENCE = 5.0  # seconds; a process in uninterruptible sleep (disk I/O) cannot be killed
 
 
 def adopt_orphans() -> None:
     """Become the parent of descendants whose own parent ends (Linux only)."""
     if sys.platform == "linux":
+        import ctypes
+
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
@@ -43,6 +49,45 @@ def end_children() -> None:
         time.sleep(0.0005)
 
 
+def new_mark() -> int:
+    """A number for the processes of one run; one that also fits into the limits of a 32-bit system."""
+    return (1 << 30) + int.from_bytes(os.urandom(3), "big")
+
+
+def mark_descendants(mark: int) -> None:
+    """Mark this process and all that it starts from now on (Linux only)."""
+    if sys.platform == "linux":
+        import resource
+
+        with contextlib.suppress(OSError, ValueError):  # a lower limit is set already
+            resource.setrlimit(_RLIMIT_LOCKS, (mark, mark))
+
+
+def end_marked(mark: int) -> None:
+    """Kill every process with this mark, until none is left (Linux only)."""
+    deadline, empty_searches = time.monotonic() + _PATIENCE, 0
+    while sys.platform == "linux" and empty_searches < 3 and time.monotonic() < deadline:
+        found = False
+        # The newest ones first: a process that lives for a moment only is otherwise gone when it is its turn.
+        for pid in sorted(map(int, filter(str.isdigit, os.listdir("/proc"))), reverse=True):  # noqa: PTH208
+            if _has_mark(pid, mark):
+                found = True
+                with contextlib.suppress(ProcessLookupError, PermissionError):  # PermissionError: sudo
+                    os.kill(pid, signal.SIGKILL)
+        empty_searches = 0 if found else empty_searches + 1
+        time.sleep(0.0005)
+
+
+def _has_mark(pid: int, mark: int) -> bool:
+    """Whether this is a process with the mark that has not ended; ended ones may wait for their parent."""
+    try:
+        with open(f"/proc/{pid}/limits", encoding="ascii") as limits:  # noqa: PTH123
+            is_marked = any(line.startswith("Max file locks") and f" {mark} " in line for line in limits)
+        return is_marked and _status(pid)[0] not in ("Z", "X")
+    except (OSError, IndexError):
+        return False
+
+
 def _children() -> list[int]:
     own = os.getpid()
     try:
@@ -54,10 +99,15 @@ def _children() -> list[int]:
 
 def _parent(pid: int) -> int | None:
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as status:  # noqa: PTH123
-            return int(status.read().rpartition(") ")[2].split()[1])
+        return int(_status(pid)[1])
     except (OSError, IndexError):
         return None
+
+
+def _status(pid: int) -> list[str]:
+    """The state, the parent and the other fields of /proc/PID/stat after the name."""
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as status:  # noqa: PTH123
+        return status.read().rpartition(") ")[2].split()
 
 
 def _end_with_stdin(group: int) -> None:
@@ -75,9 +125,10 @@ def _kill_group(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
-def main(pipe: int, command: list[str]) -> int:
+def main(pipe: int, mark: int, command: list[str]) -> int:
     """Run `command`, which inherits `pipe`. Returns its exit status, or minus the number of its signal."""
     adopt_orphans()
+    mark_descendants(mark)
     try:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, pass_fds=(pipe,), start_new_session=True
@@ -99,7 +150,7 @@ def main(pipe: int, command: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    status = main(int(sys.argv[1]), sys.argv[2:])
+    status = main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
     if status < 0:
         import resource
 
