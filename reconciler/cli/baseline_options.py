@@ -9,6 +9,7 @@ import click
 from msgspec import Struct
 
 from providers.leftovers import BASELINE
+from reconciler.cli.files_in_images import warn_if_in_image
 from reconciler.cli.options import Command
 
 DAYS = 30
@@ -24,6 +25,8 @@ class _BaselineType(click.ParamType[Path]):
             self.fail(f"{value!r} is not a .toml file; name pipelines before this option", param, ctx)
         if not path.parent.is_dir():  # refused before any request is sent
             self.fail(f"there is no folder {path.parent}", param, ctx)
+        if ctx is not None and not ctx.resilient_parsing:
+            warn_if_in_image(path)
         return path
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import Struct, field
 
+from reconciler.cli.files_in_images import outside_of_images, warn_if_in_image
 from reconciler.cli.options import Command
 from reconciler.cli.options.param_types import STDOUT, ParsedType
 
@@ -161,7 +162,11 @@ _FLAG = click.option(
 
 def _file_option(name: str, text: str) -> Callable[[Command], Command]:
     kind = click.Path(path_type=Path, allow_dash=True)
-    return click.option(f"--{name}", f"{name}_file", type=kind, callback=_in_a_folder, help=text)
+
+    def checked(ctx: click.Context, param: click.Parameter, place: Path | None) -> Path | None:
+        return _checked(ctx, param, name, place)
+
+    return click.option(f"--{name}", f"{name}_file", type=kind, callback=checked, help=text)
 
 
 _ALIASES = {"events": "ndjson"}
@@ -178,7 +183,7 @@ def _asked(formats: Sequence[str]) -> Callable[[Command], Command]:
         return names[name], place or str(STDOUT)
 
     def convert(ctx: click.Context, param: click.Parameter, asked: Sequence[tuple[str, str]]) -> Any:
-        return [(name, _in_a_folder(ctx, param, Path(place))) for name, place in asked]
+        return [(name, _checked(ctx, param, name, Path(place))) for name, place in asked]
 
     return click.option(
         "-o",
@@ -229,4 +234,17 @@ def _in_a_folder(ctx: click.Context, param: click.Parameter, place: Path | None)
         raise click.BadParameter(f"{place} is the folder{is_pipeline}, and the output needs a file")
     if not place.parent.is_dir():
         raise click.BadParameter(f"there is no folder {place.parent}")
+    return place
+
+
+def _checked(ctx: click.Context, param: click.Parameter, name: str, place: Path | None) -> Path | None:
+    """The destination of a format, whose file should be no source of a pipeline.
+
+    Events are written while images are built, so such a run could not end.
+    """
+    place = _in_a_folder(ctx, param, place)
+    if name == "events":
+        return outside_of_images(ctx, param, place)
+    if place is not None and place != STDOUT and not ctx.resilient_parsing:
+        warn_if_in_image(place)
     return place

@@ -13,15 +13,11 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 from rich.console import Console
 
-from providers.regular_files import real_path
 from reconciler.cli.documents import not_written, write_to
-from reconciler.cli.options.param_types import STDOUT
 from reconciler.cli.outputs import Outputs
 from reconciler.core.diagnostics import Diagnostic, UserError, warning
 from reconciler.core.plan import Plan
 from reconciler.core.runs import RunReport
-from reconciler.pipeline.image_source import is_in_image
-from reconciler.pipeline.shared import SharedSettings
 from reconciler.system.files import append_output, why_not_written
 from reconciler.views.safe import in_workflow
 from reconciler.views.terminal.console import console
@@ -34,31 +30,6 @@ if TYPE_CHECKING:
 def terminal(outputs: Outputs) -> Console:
     """The console for people: stdout, or stderr if a document goes to stdout."""
     return console(sys.stderr if outputs.on_stdout else sys.stdout)
-
-
-def in_images(outputs: Outputs, folders: Iterable[Path], shared: SharedSettings) -> list[Diagnostic]:
-    """A warning for each output file that is in the build context of one of these pipelines."""
-    places = [place for place in outputs.places.values() if place != STDOUT]
-    above = {place: {_identity(folder) for folder in real_path(place).parents} - {None} for place in places}
-    return [
-        warning(
-            f"{place} is in the build context of a pipeline",
-            "This changes the image's source, which then needs a new version. Write the file outside of the "
-            "folder, or add it to .dockerignore.",
-        )
-        for folder in (folders if places else ())
-        for place in places
-        if _identity(folder) in above[place] and is_in_image(folder, place, shared)
-    ]
-
-
-def _identity(folder: Path) -> tuple[int, int] | None:
-    """What is the same for every path to a folder; None if there is none. Faster than following links."""
-    try:
-        found = folder.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def write_report(report: "Report", outputs: Outputs, err: Console) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from reconciler.cli.files_in_images import pages_of
 from reconciler.cli.options.param_types import WholeNumberType
 
 MOST = 100  # runs of each pipeline in each environment that are shown by default
@@ -15,6 +16,7 @@ MOST = 100  # runs of each pipeline in each environment that are shown by defaul
     "--out",
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
+    callback=pages_of,
     metavar="DIR",
     help="Folder for the pages. Its other files are left alone.",
 )

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from reconciler.cli import options
+from reconciler.cli.files_in_images import outside_of_images
 from reconciler.cli.outputs import output_files
 
 
@@ -14,7 +15,10 @@ from reconciler.cli.outputs import output_files
 @options.where
 @options.planning
 @click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan for apply --plan FILE."
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    callback=outside_of_images,
+    help="Save the plan for apply --plan FILE.",
 )
 @output_files("json", "markdown", "html", flags=["json"])
 @click.option(

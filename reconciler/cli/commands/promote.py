@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from reconciler.cli import options
+from reconciler.cli.files_in_images import outside_of_images
 from reconciler.cli.outputs import run_outputs
 
 
@@ -24,6 +25,7 @@ from reconciler.cli.outputs import run_outputs
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
+    callback=outside_of_images,
     help="Save the plan for apply --plan FILE, and apply nothing.",
 )
 @options.dry_run

@@ -7,13 +7,13 @@ from msgspec.structs import replace
 
 from reconciler.api.clusters import workers_of
 from reconciler.api.drifting import find_drift
-from reconciler.api.requests import ReadOptions, Shard, part_of
+from reconciler.api.requests import ReadOptions, Shard
 from reconciler.cli import options
 from reconciler.cli.baseline_options import BaselineOptions
 from reconciler.cli.baseline_rules import load_rules, with_acknowledgements
 from reconciler.cli.orphans import pipelines_beside_orphans
 from reconciler.cli.outputs import Outputs
-from reconciler.cli.report_files import in_images, terminal, write_report
+from reconciler.cli.report_files import terminal, write_report
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.drift import print_report
 from reconciler.views.terminal.messages import print_diagnostics
@@ -59,6 +59,4 @@ def run(
     print_report(report, terminal(outputs))
     print_diagnostics(dict.fromkeys((*report.remarks, *report.unchecked)), err)
     write_report(report, outputs, err)
-    checked = part_of(pipelines.folders, pipelines.workspace.folder, shard)
-    print_diagnostics(in_images(outputs, checked, read_options.shared), err)
     return report.exit_code

@@ -25,7 +25,7 @@ from reconciler.cli.documents import write_document
 from reconciler.cli.options.param_types import STDOUT
 from reconciler.cli.orphans import pipelines_beside_orphans
 from reconciler.cli.outputs import Outputs
-from reconciler.cli.report_files import in_images, terminal, write_plans
+from reconciler.cli.report_files import terminal, write_plans
 from reconciler.core.approval import SHORT
 from reconciler.core.exit_codes import CONFLICT, DONE, UNCHECKED, code_of, worst
 from reconciler.core.plan import Plan
@@ -105,7 +105,6 @@ def run(
             print_diagnostics(diagnostics_of(problem), err)
             codes.add(UNCHECKED if exit_code else code_of(problem))
     write_plans([*plans.values()], plans.errors, outputs)
-    print_diagnostics(in_images(outputs, pipelines.folders, read_options.shared), err)
     if exit_code:
         codes |= {plan.exit_code for plan in plans.values()}
     elif fails_if_refused and not all(plan.can_apply for plan in plans.values()):
