@@ -149,6 +149,8 @@ class KindFacts(Struct, frozen=True):
         summary: a few words on a live object, for the report of a deploy; None and "" are left out.
         written: its name in an address, if it differs from the names of its parents and its own.
         collection: its part of the platform's API, which the sandbox serves.
+        version_of: tells two versions of a live object apart whose fields may be equal; None if the fields
+            alone do.
     """
 
     rules: Mapping[str, FieldRule]
@@ -169,6 +171,7 @@ class KindFacts(Struct, frozen=True):
     summary: Callable[[LiveObject], Iterable[JSON]] = _no_summary
     written: str = ""
     collection: ApiCollection | None = None
+    version_of: Callable[[LiveObject], JSON] | None = None
 
     @property
     def written_together(self) -> Collection[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from providers.docker.outputs import ImageOutputs
 from providers.json_value import JSON
 from providers.protocol import Exclusive, KindFacts, LiveObject
 from providers.rules import Effect, FieldRule
@@ -17,6 +18,11 @@ def text(fields: Mapping[str, JSON], name: str) -> str:
 def _summary(live: LiveObject) -> Iterator[JSON]:
     yield f"{'/'.join(live.name)}:{live.fields.get('version')}"
     yield live.fields.get("channel")
+
+
+def _version_of(live: LiveObject) -> JSON:
+    """A tag that is gone, and one that points at any other image, are the same null in the fields."""
+    return [live.id, ImageOutputs.of(live.outputs).channel_points_to]
 
 
 FACTS = KindFacts(
@@ -36,4 +42,5 @@ FACTS = KindFacts(
     content="digest",
     written="REGISTRY/NAME",
     summary=_summary,
+    version_of=_version_of,
 )

@@ -3,12 +3,12 @@
 A baseline removes nothing: acknowledged findings are still reported and counted. `plan` and `apply` ignore
 it. Edits of the file keep its comments and the order of its rules.
 
-A rule acknowledges one pair of values, the desired and the live one. If either changes, or the rule expires,
-the finding is new again. Rules that we write contain digests of the values, as a parameter may be a secret.
-Pending changes are not drift, so no rule acknowledges them.
+A rule acknowledges one pair of values, the desired and the live one; of a whole object or an image, those of
+all that the finding stands for, see `contents`. If either changes, or the rule expires, the finding is new
+again. Rules that we write contain digests of the values, as a parameter may be a secret. Pending changes are
+not drift, so no rule acknowledges them.
 """
 
-import hashlib
 import json
 import re
 import tomllib
@@ -28,6 +28,7 @@ from providers.regular_files import read_regular
 from reconciler.core.diagnostics import Diagnostic, UserError, error, warning
 from reconciler.core.diff import ChangeClass, same
 from reconciler.core.values import MISSING, NoValue
+from reconciler.drift.contents import digest
 from reconciler.drift.findings import Acknowledgement, Finding, Report, acknowledged
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_positions import BOM, lines_of
@@ -51,7 +52,8 @@ class Rule(Struct, frozen=True):
         address: glob for the address.
         field: glob for the field; "" for the whole object, None for the object and all its fields.
         acknowledgement: owner, reason and expiry date.
-        live: the acknowledged live value: a JSON value, or its digest "sha256:…".
+        live: the acknowledged live value: a JSON value, or its digest "sha256:…". If a finding has contents,
+            their digest.
         file, line: the place of the rule.
         desired: the acknowledged desired value, in the same form; MISSING for the recorded value.
     """
@@ -83,6 +85,20 @@ class Rule(Struct, frozen=True):
 
     def matches_values(self, finding: Finding) -> bool:
         """Whether the finding has the acknowledged pair of values."""
+        contents = finding.contents
+        if contents is None:
+            return self._matches_pair(finding)
+        if self.desired is MISSING:
+            matches_desired = finding.change.cls is ChangeClass.DRIFT and contents.is_as_applied
+        else:
+            matches_desired = self.desired == contents.desired
+        return matches_desired and self.live == contents.live
+
+    def is_too_general_for(self, finding: Finding) -> bool:
+        """Whether it is for the shown values only, as in earlier versions, such as the id of an object."""
+        return finding.contents is not None and self._matches_pair(finding)
+
+    def _matches_pair(self, finding: Finding) -> bool:
         if self.desired is MISSING:
             matches_desired = finding.change.cls is ChangeClass.DRIFT
         else:
@@ -95,12 +111,6 @@ class Rule(Struct, frozen=True):
 
 def _matches(written: JSON | NoValue, value: JSON | NoValue) -> bool:
     return written == digest(value) or (not isinstance(value, NoValue) and same(written, value))
-
-
-def digest(value: JSON | NoValue) -> str:
-    """The digest of a value in the file, `sha256:…`; MISSING and ABSENT have one, too."""
-    document = {"nothing": value.value} if isinstance(value, NoValue) else {"value": value}
-    return f"sha256:{hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()}"
 
 
 def acknowledge(
@@ -173,6 +183,12 @@ def _remarks(
         yield warning(
             f"the acknowledgement of {name} ended on {expires}", detail, file=rule.file, line=rule.line
         )
+    elif any(rule.is_too_general_for(finding) for finding in news):
+        detail = (
+            f"Owner: {owner}. Reason: {reason}. It would also acknowledge later changes of this object. To "
+            "acknowledge it as it is now, run the same command with --write-baseline."
+        )
+        yield warning(f"the acknowledgement of {name} is too general", detail, file=rule.file, line=rule.line)
     elif news:
         detail = (
             f"Owner: {owner}. Reason: {reason}. The live value or the files changed again, so the finding "
@@ -397,6 +413,7 @@ def _without_rows(text: str, rows: Sequence[int]) -> str:
 
 
 def _row_text(finding: Finding, acknowledgement: Acknowledgement, newline: str) -> str:
+    contents = finding.contents
     values: dict[str, Any] = {
         "stack": escape(str(finding.stack)),
         "address": escape(str(finding.address)),
@@ -404,8 +421,8 @@ def _row_text(finding: Finding, acknowledgement: Acknowledgement, newline: str) 
         "owner": acknowledgement.owner,
         "reason": acknowledgement.reason,
         "expires": date.fromisoformat(acknowledgement.expires),
-        "desired": digest(finding.expected),
-        "live": digest(finding.change.live),
+        "desired": contents.desired if contents else digest(finding.expected),
+        "live": contents.live if contents else digest(finding.change.live),
     }
     return _row(values, newline)
 

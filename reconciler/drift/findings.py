@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from providers.hiding import is_hidden
 from providers.json_value import JSON
-from providers.protocol import KindFacts
+from providers.protocol import KindFacts, LiveObject
 from providers.reasons import Reason
 from providers.rules import Effect
 from providers.table import EXCLUSIVE
@@ -26,15 +26,22 @@ from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.exit_codes import CONFLICT, DONE, DRIFT, PENDING, UNCHECKED
 from reconciler.core.plan import Action, Plan, Stack, Step
 from reconciler.core.platforms import scope_label
-from reconciler.core.reasons import UNSTATED, ReasonCode, RefusalCode
+from reconciler.core.reasons import UNSTATED, ReasonCode
 from reconciler.core.remote import RemoteState, parent_of
 from reconciler.core.values import ABSENT, IMAGE, MISSING, Address, NoValue
+from reconciler.drift.contents import (
+    Contents,
+    field_contents,
+    is_claimed,
+    is_one_finding,
+    object_contents,
+    orphan_contents,
+    steps_without_finding,
+)
 from reconciler.workspace.shards import Shard
 from state.snapshot import Snapshot
 
 _QUIET = frozenset({ChangeClass.IN_SYNC, ChangeClass.CONVERGED})
-_WHOLE = frozenset({Action.CREATE, Action.DELETE, Action.FORGET})
-"""Actions on a whole object, which are one finding instead of one per field."""
 _CODES = {
     ChangeClass.CONFLICT: CONFLICT,
     ChangeClass.DRIFT: DRIFT,
@@ -122,6 +129,8 @@ class Finding(Struct, frozen=True, kw_only=True):
         take_over: command that writes the live value to the files; "" if no file can contain it. For an
             orphan, that removes it from state.
         acknowledged: the acknowledgement, or None for a new finding.
+        contents: what it stands for beside the values of its change; None for nothing else, and in reports
+            of earlier versions.
     """
 
     id: str
@@ -136,6 +145,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     put_back: str
     take_over: str = ""
     acknowledged: Acknowledgement | None = None
+    contents: Contents | None = None
 
     @property
     def field(self) -> str:
@@ -397,12 +407,16 @@ def findings(
         first_seen: finding id -> the first time that an earlier run reported it.
     """
     found = []
-    claimed = {step.address for step in plan.claimed}
+    tops = steps_without_finding(
+        plan, {step.address: parent_of(step.address, facts[step.address.kind]) for step in plan.steps}
+    )
+    below: dict[Address, list[Step]] = {}
     for step in plan.steps:
-        if parent_of(step.address, facts[step.address.kind]) in claimed:
-            continue  # it belongs to another stack with its parent
-        if step.address in plan.lost_with_parent:
-            continue  # the finding is its parent, with which it comes back
+        if step.address in tops:
+            below.setdefault(tops[step.address], []).append(step)
+    for step in plan.steps:
+        if step.address in tops:
+            continue  # it belongs to another stack with its parent, or comes back with it
         if (
             step.action is Action.FORGET
             and step.address in remote_state.requested
@@ -428,6 +442,7 @@ def findings(
                 page=str(outputs.get("page") or plan.stack.host),
                 put_back=_restore_command(plan.stack, step, change, facts[step.address.kind]),
                 take_over=_adopt_command(plan.stack, step.address, change, adoptable.get(step.address, ())),
+                contents=_contents(change, step, below.get(step.address, ()), live, facts[step.address.kind]),
             )
             found.append(finding)
     return tuple(sorted(found, key=_rank))
@@ -473,6 +488,7 @@ def orphan_finding(
         page=str((recorded.outputs if recorded else {}).get("page") or stack.host),
         put_back=forget if twin else stack.own_command("destroy"),
         take_over="" if twin else forget,
+        contents=orphan_contents(state, declared, twin),
     )
 
 
@@ -507,13 +523,12 @@ def causes(found: Iterable[Finding]) -> tuple[Cause, ...]:
 
 def _reported_changes(step: Step) -> Iterator[Change]:
     """The changes that are findings: not those in sync, ignored or decided by the user."""
-    if step.refusal is not None and step.refusal.reason.code is RefusalCode.CLAIMED:
+    if step.refusal is not None and is_claimed(step):
         reason = step.refusal.reason
         yield Change("", ChangeClass.CONFLICT, MISSING, MISSING, MISSING, reason, write=False)
         return
     whole = [change for change in step.changes if not change.path]
-    recreated_with_parent = step.action is Action.CREATE and step.id is not None  # the object exists now
-    if step.action in _WHOLE and not recreated_with_parent:
+    if is_one_finding(step):
         yield (
             whole[0]
             if whole
@@ -526,6 +541,14 @@ def _reported_changes(step: Step) -> Iterator[Change]:
         if change.cls in _QUIET or unread or change.resolution or _is_carried_over(change, step):
             continue
         yield change
+
+
+def _contents(
+    change: Change, step: Step, below: Sequence[Step], live: LiveObject | None, facts: KindFacts
+) -> Contents | None:
+    if not change.path:
+        return object_contents(change, step, below)
+    return field_contents(change, facts.version_of(live)) if live and facts.version_of else None
 
 
 def _is_carried_over(change: Change, step: Step) -> bool:
@@ -551,7 +574,7 @@ def _id(stack: str, address: Address, path: str) -> str:
 
 
 def _restore_command(stack: Stack, step: Step, change: Change, facts: KindFacts) -> str:
-    if step.refusal is not None and step.refusal.reason.code is RefusalCode.CLAIMED:
+    if is_claimed(step):
         return stack.command("apply", "--take", str(step.address))
     if step.refusal is not None and facts.published_as:
         # The published version stays; the files get a new one.

@@ -18,7 +18,8 @@ from reconciler.core.diagnostics import UserError
 from reconciler.core.diff import Change, ChangeClass, compare
 from reconciler.core.plan import Plan, Stack
 from reconciler.core.values import ABSENT, MISSING, Address, NoValue
-from reconciler.drift.baseline import acknowledge, digest, read_rules, updated_text
+from reconciler.drift.baseline import acknowledge, read_rules, updated_text
+from reconciler.drift.contents import Contents, digest
 from reconciler.drift.findings import Acknowledgement, Finding, FindingDates, Report, StackReport
 from tests.conftest import Cli
 from tests.drift.conftest import PROCESSING, TRAINING, Check
@@ -181,8 +182,9 @@ def test_a_rule_of_an_earlier_version_for_a_training_still_matches(
 
 def test_an_address_may_be_a_pattern_and_brackets_are_literal(tmp_path: Path) -> None:
     text = RULE.replace("processing/app", "input/*").replace('field = "default_cpu"', 'field = ""')
-    stray = finding("input/app/a%5B1%5D", "", "a[1]")
-    known, _ = said_of(tmp_path, text.replace("live = 64", f'live = "{digest("a[1]")}"'), stray)
+    contents = Contents(digest("nothing"), digest("a[1]"), is_as_applied=True)
+    stray = replace(finding("input/app/a%5B1%5D", "", "a[1]"), contents=contents)
+    known, _ = said_of(tmp_path, text.replace("live = 64", f'live = "{contents.live}"'), stray)
     assert known == [stray.id]
 
 

@@ -15,6 +15,7 @@ from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.plan import Plan, Stack, Step
 from reconciler.core.reasons import UNSTATED
 from reconciler.core.values import Address
+from reconciler.drift.contents import Contents
 from reconciler.drift.findings import (
     Acknowledgement,
     Finding,
@@ -211,6 +212,7 @@ def _finding_to_document(finding: Finding) -> dict[str, JSON]:
         "put_back": finding.put_back,
         "take_over": finding.take_over,
         "acknowledged": _acknowledged(finding.acknowledged),
+        "contents": asdict(finding.contents) if finding.contents else None,
     }
 
 
@@ -253,7 +255,7 @@ def _step_from_document(document: Document) -> Step:
 
 
 def _finding_from_document(stack: Stack, document: Document) -> Finding:
-    acknowledged = document["acknowledged"]
+    acknowledged, contents = document["acknowledged"], document.get("contents")
     has_code = "reason_code" in document  # reports of earlier versions have only the text
     return Finding(
         id=document["id"],
@@ -277,6 +279,7 @@ def _finding_from_document(stack: Stack, document: Document) -> Finding:
         put_back=document["put_back"],
         take_over=document["take_over"],
         acknowledged=Acknowledgement(**acknowledged) if acknowledged else None,
+        contents=Contents(**contents) if contents else None,
     )
 
 
