@@ -391,7 +391,11 @@ def sleeper(**how):
     subprocess.Popen([sys.executable, '-S', '-c', SLEEP, MARK], **how)
 """
 # Starts a child and exits, again and again, so that no process lives for long.
-HOPPING = "import os, sys, time\\nwhile True:\\n  if os.fork(): os._exit(0)\\n  time.sleep(0.001)"
+# Ends by itself, should a test be killed: nobody else would find it.
+HOPPING = (
+    "import os, sys, time\\nend = time.time() + 300\\nwhile time.time() < end:\\n"
+    "  if os.fork(): os._exit(0)\\n  time.sleep(0.001)"
+)
 STARTS = {
     "a child": "sleeper()",
     "a child in a session of its own": "sleeper(start_new_session=True)",
