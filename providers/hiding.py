@@ -12,12 +12,14 @@ HIDDEN: Final = "(a secret, not shown)"
 
 _SHORTEST_SECRET = 20
 """Characters of the shortest token with a shape of its own. Most values are shorter."""
+_LONGEST_SECRET = 1 << 16
+"""Characters of any secret in a message."""
 _CANDIDATE = re.compile(rf"[\w-]{{{_SHORTEST_SECRET}}}|-----BEGIN", re.ASCII)
 """What every token contains, to be searched for in little time."""
 _BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY")
-_KEY_LINE = re.compile(r"\s*(?:[A-Za-z0-9+/=]*|[A-Za-z-]+: .*)\\?\s*")
+_KEY_LINE = re.compile(r"\s*+(?:[A-Za-z-]+: .*+|[A-Za-z0-9+/=]*+\\?\s*+)")
 """A line of a private key between its first and its last one."""
-_IN_KEY = re.compile(r"\s*(?:\S*|[A-Za-z-]+: .*)\s*")
+_IN_KEY = re.compile(r"\s*+(?:[A-Za-z-]+: .*+|\S*+\s*+)")
 """The same in a log, where it may end in the middle of a line."""
 _TOKEN = re.compile(rb"-----BEGIN(?s:.*?)(?:-----END[A-Z0-9 ]{0,80}-----|\Z)|[\w-]+")
 """A token from its first byte on; a private key with its last line, or as much of it as there is."""
@@ -70,12 +72,12 @@ def without_tokens(text: str) -> str:
         return text
     from providers.secret_rules import find  # late: its expressions take a while
 
-    content, shown, end = text.encode("utf-8", "surrogatepass"), b"", 0
+    content, shown, end = text.encode("utf-8", "surrogatepass"), list[bytes](), 0
     for secret in find((content,)):
         if secret.offset >= end and (token := _TOKEN.match(content, secret.offset)):
-            shown += content[end : secret.offset] + HIDDEN.encode()
+            shown += (content[end : secret.offset], HIDDEN.encode())
             end = token.end()
-    return (shown + content[end:]).decode("utf-8", "surrogatepass")
+    return b"".join((*shown, content[end:])).decode("utf-8", "surrogatepass")
 
 
 def safe_message(text: str) -> str:
@@ -88,9 +90,16 @@ def safe_message(text: str) -> str:
 
 
 def shortened(text: str, most: int) -> str:
-    """The beginning of a message, without tokens and logins. Nothing recognises a token that is cut."""
-    text = safe_message(text)
-    return text if len(text) <= most else f"{text[:most]}…"
+    """The beginning of a message, without tokens and logins.
+
+    Only as much of it is searched as may be shown. Nothing recognises a token that is cut, so the end of what
+    is searched is not shown.
+    """
+    searched = text[: most + 2 * _LONGEST_SECRET]
+    shown = safe_message(searched)
+    if len(searched) < len(text):
+        shown = shown[:-_LONGEST_SECRET]
+    return shown if len(shown) <= most and len(searched) == len(text) else f"{shown[:most]}…"
 
 
 def lines_with_secrets(text: str, secrets: Iterable[str] = ()) -> dict[str, str]:
@@ -103,18 +112,36 @@ def lines_with_secrets(text: str, secrets: Iterable[str] = ()) -> dict[str, str]
 
     content = text.encode("utf-8", "surrogatepass")
     shown: dict[str, str] = {}
+    line_end = 0
     for secret in find((content,)):
-        start = content.rfind(b"\n", 0, secret.offset) + 1
-        first, *others = content[start:].decode("utf-8", "surrogatepass").split("\n")
-        shown.setdefault(first, f"{content[start : secret.offset].decode('utf-8', 'surrogatepass')}{HIDDEN}")
-        if "-----BEGIN" in first:
-            shown.update((line, HIDDEN) for line in takewhile(_KEY_LINE.fullmatch, others) if line.strip())
+        if secret.offset < line_end:
+            continue
+        start, line_end = content.rfind(b"\n", 0, secret.offset) + 1, _end_of_line(content, secret.offset)
+        line, before = (
+            content[start:end].decode("utf-8", "surrogatepass") for end in (line_end, secret.offset)
+        )
+        shown.setdefault(line, f"{before}{HIDDEN}")
+        if "-----BEGIN" in line:
+            others = takewhile(_KEY_LINE.fullmatch, _lines_from(content, line_end + 1))
+            shown.update((other, HIDDEN) for other in others if other.strip())
     for one in secrets:
         for line in text.split("\n"):
             before, found, _ = shown.get(line, line).partition(one)
             if found:
                 shown[line] = f"{before}{HIDDEN}"
     return shown
+
+
+def _lines_from(content: bytes, start: int) -> Iterator[str]:
+    while start <= len(content):
+        end = _end_of_line(content, start)
+        yield content[start:end].decode("utf-8", "surrogatepass")
+        start = end + 1
+
+
+def _end_of_line(content: bytes, start: int) -> int:
+    end = content.find(b"\n", start)
+    return len(content) if end < 0 else end
 
 
 class LineHider:

@@ -148,13 +148,13 @@ _BY_PATH = re.compile(rf"(?:.*/)?(?:{_FOLDERS})", re.DOTALL)
 _CONTENTS = (
     (
         r"config\.json|\.dockerconfigjson",
-        rb'"auths"(?s:.*?)"(?:auth|identitytoken|registrytoken|password)"\s*:\s*"[^"]',
+        rb'\A(?>(?s:.*?)"auths")(?s:.*?)"(?:auth|identitytoken|registrytoken|password)"\s*:\s*"[^"]',
         "a registry login",
     ),
     (r"\.dockercfg", rb'"(?:auth|password)"\s*:\s*"[^"]', "a registry login"),
     (r"\.npmrc", rb"(?m)^[^#;\n]*_(?:authToken|auth|password)\s*=\s*(?![\"']?\$)[^\s\"']", "an npm login"),
     # PKCS #1, PKCS #8 and SEC 1 in DER: a sequence that begins with the version 0 or 1
-    (r".*\.(?:key|der|pk8)", rb"\A\x30(?s:[\x01-\x7f]|\x81.|\x82..)\x02\x01[\x00\x01]", "a private key"),
+    (r"\A.*\.(?:key|der|pk8)", rb"\A\x30(?s:[\x01-\x7f]|\x81.|\x82..)\x02\x01[\x00\x01]", "a private key"),
 )
 _ONLY_A_TOKEN = re.compile(rb"\A\s*[0-9a-fA-F]{40}\s*\Z")
 _BY_CONTENT = tuple(

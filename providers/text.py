@@ -49,16 +49,16 @@ def without_secrets(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
-_LOGIN = re.compile(
-    r"""(?<=://)[^/\s"'<>]*@
-    | (?:(?<=\bimage/)|(?<![^\s"'<>(=,]))[^/\s"'<>:@=,]+:(?!//)[^\s"'<>@]*@(?!sha\d+:)""",
-    re.VERBOSE,
-)
-"""What stands before the host in `https://me:password@host` and in `me:password@host/image`. The name of an
-image with its digest, `app:1.0@sha256:…`, has the same form and no login."""
+_IN_ADDRESS = re.compile(r"""(?<=://)[^/\s"'<>]*@""")
+"""What stands before the host in `https://me:password@host`."""
+_BEFORE_AT = re.compile(r"""(?<![^\s"'<>@])[^\s"'<>@]++@(?!sha\d+:)""")
+"""What may end with a login, as in `me:password@host/image`. The name of an image with its digest,
+`app:1.0@sha256:…`, has the same form and no login."""
+_USER = re.compile(r"""(?:(?<=\bimage/)|(?<![^\s"'<>(=,]))[^/\s"'<>:@=,]++(:(?!//))?""")
+"""A word where a login may begin, and whether a password follows."""
 _QUERY = re.compile(
     r"""(?:(?<=[?&;\#])|(?<=%3f)|(?<=%26)|(?<=%23))
-    ([\w.-]*(?:token|key|secret|sig|signature|passw(?:or)?d|pwd|auth|credential)[\w.-]*(?:=|%3d))
+    ((?=[\w.-]*?(?:token|key|secret|sig|passw(?:or)?d|pwd|auth|credential))[\w.-]++(?:=|%3d))
     [^&\s"'<>]+""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -72,8 +72,15 @@ def without_logins(text: str) -> str:
     the history or in a report.
     """
     if "@" in text:
-        text = _LOGIN.sub("…@", text)
+        text = _BEFORE_AT.sub(_without_login, _IN_ADDRESS.sub("…@", text))
     return _QUERY.sub(r"\1…", text) if "=" in text or "%3" in text else text
+
+
+def _without_login(match: re.Match[str]) -> str:
+    """The text up to an "@", without the login that it ends with."""
+    text, (start, end) = match.string, match.span()
+    user = next((user for user in _USER.finditer(text, start, end) if user[1]), None)
+    return match[0] if user is None else f"{text[start : user.start()]}…@"
 
 
 def has_login(text: str) -> bool:

@@ -13,12 +13,9 @@ if TYPE_CHECKING:
 
 _BOM = "\ufeff"
 _BARE_KEY = re.compile(r"[^='\"#\s]+")
-_ENTRY = re.compile(
-    r"(?P<head>\s*(?:export[^\S\r\n]+)?(?:'[^']+'|[^=#\s]+)[^\S\r\n]*=)"
-    r".*?"
-    r"(?P<tail>(?:[^\S\r\n]+#[^\r\n]*)?[^\S\r\n]*(?:\r\n|\n|\r|$))",
-    re.DOTALL,
-)
+_HEAD = re.compile(r"\s*+(?:export[^\S\r\n]+)?(?:'[^']+'|[^=#\s]++)[^\S\r\n]*+=")
+_TAIL = re.compile(r"(?<![^\S\r\n])(?:[^\S\r\n]++#|[^\S\r\n]*+(?:[\r\n]|\Z))")
+"""A comment after a value, or the end of the last line with the blanks before it."""
 
 
 def values_of(text: str) -> dict[str, str]:
@@ -67,8 +64,13 @@ def _changed_entry(entry: "Binding", changes: Mapping[str, str | None], newline:
     value = changes[entry.key]
     if value is None:
         return before[: len(before) - len(before.lstrip())]
-    match = _ENTRY.fullmatch(before)
-    return f"{match['head']}{value}{match['tail']}" if match else f"{entry.key}={value}{newline}"
+    head = _HEAD.match(before)
+    if head is None:
+        return f"{entry.key}={value}{newline}"
+    lines = before.removesuffix("\n").removesuffix("\r")
+    last_line = max(lines.rfind("\n"), lines.rfind("\r")) + 1
+    tail = _TAIL.search(before, max(head.end(), last_line))
+    return f"{head[0]}{value}{before[tail.start() :] if tail else newline}"
 
 
 def _raw_values(text: str) -> dict[str, str | None]:

@@ -144,7 +144,7 @@ def state_at(store: Store, stack: str, serial: int) -> EarlierState | None:
     return EarlierState(snapshot, entry)
 
 
-_RESTORED = re.compile(r"\brollback .*--to[ =](\d+)(?!\S)", re.DOTALL)
+_RESTORED = re.compile(r"\A(?>.*?\brollback ).*--to[ =](\d+)(?!\S)", re.DOTALL)
 
 
 def _restored(snapshot: Snapshot, entry: HistoryEntry) -> int:

@@ -167,7 +167,7 @@ def _time(run: RecordedRun) -> str:
     return run.saves[0].written_at[:16].replace("T", " ")
 
 
-_ROLLBACK_COMMAND = re.compile(r"\brollback .*--to[ =](\S+)", re.DOTALL)
+_ROLLBACK_COMMAND = re.compile(r"\A(?>.*?\brollback ).*--to[ =](\S+)", re.DOTALL)
 
 
 def _target(store: Store, stack: Stack, command: str) -> EarlierState | None:

@@ -40,7 +40,7 @@ _HIDDEN = re.compile(f"[\n{HIDDEN}]")
 _BUT_LINES = re.compile(f"[{HIDDEN}]")
 # Commands as the runner parses them: `::` at the beginning of a line, after blanks, and `##[` anywhere.
 # https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
-_COMMAND = re.compile(r"^(\s*):(?=:)|#(?=#\[)", re.MULTILINE)
+_COMMAND = re.compile(r"^([^\S\n]*+):(?=:)|#(?=#\[)", re.MULTILINE)
 
 
 def in_workflow() -> bool:

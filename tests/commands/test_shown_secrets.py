@@ -274,6 +274,20 @@ def test_a_limit_cuts_no_token_into_a_form_that_nothing_recognises(shape: str, b
         assert "TOKEN" in word or word[:12] not in text, text
 
 
+@pytest.mark.parametrize("shape", sorted(tokens()))
+def test_no_part_of_a_token_is_shown_where_the_search_of_a_long_text_ends(shape: str) -> None:
+    secret = tokens()[shape]
+    for before in ("", f"{tokens()['rsa key']} " * 300, f"{TOKEN} " * 3000, "https://me:word@host "):
+        for size in range(131_020, 131_100, 20):
+            text = shortened(
+                f"{before}{'x ' * ((size - len(before)) // 2)}{secret} and more {'y' * 9000}", 60
+            )
+
+            assert len(text) <= 61
+            for word in re.findall(r"[\w+/-]{20,}", secret):
+                assert "TOKEN" in word or word[:12] not in text, text
+
+
 @pytest.mark.parametrize("form", ["%s", "- %s", '["a", "%s"]'])
 @pytest.mark.parametrize("shape", sorted(tokens()))
 def test_a_log_that_arrives_line_by_line_shows_no_token(shape: str, form: str) -> None:

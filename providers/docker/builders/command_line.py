@@ -17,7 +17,7 @@ from providers.programs import end_program, run_program, start_program
 from providers.timeouts import answer_timeout
 
 _QUERY_TIMEOUT = 30  # seconds for a command that only prints information
-_VERSION = re.compile(r"(\d+)\.(\d+)(?:\.\d+)?")
+_VERSION = re.compile(r"(?<!\d)(\d{1,9})\.(\d{1,9})(?:\.\d+)?")
 
 # By default, `docker buildx` runs git and puts its output into the image.
 # https://docs.docker.com/build/building/variables/#buildx_git_info

@@ -15,7 +15,7 @@ from providers.errors import ProviderError
 from providers.hiding import without_tokens
 from providers.secret_rules import kind_of_value
 
-_BY_BUILDERS = re.compile(r"^/bin/sh -c #\(nop\)\s+|\s*# buildkit$")
+_BY_BUILDERS = re.compile(r"^/bin/sh -c #\(nop\)\s+|(?<!\s)\s*+# buildkit$")
 """What builders add to an instruction in the history of an image."""
 _SEARCHED = ("config", "Env", "Labels", "OnBuild", "history", "rootfs")
 """Parts of a configuration that are searched in their own way, or have digests only."""

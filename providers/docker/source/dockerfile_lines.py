@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-_DIRECTIVE = re.compile(r"\s*#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*$")
+_DIRECTIVE = re.compile(r"\s*#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(\S.*)")
 _KNOWN_DIRECTIVES = ("syntax", "escape")  # an older BuildKit has no `check`, and it ends the directives there
 _SYNTAX = re.compile(r"\s*(?:#|//)\s*syntax\s*=\s*(\S+)", re.IGNORECASE)
 _OFFICIAL_SYNTAX = re.compile(r"(?:docker\.io/)?docker/dockerfile(?::[0-9][0-9.]*|:latest)?(?:@\S+)?")
@@ -99,16 +99,16 @@ def _split(text: str) -> Instructions:
     found: list[tuple[int, str]] = []
     at = 0
     while at < len(lines):
-        number, whole, at = at + 1, lines[at].lstrip(), at + 1
-        if not whole or whole.startswith("#"):
+        number, line, at = at + 1, lines[at].lstrip(), at + 1
+        if not line or line.startswith("#"):
             continue
-        while (more := continued.search(whole)) and at < len(lines):
-            whole = whole[: more.end(1)]
+        joined: list[str] = []
+        while (more := continued.search(line)) and at < len(lines):
+            joined.append(line[: more.end(1)])
             while at < len(lines) and (not lines[at].strip() or lines[at].lstrip().startswith("#")):
                 at += 1  # comments and empty lines end no instruction
-            if at < len(lines):
-                whole, at = whole + lines[at], at + 1
-        whole = continued.sub(r"\1", whole).strip()
+            line, at = "".join(lines[at : at + 1]), at + 1
+        whole = continued.sub(r"\1", "".join((*joined, line))).strip()
         if not whole:
             continue
         found.append((number, whole))
@@ -131,7 +131,7 @@ def _directives(lines: list[str]) -> tuple[tuple[tuple[str, str, int], ...], boo
         match = _DIRECTIVE.match(line)
         if match is None or match[1].lower() not in _KNOWN_DIRECTIVES:
             break
-        found.append((match[1].lower(), match[2], number))
+        found.append((match[1].lower(), match[2].rstrip(), number))
     count = sum(name == "escape" for name, _, _ in found)
     certain = not lines[start : start + 1] or not lines[start].lstrip().startswith("{")  # its syntax as JSON
     for line in lines:
@@ -157,17 +157,17 @@ def _heredocs(instruction: str) -> tuple[list[tuple[str, bool]], bool]:
 
 def _shell_words(text: str, escape: str = "\\") -> tuple[list[str], bool]:
     """The words of a command with their quotes, and whether all quotes end."""
-    words, quote, at = [""], "", 0
+    words, quote, at = [list[str]()], "", 0
     while at < len(text):
         size = 2 if text[at] == escape and quote != "'" else 1
         piece, at = text[at : at + size], at + size
         if not quote and piece.isspace():
-            words.append("")
+            words.append([])
             continue
         if piece in ("'", '"') and quote in ("", piece):
             quote = "" if quote else piece
-        words[-1] += piece
-    return [word for word in words if word], not quote
+        words[-1].append(piece)
+    return ["".join(word) for word in words if word], not quote
 
 
 def _without_list(rest: str) -> str:
