@@ -182,10 +182,11 @@ def _kind_of_address(reader: TomlReader, text: str, *where: str | int) -> str | 
     except ValueError:
         kind, name = "", ()
     if kind not in FACTS:
+        written = text.partition("/")[0]
         reader.error(
             f"{text!r} is not an address",
             f"Write kind/name with one of {', '.join(FACTS)}, for example processing/my_app."
-            f"{did_you_mean(text.partition('/')[0], FACTS)}",
+            f"{'' if written in FACTS else did_you_mean(written, FACTS)}",
             *where,
         )
         return None

@@ -396,6 +396,13 @@ def test_an_empty_target_beside_rows_must_be_deleted() -> None:
     assert "[model_version] is empty: delete it" in message
 
 
+@pytest.mark.parametrize("kind", ["image", "processing", "input", "model", "model-version"])
+def test_a_kind_without_a_name_is_not_suggested_for_itself(kind: str) -> None:
+    _, message = only(PROCESSING + f'[reconciler]\nprotect = ["{kind}"]\n')
+    assert f"'{kind}' is not an address" in message
+    assert "Did you mean" not in message
+
+
 def test_an_id_beside_rows_is_not_a_second_target() -> None:
     assert len(config(UNTARGETED + '[model_version]\nid = "7"\n' + ROWS).targets) == 2
 
