@@ -109,7 +109,7 @@ def missing_sources(
 
 # A URL, or a git repository as `ssh` writes it: https://github.com/moby/buildkit/tree/master/util/sshutil
 _REMOTE = re.compile(r"[a-zA-Z0-9]+://|[a-zA-Z0-9_-]+@[a-zA-Z0-9.-]+:")
-_WILDCARD = re.compile(r"[^/]*[*?\[\\]")
+_WILDCARD = re.compile(r"(?<![^/])[^/*?\[\\]*+[*?\[\\]")
 
 
 def _split_options(rest: str) -> tuple[str, str]:
