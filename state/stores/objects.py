@@ -5,6 +5,7 @@ version that was read). Errors are translated to messages that users can act on;
 query or a header, as some credentials travel there. Independent of the state format.
 """
 
+import math
 import os
 import random
 import re
@@ -46,6 +47,11 @@ class Watcher(NamedTuple):
     pending: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
+_UNWATCHED = Watcher(lambda _: None, PATIENCE)
+_LIST_PATIENCE = 10
+"""Timeouts of a request after which a part of a list is given up: it may need several requests."""
+_MAX_OBJECTS = 1_000_000
+"""Most objects of a list. A bucket has one for each save that is kept of a stack."""
 WITNESS: Final = "clock"
 """An object in every bucket with state: a list without it is incomplete, see `folders`."""
 
@@ -200,16 +206,19 @@ class Objects:
             since: only names that start with this or sort after it.
             until: only names that sort before this; "" for all.
         """
-        found: list[str] = []
+        found: set[str] = set()
         with self._translate_errors():
             # Services list by name, page by page.
             offset = f"{folder}/{since}" if since else None
             pages = self._open_client().list(f"{folder}/", offset=offset)
-            while (page := self._request(lambda: next(pages, None))) is not None:
+            while (page := self._request(lambda: next(pages, None), self._list_patience)) is not None:
                 names = [meta["path"].removeprefix(f"{folder}/") for meta in page]
-                found += [name for name in names if not until or name < until]
+                before = len(found)
+                found.update(name for name in names if not until or name < until)
                 if until and names and names[-1] >= until:
                     break
+                if (page and len(found) == before) or len(found) > _MAX_OBJECTS:
+                    raise self._endless(f"{len(found)} objects were read")
             if found:
                 self._lists_work = True
         if not self._lists_work:
@@ -233,7 +242,18 @@ class Objects:
 
     def _list_top(self) -> "ListResult[Sequence[ObjectMeta]]":
         with self._translate_errors():
-            return self._request(self._open_client().list_with_delimiter)
+            return self._request(self._open_client().list_with_delimiter, self._list_patience)
+
+    @property
+    def _list_patience(self) -> float:
+        """Seconds for a part of a list, which may need many requests: a list may never end."""
+        return _LIST_PATIENCE * self._patience
+
+    def _endless(self, detail: str) -> StoreUnavailableError:
+        return StoreUnavailableError(
+            f"a list of the state store {self.url} does not end: {detail}",
+            hint="check what serves the bucket; if it is very slow, set RECONCILER_TIMEOUT to more seconds",
+        )
 
     @staticmethod
     def _is_empty(listed: "ListResult[Sequence[ObjectMeta]]") -> bool:
@@ -299,14 +319,18 @@ class Objects:
                     raise
             self._sleep(random.uniform(0.5, 1.5))
 
-    def _request(self, call: Callable[[], T]) -> T:
+    def _request(self, call: Callable[[], T], patience: float = math.inf) -> T:
         """The result of a call of obstore. Announces a long wait.
 
         The call runs in another thread: Ctrl-C would wait until it ends.
+
+        Args:
+            patience: seconds to wait for a call without an end of its own.
         """
-        if self._watcher is None:
+        if self._watcher is None and patience == math.inf:
             return call()
-        (announce, every, pending), result, silences = self._watcher, Future[T](), 0
+        announce, every, pending = self._watcher or _UNWATCHED
+        result, silences, end = Future[T](), 0, time.monotonic() + patience
 
         def run() -> None:
             try:
@@ -320,9 +344,11 @@ class Objects:
             return call()
         try:
             with pending():
-                while not wait((result,), every).done:
+                while not wait((result,), min(every, patience)).done:
                     silences += 1
                     announce(silences * every)
+                    if time.monotonic() >= end:
+                        raise self._endless(f"it was read for {patience:g} s")
         finally:
             if silences:
                 announce(None)

@@ -1,10 +1,15 @@
 """A malformed response is an error that names the bucket, and is never read as an empty bucket."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 
 import pytest
 
-from state.errors import StateError
+from state.errors import StateError, StoreUnavailableError
+from state.stores import objects
 from state.stores.base import Store
 from state.stores.opening import open_store
 from tests.conftest import Cli
@@ -94,3 +99,66 @@ def test_nothing_is_written_to_a_server_that_is_not_a_bucket(
     ):
         WRITES[name](store)
     assert bucket.url in caught.value.message
+
+
+# Lists that never end
+
+NAMES = (f"stack-{number:09}" for number in count())
+PAGE = """<?xml version="1.0" encoding="UTF-8"?>
+<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name><IsTruncated>true</IsTruncated>
+<NextContinuationToken>{token}</NextContinuationToken>{entries}</ListBucketResult>"""
+OBJECT = """<Contents><Key>{name}</Key><LastModified>2025-01-01T00:00:00.000Z</LastModified><ETag>"1"</ETag>
+<Size>1</Size></Contents>"""
+FOLDER = "<CommonPrefixes><Prefix>{name}/</Prefix></CommonPrefixes>"
+ENDLESS: dict[str, Callable[[], tuple[str, list[str]]]] = {  # the next token, and the names on a page
+    "the same page": lambda: ("same", ["history/one"]),
+    "empty pages": lambda: (next(NAMES), []),
+    "new names": lambda: (next(NAMES), [f"history/{next(NAMES)}" for _ in range(100)]),
+}
+
+
+@contextmanager
+def endless_list(next_page: Callable[[], tuple[str, list[str]]]) -> Iterator[str]:
+    """A server whose list has always one more page; its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            token, names = next_page()
+            entry = FOLDER if "delimiter" in self.path else OBJECT
+            entries = "".join(entry.format(name=name) for name in names)
+            content = PAGE.format(token=token, entries=entries).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            """Log nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+@pytest.mark.parametrize("watched", [True, False], ids=["watched", "unwatched"])
+@pytest.mark.parametrize("pages", ENDLESS)
+@pytest.mark.parametrize("which", ["objects", "folders"])
+def test_a_list_that_never_ends_is_given_up(
+    which: str, pages: str, watched: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects, "_MAX_OBJECTS", 5000)
+    keys = {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "REGION": "us-east-1"}
+    for name, value in keys.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    watcher = objects.Watcher(lambda _: None, 0.1) if watched else None
+    with endless_list(ENDLESS[pages]) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        bucket = objects.Objects("s3://b", patience=0.2, watcher=watcher)
+        with pytest.raises(StoreUnavailableError, match="a list of the state store s3://b does not end"):
+            bucket.names("history") if which == "objects" else bucket.folders()
