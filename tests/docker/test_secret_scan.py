@@ -99,6 +99,55 @@ def test_the_dockerfile_whether_it_is_in_the_context_or_not(
     assert found(folder) == ([("Dockerfile", 2)] if secret else [])
 
 
+RUN_SECRETS = (
+    "export DB_PASSWORD=hunter2-correct-horse && make",
+    "pip install --index-url https://me:hunter2x@pypi.example.com/simple x",
+    "tool --password=hunter2-correct-horse",
+    f"curl -H 'Authorization: Bearer {PICSELLIA}' example.com",
+    f"echo {TOKEN}",
+    f"login('{TOKEN}')",
+)
+HEREDOCS = {
+    "RUN <<EOF\n{}\nEOF": 1,
+    "RUN <<-'EOF' bash -e\n\tset -x\n\t{}\n\tEOF": 2,
+    "ONBUILD RUN python3 <<EOF\n\n{}\nEOF": 2,
+    "RUN <<ONE && sh <<TWO\nmake\nONE\nmake\n{}\nTWO": 4,
+    "RUN a \\\n  b <<EOF\n{}\nEOF": 2,
+}
+
+
+@pytest.mark.parametrize("heredoc", HEREDOCS)
+@pytest.mark.parametrize("line", RUN_SECRETS)
+def test_a_line_that_is_run_is_searched_alike_in_a_heredoc(folder: Path, line: str, heredoc: str) -> None:
+    (folder / "Dockerfile").write_text(f"FROM scratch\nRUN {line}\n")
+    assert found(folder) == [("Dockerfile", 2)]
+    (folder / "Dockerfile").write_text(f"FROM scratch\n{heredoc.format(line)}\nENV A=1\n")
+    assert found(folder) == [("Dockerfile", 2 + HEREDOCS[heredoc])]
+    (folder / "Dockerfile").write_text(f"FROM scratch\n{heredoc.format('make')}\nENV A=1\n")
+    assert found(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("instruction", "secret"),
+    [
+        ("COPY <<EOF /app/.env", True),
+        ("COPY --chmod=600 <<EOF /root/.netrc", True),
+        ('ADD <<"EOF" "/root/.pypirc"', True),
+        ("ONBUILD COPY <<EOF .env", True),
+        ("COPY <<EOF /app/.env.example", False),
+        ("COPY <<EOF /app/notes.txt", False),
+    ],
+)
+def test_a_file_that_a_heredoc_makes_counts_by_its_name(folder: Path, instruction: str, secret: bool) -> None:
+    (folder / "Dockerfile").write_text(f"FROM scratch\n{instruction}\nMODE=fast\nEOF\n")
+    assert found(folder) == ([("Dockerfile", 3)] if secret else [])
+
+
+def test_a_file_that_a_heredoc_makes_in_a_folder_has_the_name_of_its_end(folder: Path) -> None:
+    (folder / "Dockerfile").write_text("FROM scratch\nCOPY <<.env /app/\nMODE=fast\n.env\n")
+    assert found(folder) == [("Dockerfile", 3)]
+
+
 @pytest.mark.parametrize("shape", sorted(tokens()))
 def test_a_search_while_the_source_is_hashed_finds_what_a_search_alone_finds(
     folder: Path, shape: str

@@ -25,12 +25,36 @@ _KEPT = 1 << 16
 """Characters of a Dockerfile above which its instructions are not kept."""
 
 
+class Heredoc(Struct, frozen=True):
+    """The text below an instruction that it takes as a file.
+
+    Attributes:
+        line: number of its first line.
+        instruction: the text of the instruction, without ONBUILD.
+        name: the word that ends it.
+        lines: its lines.
+    """
+
+    line: int
+    instruction: str
+    name: str
+    lines: tuple[str, ...]
+
+    @property
+    def place(self) -> str:
+        """The path of the file in the image; "" for RUN, which runs it."""
+        word, rest = split_word(self.instruction)
+        target = unquoted([*_shell_words(rest)[0], ""][-2]) if word != "RUN" else ""
+        return f"{target}{self.name}" if target.endswith("/") else target
+
+
 class Instructions(Struct, frozen=True):
     """A Dockerfile, split.
 
     Attributes:
         found: line number and text of each instruction, with joined continuation lines, without heredocs.
         directives: name, value and line number of each parser directive.
+        heredocs: those with an end.
         escape: the character that continues a line and takes the meaning of the next one away.
         open_heredoc: line of the instruction and the name of a heredoc whose end is missing; None if all end.
         certain: whether every builder splits the file like this. False for another syntax than Docker's, and
@@ -39,6 +63,7 @@ class Instructions(Struct, frozen=True):
 
     found: tuple[tuple[int, str], ...]
     directives: tuple[tuple[str, str, int], ...]
+    heredocs: tuple[Heredoc, ...]
     escape: str
     open_heredoc: tuple[int, str] | None
     certain: bool
@@ -97,6 +122,7 @@ def _split(text: str) -> Instructions:
     escape = next((value for name, value, _ in directives if name == "escape"), "\\")
     continued = re.compile(rf"(^|[^{re.escape(escape)}]){re.escape(escape)}[ \t]*$")
     found: list[tuple[int, str]] = []
+    bodies: list[Heredoc] = []
     at = 0
     while at < len(lines):
         number, line, at = at + 1, lines[at].lstrip(), at + 1
@@ -115,12 +141,14 @@ def _split(text: str) -> Instructions:
         heredocs, closed_quotes = _heredocs(whole)
         certain = certain and closed_quotes
         for name, has_tabs in heredocs:
+            start = at
             while at < len(lines) and (lines[at].lstrip("\t") if has_tabs else lines[at]) != name:
                 at += 1
             if at >= len(lines):
-                return Instructions(tuple(found), directives, escape, (number, name), certain)
+                return Instructions(tuple(found), directives, tuple(bodies), escape, (number, name), certain)
+            bodies.append(Heredoc(start + 1, _without_onbuild(whole), name, tuple(lines[start:at])))
             at += 1
-    return Instructions(tuple(found), directives, escape, None, certain)
+    return Instructions(tuple(found), directives, tuple(bodies), escape, None, certain)
 
 
 def _directives(lines: list[str]) -> tuple[tuple[tuple[str, str, int], ...], bool]:
@@ -143,11 +171,14 @@ def _directives(lines: list[str]) -> tuple[tuple[tuple[str, str, int], ...], boo
     return tuple(found), certain and not count
 
 
+def _without_onbuild(instruction: str) -> str:
+    word, rest = split_word(instruction)
+    return rest if word == "ONBUILD" else instruction
+
+
 def _heredocs(instruction: str) -> tuple[list[tuple[str, bool]], bool]:
     """The name of each heredoc with whether tabs before its end are removed, and whether all quotes end."""
-    word, rest = split_word(instruction)
-    if word == "ONBUILD":
-        word, rest = split_word(rest)
+    word, rest = split_word(_without_onbuild(instruction))
     if word not in _WITH_HEREDOCS or "<<" not in rest or rest.startswith("["):
         return [], True
     words, closed_quotes = _shell_words(rest)

@@ -12,7 +12,7 @@ from itertools import chain, islice, starmap
 
 from msgspec import Struct
 
-from providers.docker.source.dockerfile_lines import split, variables
+from providers.docker.source.dockerfile_lines import Heredoc, split, variables
 from providers.docker.source.key import (
     Announce,
     Announcer,
@@ -255,6 +255,23 @@ def _searched_dockerfile(path: str, recipe: bytes) -> Iterator[Secret]:
         seen = {secret.kind for secret in found if secret.line and line <= secret.line < end}
         if kind and kind not in seen:
             yield Secret(path, kind, line)
+    places = {(secret.kind, secret.line) for secret in found}
+    for heredoc in file.heredocs:
+        for kind, line in _secrets_of_heredoc(heredoc, file.escape):
+            if (kind, line) not in places:
+                yield Secret(path, kind, line)
+
+
+def _secrets_of_heredoc(heredoc: Heredoc, escape: str) -> Iterator[tuple[str, int]]:
+    """The secrets in what an instruction runs, or in the file that it makes, each with its line."""
+    if not heredoc.place:
+        for number, line in enumerate(heredoc.lines, heredoc.line):
+            if kind := kind_of_instruction(f"RUN {line}", escape):
+                yield kind, number
+        return
+    content = "\n".join(heredoc.lines).encode("utf-8", "replace")
+    for secret in secrets_of_file(heredoc.place, _Content("", heredoc.place, content)):
+        yield secret.kind, heredoc.line + max(secret.line or 1, 1) - 1
 
 
 def kind_of_instruction(instruction: str, escape: str = "\\") -> str | None:
