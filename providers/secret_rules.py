@@ -58,7 +58,7 @@ _SHAPES = (
         "a private key",
         b"-----BEGIN",
         rb"-----BEGIN (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)?-----"
-        rb"(?:\\{1,2}[rn]|\s){0,32}(?:[A-Za-z0-9+/=]{16}|[A-Z][A-Za-z-]{1,20}: )",
+        rb"(?:\\{1,2}[rn]|[\s\"'+,()]){0,32}(?:[A-Za-z0-9+/=]{16}|[A-Z][A-Za-z-]{1,20}: )",
     ),
     _Shape(
         "an AWS access key",
@@ -89,11 +89,16 @@ _BY_MARK = tuple(
 
 _SURE_NAME = (
     rb"picsellia[\w.-]{0,80}token|api[_-]?token|--[a-z-]{0,40}token|(?:(?<![a-z])|(?:%b))client(?=\()"
-    rb"|wandb[_-]?api[_-]?key|bearer" % _ESCAPE
+    rb"|wandb[_-]?api[_-]?key|bearer|authorization" % _ESCAPE
 )
-_WORDS = (b"str", b"None", b"Optional", b"SecretStr", b"Final", b"Bearer", b"Token")
+_WORDS = (
+    *(b"str", b"None", b"Optional", b"SecretStr", b"Final", b"Field", b"type", b"string", b"or"),
+    *(b"default", b"value", b"Bearer", b"Token", b"token", b"f", b"b", b"r", b"u"),
+)
+"""Words between a name and its value: of Python, of manifests with names and values, and of a header."""
 _BETWEEN = b"|".join(  # without groups around the alternatives: each is then tried by its first byte only
     (
+        rb":-",  # in a shell; before the sign alone
         rb"[\0-\x1a\x1c-\x20\x7f-\xff\"'`\](){}=:,>|;&]",
         _ESCAPE,
         rb"[\x1b\\\[]",
@@ -103,7 +108,7 @@ _BETWEEN = b"|".join(  # without groups around the alternatives: each is then tr
 _EQUALS = rb"(?:[=:]|(?:%(?:25){0,2}|\\x|\\u00)3[ADad])"
 _NAMED = re.compile(
     # A column of names next to one of digests has no sign between them.
-    rb"(?:(?i:%b)(?:%b){1,16}|(?i:token)(?:%b){0,15}%b(?:%b){0,15})"
+    rb"(?:(?i:%b)(?:%b){1,31}|(?i:token)(?:%b){0,15}%b(?:%b){0,15})"
     % (_SURE_NAME, _BETWEEN, _BETWEEN, _EQUALS, _BETWEEN)
     + rb"(?!a0c9f3bbf7e8bc175494fc44bfc6f89aae3eb9d0)"  # the example in the SDK's own documentation
     + _HEX
