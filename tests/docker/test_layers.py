@@ -133,7 +133,7 @@ def test_a_changed_line_does_not_send_a_large_file_again(
         assert first.layers[-1] != second.layers[-1]
         written = [entry["created_by"] for entry in second.config["history"]]
         assert written == [f"COPY . /root/app # picsellia-reconciler append {number}/2" for number in (1, 2)]
-        found = appended_files(map(client.read_blob, second.layers[1:]), "/root/app", {})
+        found = appended_files(map(client.read_blob, second.layers[1:]), "/root/app", lambda *_: None)
     here = dict(fingerprint(ImageSource(folder=folder)).files)
     assert found == here
 
