@@ -161,7 +161,7 @@ def test_an_empty_list_without_a_count_takes_one_request() -> None:
     assert read(made_up) == [] and made_up.requests == 1
 
 
-PAGE_OF = {"one object": 1, "a few objects": 7, "all objects that were asked for": PAGE}
+PAGE_OF = {"one object": 1, "a few objects": 7, "all requested objects": PAGE}
 LARGE = 99_999
 COUNTS: dict[str, Callable[[int], int | None]] = {
     "none": lambda _: None,

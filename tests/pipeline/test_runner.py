@@ -391,7 +391,7 @@ def sleeper(**how):
     subprocess.Popen([sys.executable, '-S', '-c', SLEEP, MARK], **how)
 """
 # Starts a child and exits, again and again, so that no process lives for long.
-# Ends by itself, should a test be killed: nobody else would find it.
+# It also ends by itself, in case the test is killed before it can end it.
 HOPPING = (
     "import os, sys, time\\nend = time.time() + 300\\nwhile time.time() < end:\\n"
     "  if os.fork(): os._exit(0)\\n  time.sleep(0.001)"
