@@ -287,7 +287,7 @@ class Sieve:
 
     def end(self) -> None:
         """Search what was not searched yet."""
-        names = "\0".join(self._paths).casefold().encode("utf-8", "surrogateescape")
+        names = "\0".join(self._paths).casefold().encode("utf-8", "surrogatepass")
         named = {names.count(b"\0", 0, at) for _, at, _ in _searches().name_parts(names)}
         suspects = {number for number in named if is_notable(self._paths[number])}
         # The end of a line beside a token is as good as the end of a file.

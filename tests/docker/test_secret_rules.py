@@ -25,9 +25,9 @@ from providers.secret_rules import (
     kind_by_name,
     needs_content,
 )
-from tests.docker.tokens import BEFORE, BEFORE_SHAPES, tokens
+from tests.docker.tokens import BEFORE, BEFORE_SHAPES, tokens, tokens_in_files
 
-SHAPES = sorted(tokens())
+SHAPES = sorted(tokens_in_files())
 BETWEEN = (b"\n", b" ", b'"', b"'", b"=", b"\0", b"\xff", b";", b"\\n", b"/", b"@", b":")
 
 
@@ -69,7 +69,7 @@ NOISES = ("binary", "weights", "hex", "base64", "base64url", "digests", "words")
 def test_a_token_of_every_shape_is_found_wherever_it_stands(
     shape: str, seed: int, kind: str, before: int, after: int, between: bytes, cuts: list[int]
 ) -> None:
-    token = tokens(seed)[shape].encode()
+    token = tokens_in_files(seed)[shape].encode()
     content = noise(kind, before, seed) + between + token + b"\n" + noise(kind, after, seed + 1)
     places = sorted({0, *(cut for cut in cuts if cut < len(content)), len(content)})
     pieces = [content[start:end] for start, end in pairwise(places)]
@@ -82,7 +82,7 @@ def test_a_token_of_every_shape_is_found_wherever_it_stands(
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_token_across_two_reads_of_a_file(shape: str) -> None:
-    token = tokens()[shape].encode()
+    token = tokens_in_files()[shape].encode()
     for kind in ("binary", "words"):
         filler = noise(kind, CHUNK + 2048, 7)
         for shift in range(-len(token) - 2, 3):
@@ -95,7 +95,7 @@ def test_a_token_across_two_reads_of_a_file(shape: str) -> None:
 @pytest.mark.parametrize("name", BEFORE | BEFORE_SHAPES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_token_is_found_after_every_escape(shape: str, name: str) -> None:
-    token, is_number = tokens()[shape], shape.startswith(("picsellia", "weights"))
+    token, is_number = tokens_in_files()[shape], shape.startswith(("picsellia", "weights"))
     if name in BEFORE_SHAPES and is_number:
         return
     before = (BEFORE | BEFORE_SHAPES)[name]
@@ -122,7 +122,7 @@ def test_digits_are_found_between_escapes(name: str, before: str, others: str) -
     "shape", [shape for shape, token in tokens().items() if re.fullmatch(r"[\w-]+", token)]
 )
 def test_what_continues_a_word_is_no_token(shape: str, before: str) -> None:
-    token = tokens()[shape]
+    token = tokens_in_files()[shape]
     assert list(find([f"{before}{token}".encode()])) == []
     assert list(find([f"x = {before}{token}\n".encode()])) == []
 
@@ -149,7 +149,7 @@ BITS = (
 PARTS = st.one_of(
     st.sampled_from(BITS.encode("latin-1").split(b"|")),
     st.sampled_from(SHAPES).flatmap(
-        lambda shape: st.integers(0, 9).map(lambda seed: tokens(seed)[shape].encode())
+        lambda shape: st.integers(0, 9).map(lambda seed: tokens_in_files(seed)[shape].encode())
     ),
     st.builds(
         lambda letters, size, seed: bytes(random.Random(seed).choices(letters, k=size)),
@@ -220,6 +220,14 @@ def test_files_that_are_searched_together_are_judged_one_by_one(
         for path, (_, content) in zip(paths, files, strict=True)
         if is_notable(path) or content.startswith(wide) or plain(content)
     ]
+
+
+def test_a_name_may_have_half_a_surrogate_pair() -> None:
+    sieve = Sieve()
+    for path in ("\ud800.p12", "\udc80.p12", "\udc80.txt"):
+        sieve.add(path, b"")
+    sieve.end()
+    assert sorted(sieve.suspects) == ["\ud800.p12", "\udc80.p12"]
 
 
 @given(st.text(st.characters(exclude_characters="\0/"), min_size=1, max_size=3), st.data())

@@ -76,9 +76,7 @@ def tokens(seed: int = 0) -> dict[str, str]:
         "picsellia in yaml": f"token: {number}",
         "picsellia first argument": f'Client("{number}", "acme")',
         "picsellia pickled": f"api_token\x94\x8c({number}",
-        "picsellia in a manifest": f'- name: PICSELLIA_TOKEN\n              value: "{number}"',
         "picsellia in a task": f'{{"name": "PICSELLIA_TOKEN", "value": "{number}"}}',
-        "picsellia in terraform": f'variable "picsellia_token" {{\n type = string\n default = "{number}"\n}}',
         "picsellia in xml": f'<add key="PICSELLIA_TOKEN" value="{number}"/>',
         "picsellia default of an option": f'add_argument("--api-token", type=str, default="{number}")',
         "picsellia default of a field": f'api_token: str = Field(default="{number}")',
@@ -87,7 +85,6 @@ def tokens(seed: int = 0) -> dict[str, str]:
         "picsellia formatted": f'API_TOKEN = f"{number}"',
         "picsellia bytes": f'API_TOKEN = b"{number}"',
         "picsellia header of a token": f"Authorization: Token {number}",
-        "rsa key in literals": private_key("RSA ", chance).replace("\n", '\\n"\n    "'),
         "weights and biases": f"WANDB_API_KEY={number}",
         "rsa key": private_key("RSA ", chance),
         "key": private_key("", chance),
@@ -96,6 +93,18 @@ def tokens(seed: int = 0) -> dict[str, str]:
         "key in json": private_key("", chance).replace("\n", "\\n"),
         "old encrypted key": "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES",
         "pgp key": "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n" + _of(ALNUM + "+/", 64, chance),
+    }
+
+
+def tokens_in_files(seed: int = 0) -> dict[str, str]:
+    """The same, with those whose name or beginning is on a line of its own, as only files have them."""
+    chance = random.Random(seed)
+    number = _of(HEX, 40, chance)
+    return {
+        **tokens(seed),
+        "picsellia in a manifest": f'- name: PICSELLIA_TOKEN\n              value: "{number}"',
+        "picsellia in terraform": f'variable "picsellia_token" {{\n type = string\n default = "{number}"\n}}',
+        "rsa key in literals": private_key("RSA ", chance).replace("\n", '\\n"\n    "'),
     }
 
 
