@@ -57,6 +57,16 @@ def undisturbed(cli: Cli, sandbox: Sandbox, tmp_path: Path) -> dict[str, object]
     return found
 
 
+def check_ended_in_order(sandbox: Sandbox, folder: Path) -> None:
+    """The step that ran is saved, none is open, no other one started, and the lock is free."""
+    with open_store(str(folder / "state.db")) as store:
+        record = store.load(stack_of(SCENARIO.example))
+        assert record is not None and not record.intents
+        assert "processing/dataset_cleanup" in record.resources
+        assert store.holder(stack_of(SCENARIO.example)) is None
+    assert not [w for w in sandbox.writes(service="platform") if "/inputs" in w["path"]]
+
+
 @pytest.mark.parametrize("number", INTERRUPTIONS, ids=lambda number: number.name)
 def test_once_lets_running_steps_finish_and_starts_no_other(
     number: signal.Signals, warm: Warm, cli: Cli, sandbox: Sandbox, tmp_path: Path, undisturbed: object
@@ -73,12 +83,7 @@ def test_once_lets_running_steps_finish_and_starts_no_other(
     assert err.count("not started: input/dataset_cleanup/") == 5
     assert "Not finished: 2 resources done, 0 failed, 5 not started. Run the same command again" in err
     assert "Traceback" not in err
-    with open_store(str(tmp_path / "state.db")) as store:
-        record = store.load(stack_of(SCENARIO.example))
-        assert record is not None and not record.intents
-        assert "processing/dataset_cleanup" in record.resources
-        assert store.holder(stack_of(SCENARIO.example)) is None
-    assert not [w for w in sandbox.writes(service="platform") if "/inputs" in w["path"]]
+    check_ended_in_order(sandbox, tmp_path)
 
     finished(cli, sandbox, undisturbed)
 
@@ -97,12 +102,7 @@ def test_a_closed_terminal_lets_running_steps_finish(
             window.signal(signal.SIGHUP)
         assert window.wait() == 130
 
-    with open_store(str(tmp_path / "state.db")) as store:
-        record = store.load(stack_of(SCENARIO.example))
-        assert record is not None and not record.intents
-        assert "processing/dataset_cleanup" in record.resources
-        assert store.holder(stack_of(SCENARIO.example)) is None
-    assert not [w for w in sandbox.writes(service="platform") if "/inputs" in w["path"]]
+    check_ended_in_order(sandbox, tmp_path)
 
     finished(cli, sandbox, undisturbed)
 

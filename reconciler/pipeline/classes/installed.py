@@ -72,7 +72,7 @@ def installed_in(python: Path, folder: Path, variables: Mapping[str, str] = os.e
     """The packages that classes can import when this interpreter runs them.
 
     Args:
-        folder: the pipeline, as it is the current folder of its classes.
+        folder: the pipeline's folder, which is the current one when its classes are run.
     """
     extra = _paths(tuple(variables.get("PYTHONPATH", "").split(os.pathsep)), folder)
     if os.path.abspath(python) == os.path.abspath(sys.executable):  # noqa: PTH100 - links are other environments
