@@ -1,9 +1,6 @@
 """A malformed response is an error that names the bucket, and is never read as an empty bucket."""
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from itertools import count
 
 import pytest
@@ -13,6 +10,7 @@ from state.stores import objects
 from state.stores.base import Store
 from state.stores.opening import open_store
 from tests.conftest import Cli
+from tests.picsellia.odd_host import odd_host
 from tests.state.conftest import BUCKETS, STACK, bucket_url, counting, run
 from tests.state.odd_bucket import BODIES, IsOdd, absence, everything, lists, odd_bucket
 from tests.state.servers import Bucket, use
@@ -117,35 +115,6 @@ ENDLESS: dict[str, Callable[[], tuple[str, list[str]]]] = {  # the next token, a
 }
 
 
-@contextmanager
-def endless_list(next_page: Callable[[], tuple[str, list[str]]]) -> Iterator[str]:
-    """A server whose list has always one more page; its address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            token, names = next_page()
-            entry = FOLDER if "delimiter" in self.path else OBJECT
-            entries = "".join(entry.format(name=name) for name in names)
-            content = PAGE.format(token=token, entries=entries).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            """Log nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-
-
 @pytest.mark.parametrize("watched", [True, False], ids=["watched", "unwatched"])
 @pytest.mark.parametrize("pages", ENDLESS)
 @pytest.mark.parametrize("which", ["objects", "folders"])
@@ -157,7 +126,13 @@ def test_a_list_that_never_ends_is_given_up(
     for name, value in keys.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     watcher = objects.Watcher(lambda _: None, 0.1) if watched else None
-    with endless_list(ENDLESS[pages]) as address:
+
+    def page(path: str) -> bytes:
+        token, names = ENDLESS[pages]()
+        entry = FOLDER if "delimiter" in path else OBJECT
+        return PAGE.format(token=token, entries="".join(entry.format(name=name) for name in names)).encode()
+
+    with odd_host(200, page, signs_in=False) as (address, _):
         monkeypatch.setenv("AWS_ENDPOINT_URL", address)
         bucket = objects.Objects("s3://b", patience=0.2, watcher=watcher)
         with pytest.raises(StoreUnavailableError, match="a list of the state store s3://b does not end"):
