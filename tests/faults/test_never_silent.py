@@ -176,8 +176,8 @@ def slow_answer(far_end: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch)
         return
     request, slow = Objects._request, [SLOW_ANSWER]
 
-    def once(self: Objects, call: Callable[[], object]) -> object:
-        return request(self, lambda: (time.sleep(slow.pop() if slow else 0), call())[1])
+    def once(self: Objects, call: Callable[[], object], *patience: float) -> object:
+        return request(self, lambda: (time.sleep(slow.pop() if slow else 0), call())[1], *patience)
 
     with monkeypatch.context() as patched:
         patched.setattr(Objects, "_request", once)

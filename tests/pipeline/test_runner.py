@@ -496,7 +496,7 @@ def test_output_and_answers_are_limited(statement: str, words: str, folder: File
     top = (
         "import fcntl, os, subprocess, sys\n"
         "def flood():\n"
-        "    for descriptor in range(3, 64):\n"
+        "    for descriptor in sorted(int(name) for name in os.listdir('/dev/fd'))[3:]:\n"
         "        try:\n            os.write(descriptor, b'x' * 65536)\n"
         "        except OSError:\n            pass\n"
     )
@@ -522,7 +522,7 @@ def test_a_class_that_writes_to_the_pipe_of_its_answer_is_named(
     top = (
         "import os\n"
         "def forged(text):\n"
-        "    for descriptor in range(3, 64):\n"
+        "    for descriptor in sorted(int(name) for name in os.listdir('/dev/fd'))[3:]:\n"
         "        try:\n            os.write(descriptor, text.encode() + b'\\n')\n"
         "        except OSError:\n            pass\n"
     )
@@ -533,7 +533,7 @@ def test_a_class_that_writes_to_the_pipe_of_its_answer_is_named(
 
 @pytest.mark.parametrize("then", ["", "time.sleep(600)"])
 def test_a_class_that_closes_the_pipe_of_its_answer_is_named(then: str, folder: Files, bare: Path) -> None:
-    statements = [one for one in ("os.closerange(3, 64)", then) if one]
+    statements = [one for one in ("os.closerange(3, os.sysconf('SC_OPEN_MAX'))", then) if one]
     found = problem(run_parameters(folder, bare, sources.parameters(*statements, top="import os, time\n")))
     assert found.summary == "Params closed the pipe through which its values are sent"
     assert found.line == 5
