@@ -30,6 +30,8 @@ GONE = 60.0
 """Seconds without any worker after which a run gives up."""
 _CHUNKS_EACH = 8
 """Chunks per thread of a worker: enough to balance uneven chunks."""
+_PROFILER = threading.Lock()
+"""Held while Dask's profiler is stopped on a worker."""
 
 
 @contextmanager
@@ -122,7 +124,29 @@ def _run_prepared(
     task: Task[Any, Any],
     *args: Any,
 ) -> R:
+    _stop_profiler()
     return call(prepare(task), *args)
+
+
+def _stop_profiler() -> None:
+    """On a worker: stop Dask's profiler where Python can lock up in it.
+
+    Before Python 3.11.9, `sys._current_frames` may wait forever for a thread that is starting. The scheduler
+    gives the pipelines of such a worker to others, but only after five minutes without a sign of life.
+
+    Source: https://github.com/dask/distributed/issues/8616, https://github.com/python/cpython/issues/106883
+    """
+    if sys.version_info >= (3, 11, 9):
+        return
+    from distributed import get_worker
+
+    worker = get_worker()
+    with _PROFILER:  # no other task begins, either, before it is stopped
+        if profiler := worker.periodic_callbacks.pop("profile", None):
+            is_stopped = threading.Event()
+            worker.loop.add_callback(profiler.stop)  # in the thread that runs it
+            worker.loop.add_callback(is_stopped.set)
+            is_stopped.wait()
 
 
 class _Cluster(Executor):

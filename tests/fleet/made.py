@@ -9,6 +9,7 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import chdir
 from pathlib import Path
 
 import requests
@@ -118,13 +119,13 @@ def publish(folders: Sequence[Path], sandbox: Sandbox) -> None:
         list(pool.map(lambda folder: _publish(validate(folder, ReadOptions()), sandbox, http), folders))
 
 
-def record(folders: Sequence[Path], reading: ReadOptions) -> None:
-    """Save the state and the claims of an apply that found everything in sync."""
+def record(folders: Sequence[Path], top: Path) -> None:
+    """Save the state and the claims of an apply in the folder `top` that found everything in sync."""
     where = options.TargetOptions(None, None)
     plans: list[PlanResult] = []
-    with session(where.target(), stores.store(ignore), ignore, threading.Event()) as opened:
+    with chdir(top), session(where.target(), stores.store(ignore), ignore, threading.Event()) as opened:
         for folder in folders:
-            planned = make_plan(opened, validate(folder, reading), PlanRequest())
+            planned = make_plan(opened, validate(folder, ReadOptions()), PlanRequest())
             snapshot = planned.settled
             for resource in planned.desired:
                 live = planned.remote_state.found[resource.address]

@@ -22,7 +22,7 @@ from reconciler.core.events import Event, StepStarted
 from reconciler.core.plan import Plan
 from reconciler.core.runs import PipelineRun
 from reconciler.engine.fleet_apply import Operation, apply_approved
-from reconciler.engine.requests import ApplyOptions, ReadOptions
+from reconciler.engine.requests import ApplyOptions
 from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline
 from tests.commands.terminal import terminal
@@ -86,7 +86,7 @@ class Fleet:
 def fleet(cli: Cli, sandbox: Sandbox) -> Iterator[Fleet]:
     folders = made.pipelines(cli.folder, sandbox.registry, COUNT)
     made.publish(folders, sandbox)
-    made.record(folders, ReadOptions())
+    made.record(folders, cli.folder)
     yield Fleet(sandbox, cli, folders)
     sandbox.switch(faults=[])
 

@@ -20,7 +20,6 @@ import pytest
 from benchmarks.runs import user
 from providers.sandbox import Sandbox
 from reconciler.engine import cluster
-from reconciler.engine.requests import ReadOptions
 from reconciler.engine.workers import THREADS
 from tests.conftest import Cli, Ended, copy_example
 from tests.fleet import made
@@ -42,7 +41,7 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox,
         sign_in(monkeypatch, sandbox, folder)
         folders = made.pipelines(folder / "pipelines", sandbox.registry, COUNT)
         made.publish(folders, sandbox)
-        made.record(folders, ReadOptions())
+        made.record(folders, folder / "pipelines")
         yield sandbox, folder
 
 
@@ -159,6 +158,29 @@ def test_a_worker_that_is_killed_costs_nothing(fleet: Fleet) -> None:
     assert comparable(report) == comparable(undisturbed)
 
 
+def test_profiled_workers_do_not_lock_up(fleet: Fleet, tmp_path: Path) -> None:
+    """Before Python 3.11.9, Dask's profiler can wait forever for a thread that is starting.
+
+    It does so if garbage is collected in the wrong moment, which is here whenever it looks.
+    """
+    collect = tmp_path / "collect.py"
+    collect.write_text(
+        "import gc, sys, time\n\n\n"
+        "def slow(phase, info):\n"
+        "    if sys._getframe(1).f_code.co_name == 'trigger_profile':\n"
+        "        time.sleep(0.001)\n\n\n"
+        "gc.set_threshold(1, 1000, 1000)\n"
+        "gc.callbacks.append(slow)\n"
+    )
+    fleet.cluster.worker(
+        fleet.folder,
+        DASK_DISTRIBUTED__WORKER__PRELOAD=str(collect),
+        DASK_DISTRIBUTED__WORKER__PROFILE__INTERVAL="1ms",
+    )
+    ended, report = fleet.on_cluster()
+    assert (ended.code, len(report["stacks"])) == (0, COUNT)
+
+
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox, Path]]:
     """As `applied`, with 10,000 pipelines."""
@@ -167,7 +189,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox, Pa
         sign_in(monkeypatch, sandbox, folder)
         folders = made.pipelines(folder / "pipelines", sandbox.registry, 10_000)
         made.publish(folders, sandbox)
-        made.record(folders, ReadOptions())
+        made.record(folders, folder / "pipelines")
         yield sandbox, folder
 
 

@@ -22,7 +22,6 @@ from benchmarks.runs import user
 from providers.rate_limit import RateLimiter
 from providers.sandbox import Sandbox
 from reconciler.engine.chunks import Chunk, Outcomes, Task, run_chunk
-from reconciler.engine.requests import ReadOptions
 from tests.conftest import Cli, Ended
 from tests.fleet import made
 
@@ -38,7 +37,7 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox,
         _sign_in(monkeypatch, sandbox, folder)
         folders = made.pipelines(folder / "pipelines", sandbox.registry, COUNT, trainings=TRAININGS)
         made.publish(folders, sandbox)
-        made.record(folders, ReadOptions())
+        made.record(folders, folder)
         yield sandbox, folder
 
 

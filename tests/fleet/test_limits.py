@@ -13,7 +13,6 @@ import pytest
 
 from benchmarks.runs import ROOT, user
 from providers.sandbox import Sandbox
-from reconciler.engine.requests import ReadOptions
 from tests.fleet import made
 from tests.waits import PATIENCE
 
@@ -48,7 +47,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox, P
             monkeypatch.setenv(name, value)
         folders = made.pipelines(folder / "pipelines", sandbox.registry, COUNT)
         made.publish(folders, sandbox)
-        made.record(folders, ReadOptions())
+        made.record(folders, folder)
         yield sandbox, folder
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from benchmarks.runs import user
 from providers.sandbox import Sandbox
-from reconciler.engine.requests import ReadOptions
 from tests.conftest import Cli
 from tests.fleet import made
 
@@ -23,7 +22,7 @@ def test_a_plan_of_many_inputs_reads_their_pages(
     [pipeline] = made.pipelines(tmp_path / "pipelines", sandbox.registry, 1)
     made.declare_inputs(pipeline, INPUTS)
     made.publish([pipeline], sandbox)
-    made.record([pipeline], ReadOptions())
+    made.record([pipeline], tmp_path)
     monkeypatch.chdir(tmp_path / "pipelines")
 
     sandbox.clear_requests()

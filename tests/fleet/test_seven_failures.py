@@ -9,7 +9,6 @@ import pytest
 
 from providers.sandbox import Sandbox
 from reconciler.core.runs import RunResult
-from reconciler.engine.requests import ReadOptions
 from reconciler.views.reports.run_json import read_run
 from tests.conftest import Cli
 from tests.fleet import made
@@ -94,7 +93,7 @@ class Seven:
 def seven(cli: Cli, sandbox: Sandbox) -> Seven:
     folders = made.pipelines(cli.folder, sandbox.registry, COUNT)
     made.publish(folders, sandbox)
-    made.record(folders, ReadOptions())
+    made.record(folders, cli.folder)
     assert cli("apply", folders[0].name, "--yes").code == 0  # it claims its image
     return Seven(folders, sandbox)
 
