@@ -12,8 +12,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+
+from msgspec import Struct, field
 
 from providers.timeouts import answer_timeout
 from providers.waits import Backoff, Exchange, Repeat, Silence, SilenceEnd
@@ -46,8 +47,7 @@ Announce = Callable[[Backoff | Silence | Repeat | SilenceEnd | Exchange], None]
 """Called when a server makes the run wait."""
 
 
-@dataclass
-class _Hold:
+class _Hold(Struct):
     """The wait of one refused request, until it is accepted.
 
     Attributes:
@@ -61,8 +61,7 @@ class _Hold:
     waited: float = 0.0
 
 
-@dataclass
-class _Server:
+class _Server(Struct):
     """The rate of one server; times are those of the limiter's clock.
 
     Attributes:

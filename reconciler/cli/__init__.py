@@ -7,6 +7,7 @@ in `handlers/` does the work, and is imported when the command runs. This keeps 
 import gc
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -57,6 +58,9 @@ COMMANDS = {
 
 COMPLETE: Final = "_RECONCILER_COMPLETE"
 """The variable with which the script of a shell asks for completions."""
+_UNUSED: Final = ("tornado", "chardet", "charset_normalizer")
+"""Modules that libraries import where they are installed, and that no command uses: tenacity for loops of
+Tornado, requests to guess encodings. `engine.cluster` needs the first one."""
 
 
 class _Commands(CommandGroup):
@@ -167,8 +171,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     if COMPLETE in os.environ:
         import_module("reconciler.cli.shells")  # registers the scripts of each shell
-    # tenacity would import it where Dask has installed it, which takes 40 ms; `engine.cluster` removes this.
-    sys.modules.setdefault("tornado", None)  # type: ignore[arg-type]
+    for name in _UNUSED:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
+    warnings.filterwarnings("ignore", "Unable to find acceptable character detection")  # by requests
     try:
         with bounded():
             code = group.main(args=arguments, prog_name="reconciler", standalone_mode=False)

@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -41,8 +40,7 @@ from reconciler.views.terminal.plans import print_mismatch, print_plan, print_re
 from reconciler.views.terminal.progress import ProgressView
 
 
-@dataclass
-class Dialogue:
+class Dialogue(Struct):
     """The output and questions between the plan of one pipeline and its apply, and the output after it.
 
     Attributes:

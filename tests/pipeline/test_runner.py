@@ -12,6 +12,7 @@ from reconciler.core.diagnostics import Diagnostic
 from reconciler.pipeline.classes import runner
 from reconciler.pipeline.classes.declarations import ClassReference
 from reconciler.pipeline.classes.failures import no_input
+from reconciler.pipeline.classes.installed import interpreter
 from reconciler.pipeline.toml.toml_reader import described
 from tests.pipeline import sources
 from tests.pipeline.conftest import Files
@@ -569,12 +570,12 @@ def test_an_invalid_interpreter(folder: Files, tmp_path: Path) -> None:
 
 
 def test_choice_of_the_interpreter(tmp_path: Path) -> None:
-    assert runner.interpreter(tmp_path) == Path(sys.executable)
+    assert interpreter(tmp_path) == Path(sys.executable)
     own = tmp_path / ".venv" / "bin" / "python"
     own.parent.mkdir(parents=True)
     own.touch()
-    assert runner.interpreter(tmp_path) == own
-    assert runner.interpreter(tmp_path, Path("/opt/python")) == Path("/opt/python")
+    assert interpreter(tmp_path) == own
+    assert interpreter(tmp_path, Path("/opt/python")) == Path("/opt/python")
 
 
 def test_an_environment_whose_python_was_removed_is_not_passed_over(folder: Files) -> None:
@@ -583,7 +584,7 @@ def test_an_environment_whose_python_was_removed_is_not_passed_over(folder: File
     own = where / ".venv" / "bin" / "python"
     own.parent.mkdir(parents=True)
     own.symlink_to("/removed/python3.9")
-    assert runner.interpreter(where) == own
+    assert interpreter(where) == own
     found = problem(run(where, own, inputs="inputs.py:Inputs"))
     assert f"{own} cannot be started: No such file or directory" in found.summary
 

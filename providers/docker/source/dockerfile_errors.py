@@ -6,9 +6,10 @@ Works on text, and knows the grammar of Docker's own syntax. A file with another
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from providers.docker.source.dockerfile_lines import split, split_word
 
@@ -92,8 +93,7 @@ def _of_directives(directives: tuple[tuple[str, str, int], ...]) -> list[Dockerf
     return []
 
 
-@dataclass(slots=True)
-class _Reader:
+class _Reader(Struct):
     """Checks instructions one by one, as some depend on earlier ones."""
 
     all_stages: list[str]

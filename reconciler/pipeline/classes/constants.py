@@ -8,8 +8,9 @@ import ast
 import enum
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 LARGEST_NUMBER: Final = 1_024  # bits
 LARGEST_VALUE: Final = 10_000  # characters or items of one value
@@ -55,8 +56,7 @@ class NotConstant(Exception):  # noqa: N818 - an answer, not an error
         super().__init__(self.reason)
 
 
-@dataclass(slots=True)
-class Scope:
+class Scope(Struct):
     """The names and calls that an expression can use.
 
     Attributes:

@@ -3,6 +3,7 @@
 Runs before anything is built or sent; a class that fails is reported with its own line.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 
 from providers.regular_files import check_regular
 from reconciler.core.diagnostics import Diagnostic, error, has_errors, info
-from reconciler.pipeline.classes import runner, static
+from reconciler.pipeline.classes import static
 from reconciler.pipeline.classes.declarations import (
     ClassReference,
     ClassValue,
@@ -21,11 +22,13 @@ from reconciler.pipeline.classes.declarations import (
     Place,
     problems_of_depth,
 )
-from reconciler.pipeline.classes.installed import installed_in
+from reconciler.pipeline.classes.installed import installed_in, interpreter
 from reconciler.pipeline.classes.static_module import NotStatic
 from reconciler.pipeline.config import LoadedConfig
 
 TIMEOUT = 30.0  # seconds
+CAN_RUN = hasattr(os, "killpg")
+"""Whether all processes of the code can be ended here. Windows has no process groups for that."""
 
 T = TypeVar("T")
 
@@ -70,30 +73,33 @@ def evaluate(
     problems: list[Diagnostic] = []
     inputs = None if config.is_training else _reference(loaded, "inputs_class", problems)
     parameters = _reference(loaded, "parameters_class", problems)
-    installed = installed_in(runner.interpreter(folder, python), folder)
+    own_python = interpreter(folder, python)
+    installed = installed_in(own_python, folder)
     static_inputs = _refuse(static.read_inputs(inputs, installed), inputs) if inputs else None
     static_parameters = (
         _refuse(static.read_parameters(parameters, installed), parameters) if parameters else None
     )
-    if static_only or not runner.CAN_RUN:
+    runs_inputs = isinstance(static_inputs, NotStatic)
+    runs_parameters = isinstance(static_parameters, NotStatic)
+    stand_ins: tuple[str, ...] = ()
+    if static_only or not CAN_RUN or not (runs_inputs or runs_parameters):
         input_result = _require_static(static_inputs, inputs)
         parameter_result = _require_static(static_parameters, parameters)
-        stand_ins: tuple[str, ...] = ()
     else:
-        class_run = _run(
+        from reconciler.pipeline.classes import runner  # late: most classes are read without it
+
+        ran = runner.run(
             folder,
-            inputs if isinstance(static_inputs, NotStatic) else None,
-            parameters if isinstance(static_parameters, NotStatic) else None,
-            python,
-            timeout,
+            inputs=inputs if runs_inputs else None,
+            parameters=parameters if runs_parameters else None,
+            python=own_python,
+            timeout=timeout,
         )
-        input_result = class_run.inputs if isinstance(static_inputs, NotStatic) else static_inputs
-        parameter_result = (
-            class_run.parameters if isinstance(static_parameters, NotStatic) else static_parameters
-        )
-        stand_ins = class_run.stand_ins
+        input_result = ran.inputs if isinstance(static_inputs, NotStatic) else static_inputs
+        parameter_result = ran.parameters if isinstance(static_parameters, NotStatic) else static_parameters
+        stand_ins = ran.stand_ins
         if stand_ins:
-            problems.append(_stand_ins_remark(stand_ins, runner.interpreter(folder, python)))
+            problems.append(_stand_ins_remark(stand_ins, own_python))
     if parameters is not None and parameter_result is not None:
         parameter_result = _require_shallow(parameter_result, parameters)
     results = {"inputs": input_result, "parameters": parameter_result}
@@ -168,7 +174,7 @@ def _require_static(
     if not isinstance(result, NotStatic) or reference is None:
         return result if isinstance(result, ClassValue) else None
     way_out = "Leave out --static-only for code that you trust, or simplify the class."
-    if not runner.CAN_RUN:
+    if not CAN_RUN:
         way_out = "Classes are run on Linux and macOS only: use WSL or CI, or simplify the class."
     problem = error(
         f"{reference.name} needs code to run: {result.reason}",
@@ -178,20 +184,6 @@ def _require_static(
         line=result.line,
     )
     return ClassValue(None, static.READER, (problem,))
-
-
-def _run(
-    folder: Path,
-    inputs: ClassReference | None,
-    parameters: ClassReference | None,
-    python: Path | None,
-    timeout: float,
-) -> runner.ClassRun:
-    """Run both classes in one process; no process if the static reader has read both."""
-    if inputs is None and parameters is None:
-        return runner.ClassRun(None, None, (), "")
-    interpreter = runner.interpreter(folder, python)
-    return runner.run(folder, inputs=inputs, parameters=parameters, python=interpreter, timeout=timeout)
 
 
 def _stand_ins_remark(stand_ins: tuple[str, ...], python: Path) -> Diagnostic:

@@ -1,4 +1,4 @@
-"""Find the packages of a pipeline's interpreter by its folders, without running it.
+"""Find a pipeline's interpreter, and its packages by its folders, without running it.
 
 The static reader needs this, because the installed packages decide what a class inherits. In any layout other
 than a plain virtual environment of CPython, such as a system Python, PyPy, Conda or an editable install, the
@@ -8,6 +8,7 @@ packages are unknown and the class is run.
 import functools
 import os
 import re
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,6 +67,19 @@ class Installed:
 
 NOTHING = Installed(())
 """An interpreter without packages."""
+
+
+def interpreter(folder: Path, python: Path | None = None) -> Path:
+    """The Python for a pipeline: `python` if given, else its own virtual environment's, else ours."""
+    if python is None:
+        own = os.path.join(folder, ".venv")  # noqa: PTH118 - most pipelines of a fleet have none
+        if not os.path.lexists(own):
+            return Path(sys.executable)
+        candidates = [Path(own, "bin", "python"), Path(own, "Scripts", "python.exe")]
+        # A link whose Python was removed counts: it fails, and another Python could give other values.
+        return next((path for path in candidates if path.exists() or path.is_symlink()), Path(sys.executable))
+    on_path = shutil.which(python) if python.name == str(python) else None  # `--python python3.12`
+    return Path(on_path) if on_path is not None else python
 
 
 def installed_in(python: Path, folder: Path, variables: Mapping[str, str] = os.environ) -> Installed:

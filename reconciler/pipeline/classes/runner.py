@@ -10,7 +10,6 @@ import ast
 import json
 import os
 import selectors
-import shutil
 import signal
 import subprocess
 import sys
@@ -55,9 +54,6 @@ from reconciler.pipeline.classes.parse_lock import parsing
 
 READER: Final = "subprocess"
 
-CAN_RUN: Final = hasattr(os, "killpg")
-"""Whether all processes of the code can be ended here. Windows has no process groups for that."""
-
 _CHILD: Final = Path(__file__).with_name("class_child.py")
 _SUPERVISOR: Final = Path(supervisor.__file__)
 _VARIABLES: Final = frozenset(
@@ -91,19 +87,6 @@ class ClassRun(Struct, frozen=True):
     parameters: ClassValue[Parameters] | None
     stand_ins: tuple[str, ...]
     output: str
-
-
-def interpreter(folder: Path, python: Path | None = None) -> Path:
-    """The Python for a pipeline: `python` if given, else its own virtual environment's, else ours."""
-    if python is None:
-        own = os.path.join(folder, ".venv")  # noqa: PTH118 - most pipelines of a fleet have none
-        if not os.path.lexists(own):
-            return Path(sys.executable)
-        candidates = [Path(own, "bin", "python"), Path(own, "Scripts", "python.exe")]
-        # A link whose Python was removed counts: it fails, and another Python could give other values.
-        return next((path for path in candidates if path.exists() or path.is_symlink()), Path(sys.executable))
-    on_path = shutil.which(python) if python.name == str(python) else None  # `--python python3.12`
-    return Path(on_path) if on_path is not None else python
 
 
 def run(

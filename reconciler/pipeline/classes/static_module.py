@@ -3,11 +3,10 @@
 import ast
 import builtins
 import enum
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from reconciler.pipeline.classes.constants import NotConstant, Scope, member_part, shortened, value_of
 from reconciler.pipeline.classes.declarations import ClassReference
@@ -69,8 +68,7 @@ class PipelineClass(Struct, frozen=True):
     base: "PipelineClass | Official | None"
 
 
-@dataclass(slots=True)
-class Module:
+class Module(Struct):
     """A file of the pipeline.
 
     Attributes:

@@ -9,7 +9,8 @@ import re
 import tomllib
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 Path = tuple[str | int, ...]
 
@@ -36,8 +37,7 @@ _SCALAR = re.compile(
 )
 
 
-@dataclass(slots=True)
-class TomlPositions:
+class TomlPositions(Struct):
     """The positions in one TOML text. Offsets count characters; lines count from 1.
 
     Attributes:
