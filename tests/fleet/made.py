@@ -26,6 +26,7 @@ from reconciler.engine.run_identity import VERSION
 from reconciler.engine.session import session
 from reconciler.engine.validate import ValidatedPipeline, validate
 from reconciler.pipeline.compile import desired_graph
+from reconciler.pipeline.shared import SharedSettings
 from state.snapshot import RecordedResource
 from state.state_writer import now
 
@@ -123,9 +124,10 @@ def record(folders: Sequence[Path], top: Path) -> None:
     """Save the state and the claims of an apply in the folder `top` that found everything in sync."""
     where = options.TargetOptions(None, None)
     plans: list[PlanResult] = []
+    reading = ReadOptions(shared=SharedSettings(root=top))
     with chdir(top), session(where.target(), stores.store(ignore), ignore, threading.Event()) as opened:
         for folder in folders:
-            planned = make_plan(opened, validate(folder, ReadOptions()), PlanRequest())
+            planned = make_plan(opened, validate(folder.relative_to(top), reading), PlanRequest())
             snapshot = planned.settled
             for resource in planned.desired:
                 live = planned.remote_state.found[resource.address]
