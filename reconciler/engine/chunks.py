@@ -71,8 +71,15 @@ class Task(Struct, Generic[A, T], frozen=True, dict=True):
         return _unpickled, (self._pickled,)
 
 
+def _unpickled(body: bytes) -> "Task[Any, Any]":
+    # One thread at a time: it may import the module of the work, and if that fails, the threads that wait for
+    # this module get a KeyError instead of the reason, such as too many open files.
+    with _unpickling:
+        return _unpickled_once(body)
+
+
 @lru_cache(maxsize=8)
-def _unpickled(body: bytes) -> Task[Any, Any]:
+def _unpickled_once(body: bytes) -> "Task[Any, Any]":
     return Task(*pickle.loads(body))
 
 
@@ -113,6 +120,7 @@ send_event: Callable[[str, Event], None] | None = None
 _processes: "dict[str, _Process[Any, Any]]" = {}
 """Task key -> the task's part of this process."""
 _processes_lock = threading.Lock()
+_unpickling = threading.Lock()
 
 
 def run_chunk(task: Task[A, T], chunk: Chunk[A]) -> Outcomes[T]:

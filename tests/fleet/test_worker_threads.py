@@ -1,13 +1,15 @@
 """Threads in worker processes: every call has its outcome, whatever happens to the processes."""
 
+import importlib
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -300,3 +302,25 @@ def test_no_process_outlives_a_command_that_is_killed(folders: list[Path], how: 
         command.kill()
 
     until(lambda: not any(is_running(pid) for pid in workers))
+
+
+def test_work_whose_module_cannot_be_imported_says_why_to_every_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads that wait for an import that fails would get a KeyError."""
+    monkeypatch.syspath_prepend(tmp_path)
+    module = tmp_path / "late_work.py"
+    module.write_text("def work(): pass\n")
+    work = importlib.import_module("late_work").work
+    sent = pickle.dumps(Task(ReadOptions(), fake_session, work))
+    del sys.modules["late_work"]
+    module.write_text("import time\ntime.sleep(0.05)\nraise OSError(24, 'Too many open files')\n")
+
+    def problem(_: int) -> str:
+        try:
+            return f"{pickle.loads(sent)} was read"
+        except Exception as found:  # noqa: BLE001 - whatever it is
+            return str(found)
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(problem, range(8))) == {"[Errno 24] Too many open files"}
