@@ -281,6 +281,25 @@ class SwappedStateError(AmbiguousStateError):
         self.names = (stack,)
 
 
+class SharedStackError(AmbiguousStateError):
+    """Another folder of the workspace was applied with this stack, and still declares it.
+
+    Args:
+        stack: the name.
+        folder: the other folder, from the root of the workspace.
+    """
+
+    def __init__(self, stack: str, folder: str) -> None:
+        StateError.__init__(
+            self,
+            f"the state of {stack} is that of {folder}, which has the same stack: they would overwrite each "
+            "other's state",
+            hint="a stack is named by [reconciler] stack, else by docker.image_name of a training, else by "
+            "metadata.name: change it in one of them. If this folder replaces the other one, delete that one",
+        )
+        self.names = (stack,)
+
+
 class LeftOutStateError(AmbiguousStateError):
     """The state with the name of a stack is that of a folder that is not checked out.
 

@@ -68,9 +68,9 @@ class FormerStacks:
     def owner(self, stack: str) -> tuple[str, str] | None:
         """The folder whose state has the name of this stack, and the stack that this folder now declares.
 
-        The latter is "" if the folder is not checked out.
+        The latter is "" if the folder is not checked out, and this stack if both folders declare it.
 
-        None if the state with this name is that of this stack: no other folder was applied with it, or that
+        None if the state with this name is that of this folder: no other one was applied with it, or that
         folder is gone, or its state has moved, or the files of both have moved.
         """
         pipeline, register = self._pipelines.get(stack), self.register_of(stack)
@@ -87,7 +87,7 @@ class FormerStacks:
             is_out = is_out and source.folder in left_out_folders(root, [source.folder])
             return (source.folder, "") if is_out else None
         if present == stack:
-            return None
+            return source.folder, stack
         if present in register.stacks:
             is_swapped = register.stacks[present] != source and _has_another(pipeline, own, stack, register)
             return (source.folder, present) if is_swapped else None

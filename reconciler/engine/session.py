@@ -39,7 +39,13 @@ from reconciler.engine.renames import FormerStacks, StacksBelow
 from reconciler.pipeline.load import Pipeline, unnamed_image
 from reconciler.system.files import display_path
 from state.claims import Registers
-from state.errors import LeftOutStateError, OthersStateError, SwappedStateError, UnmovedStateError
+from state.errors import (
+    LeftOutStateError,
+    OthersStateError,
+    SharedStackError,
+    SwappedStateError,
+    UnmovedStateError,
+)
 from state.register import UNKNOWN_SOURCE, Register
 from state.renaming import RenamingStore
 from state.snapshot import Snapshot
@@ -115,6 +121,8 @@ class StateNames:
         if owner is not None and (state.resources or state.intents):
             if not owner[1]:
                 raise LeftOutStateError(stack, owner[0])
+            if owner[1] == stack:
+                raise SharedStackError(stack, owner[0])
             is_unmoved = store.load(owner[1]) is None
             raise (UnmovedStateError if is_unmoved else SwappedStateError)(stack, *owner)
         if stack not in self._older or not self._older[stack].is_of_another(state):

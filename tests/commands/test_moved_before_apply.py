@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from providers.sandbox import Sandbox
-from reconciler.engine.requests import ReadOptions
 from tests.conftest import Cli
 from tests.fleet import made
 
@@ -29,7 +28,7 @@ def planned(cli: Cli, sandbox: Sandbox) -> str:
     """The digest of a saved plan with a change of each of three pipelines."""
     folders = made.pipelines(cli.folder, sandbox.registry, 3)
     made.publish(folders, sandbox)
-    made.record(folders, ReadOptions())
+    made.record(folders, cli.folder)
     for folder in folders:
         config = folder / "config.toml"
         config.write_text(re.sub("description = .*", 'description = "Better."', config.read_text()))

@@ -308,3 +308,78 @@ def objects(sandbox: Sandbox) -> dict[str, str]:
             f"{model['name']}/{one['name']}": one["id"] for one in sandbox.platform.versions(model["name"])
         }
     return found
+
+
+def copied_training(cli: Cli) -> tuple[Path, str]:
+    """A copy that has another name and model version, and still the image, which names the stack."""
+    shutil.copytree(cli.folder / "clip", cli.folder / "copied")
+    named(cli, "copied", "name", "copied")
+    config = cli.folder / "copied" / "config.toml"
+    config.write_text(config.read_text().replace('name = "v1"', 'name = "v2"'))
+    return config.parent, "clip"
+
+
+def copied_processing(cli: Cli) -> tuple[Path, str]:
+    """A copy that has another image, and still the name."""
+    shutil.copytree(cli.folder / APP, cli.folder / "copied")
+    config = cli.folder / "copied" / "config.toml"
+    config.write_text(config.read_text().replace(f"examples/{APP}", "team/copied"))
+    return config.parent, APP
+
+
+def copied_stack(cli: Cli) -> tuple[Path, str]:
+    """A copy that has a name and an image of its own, and the same `[reconciler] stack`."""
+    name_stack(cli.folder / APP, "shared")
+    assert cli("apply", APP, "--yes").code == 0
+    copied_processing(cli)
+    rename(cli.folder / "copied", APP, "copied")
+    return cli.folder / "copied", APP
+
+
+WRITING = {"apply": ("--yes",), "deploy": ("--yes", "--bump", "patch"), "destroy": ("--yes", "--prune")}
+
+
+@pytest.mark.parametrize("copied", [copied_training, copied_processing, copied_stack])
+@pytest.mark.parametrize(
+    "command", ["plan", "drift", "status", "apply", "apply --prune", "deploy", "destroy", "adopt", "rollback"]
+)
+def test_no_command_gives_a_copy_the_state_of_the_folder_that_it_was_copied_from(
+    command: str, copied: Callable[[Cli], tuple[Path, str]], pipelines: Path, cli: Cli, sandbox: Sandbox
+) -> None:
+    folder, first = copied(cli)
+    before, claims = objects(sandbox), cli("state", "claims").out
+    sandbox.clear_requests()
+
+    name, *options = command.split()
+    ended = cli(name, str(folder), *WRITING.get(name, ()), *options)
+
+    said = one_line(ended.err + ended.out)
+    assert ended.code not in (0, 10, 11), said
+    assert f"is that of {first}, which has the same stack" in said
+    assert (sandbox.writes(), objects(sandbox), cli("state", "claims").out) == ([], before, claims)
+    assert cli("plan", str(pipelines / first), "--exit-code").code == 0
+
+
+@pytest.mark.parametrize("copied", [copied_training, copied_processing, copied_stack])
+def test_a_copy_that_replaces_its_original_keeps_the_state(
+    copied: Callable[[Cli], tuple[Path, str]], pipelines: Path, cli: Cli, sandbox: Sandbox
+) -> None:
+    folder, first = copied(cli)
+    stacks = cli("state", "list").out
+    shutil.rmtree(pipelines / first)
+    applied = cli("apply", str(folder), "--bump", "patch", "--yes")
+    assert applied.code == 0, applied.err
+    assert cli("state", "list").out == stacks
+
+
+@pytest.mark.parametrize("copied", [copied_training, copied_processing])
+def test_a_copy_is_refused_without_a_reconciler_toml(
+    copied: Callable[[Cli], tuple[Path, str]], cli: Cli, sandbox: Sandbox
+) -> None:
+    copy_example(APP, cli.folder, sandbox.registry)
+    training(cli.folder / "clip", "clip", sandbox.registry)
+    assert cli("apply", "--all", "--yes").code == 0
+    folder, first = copied(cli)
+    ended = cli("apply", str(folder), "--yes")
+    assert ended.code != 0
+    assert f"is that of {first}, which has the same stack" in one_line(ended.err)

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from providers.sandbox import Sandbox
-from reconciler.engine.requests import ReadOptions
 from tests.conftest import CASES, Cli
 from tests.faults.commands import User
 from tests.faults.warm import Death, Warm
@@ -43,7 +42,7 @@ class Fleet:
             shutil.rmtree(user.cli.folder / name, ignore_errors=True)
         folders = made.pipelines(user.cli.folder, self.sandbox.registry, COUNT)
         made.publish(folders, self.sandbox)
-        made.record(folders, ReadOptions())
+        made.record(folders, user.cli.folder)
         for text in ("good", "bad"):
             for folder in folders:
                 config = folder / "config.toml"
