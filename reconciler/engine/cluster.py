@@ -30,7 +30,7 @@ GONE = 60.0
 """Seconds without any worker after which a run gives up."""
 _CHUNKS_EACH = 8
 """Chunks per thread of a worker: enough to balance uneven chunks."""
-_PROFILER = threading.Lock()
+_profiler_lock = threading.Lock()
 """Held while Dask's profiler is stopped on a worker."""
 
 
@@ -141,7 +141,7 @@ def _stop_profiler() -> None:
     from distributed import get_worker
 
     worker = get_worker()
-    with _PROFILER:  # no other task begins, either, before it is stopped
+    with _profiler_lock:  # no other task begins, either, before it is stopped
         if profiler := worker.periodic_callbacks.pop("profile", None):
             is_stopped = threading.Event()
             worker.loop.add_callback(profiler.stop)  # in the thread that runs it
