@@ -105,7 +105,7 @@ class ErrorMapper:
             case 404:
                 return GoneError(text or "not found")
             case 409:
-                return ExistsError(text)
+                return ExistsError(text or "it already exists")
             case 400 | 402 | 413 | 422:
                 return RefusedError(f"{server} refused it: {text}")
             case 423:
