@@ -2,8 +2,9 @@
 
 Below all providers. A socket timeout restarts with each byte, so a server that sends one byte per second
 would block a run forever. Here status line and headers, including interim responses, must arrive within the
-timeout in total, and the body within the timeout plus the time that `MIN_RATE` allows. Only time spent
-reading counts.
+timeout in total, and the body at `MIN_RATE` or faster. Only time spent reading counts, and only content is
+progress: the lines around it get no time of their own, and have at most `MAX_LINES` bytes. A body that is
+read as a whole has the limits of `bodies` already here: decompression may read on without returning a byte.
 
 The adapter announces a pending response while it waits, without a thread: the read wakes up every `SILENCE`
 seconds.
@@ -13,6 +14,7 @@ If it meets anything else, it hands over what it has so far: the bytes that arri
 """
 
 import io
+import math
 import os
 import re
 import sys
@@ -37,6 +39,7 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 from urllib3.exceptions import (
     ConnectTimeoutError,
+    InvalidHeader,
     NewConnectionError,
     ProtocolError,
     ReadTimeoutError,
@@ -45,13 +48,21 @@ from urllib3.exceptions import (
 from urllib3.util.connection import is_connection_dropped
 from urllib3.util.retry import Retry
 
+from providers import bodies
+from providers.bodies import ExcessError, server_of, typed_errors
 from providers.made_once import made_once
 from providers.open_connections import Head, request_head, response_head
+from providers.timeouts import answer_timeout
 from providers.waits import SILENCE, Exchange, Repeat, Silence, SilenceEnd, pending
 
 MIN_RATE = 1024.0
-"""Minimum average rate of a body in bytes per second, once the timeout of the request is used up."""
+"""Minimum average rate of a body in bytes per second, in any period as long as the timeout of the request."""
 
+MAX_LINES = 1 << 20
+"""Bytes of a response that are not content, in a row: interim responses, headers, chunk sizes, trailers."""
+
+_LINES_PER_CONTENT = 16
+"""Bytes of lines for each byte of content, in chunks: a chunk of one byte has five."""
 
 Announce = Callable[[Silence | Repeat | SilenceEnd | Exchange], None]
 
@@ -88,7 +99,7 @@ class BoundedAdapter(HTTPAdapter):
             self._announce(Exchange(str(request.method), url, status, time.monotonic() - start))
 
     def _send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        with pending(urlsplit(request.url or "").netloc.rpartition("@")[2]):
+        with pending(server_of(request)), typed_errors(request):
             return self._send_pending(request, *args, **kwargs)
 
     def _send_pending(
@@ -97,7 +108,8 @@ class BoundedAdapter(HTTPAdapter):
         timeout = kwargs.get("timeout") or 0.0
         connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
         parts = urlsplit(request.url or "")
-        _thread.request = _PendingRequest(str(parts.netloc), connect, read, self)
+        is_stream = bool(kwargs.get("stream"))
+        _thread.request = _PendingRequest(str(parts.netloc), connect, read, self, is_stream)
         try:
             is_usual = request.method in ("GET", "HEAD") and request.body is None and read
             if is_usual and not (args or kwargs.get("proxies")):
@@ -145,12 +157,20 @@ class BoundedAdapter(HTTPAdapter):
 
 
 class _PendingRequest(Struct, frozen=True):
-    """A request in progress: its server, its timeouts in seconds, and the adapter that announces silence."""
+    """A request in progress.
+
+    Attributes:
+        server: HOST:PORT.
+        connect, read: its timeouts in seconds.
+        adapter: announces silence.
+        is_stream: whether the caller reads the body of a success in pieces, with a limit of its own.
+    """
 
     server: str
     connect: float
     read: float
     adapter: BoundedAdapter
+    is_stream: bool
 
 
 class _Thread(threading.local):
@@ -207,7 +227,7 @@ class _BoundedReader(io.RawIOBase):
     Attributes:
         raw: the file object of the socket, if there is one.
         begun: bytes that have been read already, and come first.
-        in_body: whether the headers have been read.
+        wanted: bytes of content that the current read waits for; math.inf if all that arrives is content.
     """
 
     def __init__(self, sock: socket, timeout: float | None) -> None:
@@ -218,7 +238,9 @@ class _BoundedReader(io.RawIOBase):
         self._waited = 0.0  # seconds without a response, or since the last byte of its body
         self._next_announcement = SILENCE  # value of `_waited` at the next announcement
         self._request = _thread.request
-        self.in_body = False
+        self.wanted = 0.0
+        self._lines = MAX_LINES
+        self._most = self._end = math.inf  # bytes of the body; monotonic seconds
 
     def readable(self) -> bool:
         return True
@@ -235,13 +257,40 @@ class _BoundedReader(io.RawIOBase):
             return self._sock.recv_into(buffer)
         if self._remaining <= 0:
             raise TimeoutError("timed out")
-        size = self._receive(buffer, time.monotonic() + min(self._remaining, self._limit))
+        deadline = min(time.monotonic() + min(self._remaining, self._limit), self._end)
+        size = self._receive(buffer, deadline)
         if self._request is not None:
             self._request.adapter.end_silence(self._request.server)
-        if self.in_body and size:
-            self._remaining += size / MIN_RATE
-            self._waited, self._next_announcement = 0.0, SILENCE
+        if self.wanted and size:
+            content = min(size, self.wanted)
+            self.wanted -= content
+            self.allow(content)
         return size
+
+    def begin_body(self, status: int) -> None:
+        """Apply the limits of `bodies` unless the caller has its own."""
+        if self._request is None or not self._request.is_stream or status >= 300:
+            self._most = bodies.MAX_BYTES
+            self._end = time.monotonic() + answer_timeout(bodies.MAX_SECONDS)
+
+    def allow(self, content: float) -> None:
+        """Allow more time and lines, for so many bytes of content."""
+        if self._remaining is not None and self._limit is not None:
+            self._remaining = min(self._remaining + content / MIN_RATE, self._limit)
+        self._lines = min(self._lines + int(content) * _LINES_PER_CONTENT, MAX_LINES)
+        self._waited, self._next_announcement = 0.0, SILENCE
+
+    def count_content(self, size: int) -> None:
+        """Count bytes of the body. Raises ExcessError."""
+        self._most -= size
+        if self._most < 0:
+            raise ExcessError(f"the response has more than {bodies.MAX_BYTES >> 20} MB")
+
+    def count_line(self, size: int) -> None:
+        """Count bytes of a line. Raises ExcessError."""
+        self._lines -= size
+        if self._lines < 0:
+            raise ExcessError("the response has headers, interim responses or trailers without an end")
 
     def _receive(self, buffer: Any, deadline: float) -> int:
         """Reads the next bytes from the socket itself; `raw` is unusable after its first timeout.
@@ -280,6 +329,41 @@ class _BoundedReader(io.RawIOBase):
             super().close()
 
 
+class _Parts(io.BufferedReader):
+    """Tells content from the lines around it: http.client and urllib3 read these by `readline` only."""
+
+    raw: _BoundedReader
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        self.raw.count_line(len(line))
+        return line
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return self._content(super().read, size, math.inf if size is None or size < 0 else size)
+
+    def read1(self, size: int = -1, /) -> bytes:
+        return self._content(super().read1, size, math.inf if size < 0 else size)
+
+    def readinto(self, buffer: Any, /) -> int:
+        content = self.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+    def _content(self, read: Callable[[Any], bytes], size: int | None, most: float) -> bytes:
+        reader = self.raw
+        reader.wanted = most
+        try:
+            content = read(size)
+            arrived = most - reader.wanted if most < math.inf else len(content)
+        finally:
+            reader.wanted = 0.0
+        if len(content) > arrived:  # the rest came with a line
+            reader.allow(len(content) - arrived)
+        reader.count_content(len(content))
+        return content
+
+
 class _Response(HTTPResponse):
     """A response read within the timeout of its request.
 
@@ -291,12 +375,19 @@ class _Response(HTTPResponse):
         super().__init__(sock, *args, **kwargs)
         self._reader = reader or _BoundedReader(sock, sock.gettimeout())
         self._reader.raw = self.fp.detach()
-        self.fp = io.BufferedReader(self._reader)
+        self.fp = _Parts(self._reader)
 
     def begin(self) -> None:
-        self._reader.in_body = False
         super().begin()
-        self._reader.in_body = True
+        lengths = ",".join(self.headers.get_all("Content-Length", [])).split(",")
+        if not self.chunked and len({length.strip() for length in lengths}) > 1:  # urllib3 would not close it
+            raise InvalidHeader("it has several lengths")
+        self._reader.begin_body(self.status)
+
+    def _safe_read(self, amt: int) -> bytes:
+        if amt < 0:  # it would read to the end of the connection
+            raise HTTPException("a chunk has a size below zero")
+        return super()._safe_read(amt)  # type: ignore[misc,no-any-return]
 
 
 class _Answered(requests.Response):
@@ -349,15 +440,15 @@ class _Pool(urllib3.HTTPConnectionPool):
                 raise RemoteDisconnected("Remote end closed connection without response")
             head = response_head(data, method)
             if head is not None:
-                reader.in_body = True
+                reader.wanted = math.inf
                 with suppress(OSError):  # urllib3 finds the same
                     while len(data) < head.start + head.length and (more := _more(reader)):
                         data += more
             if head is None or len(data) < head.start + head.length:
-                reader.begun = memoryview(data)
+                reader.begun, reader.wanted = memoryview(data), 0.0
                 _thread.begun = self._rest(connection, reader, method, target)
                 return None
-        except (OSError, HTTPException) as problem:
+        except (OSError, HTTPException, urllib3.exceptions.HTTPError) as problem:
             _thread.begun = self._error(problem, target, timeout)
             connection.close()
             self._put_conn(None)
@@ -411,16 +502,18 @@ class _Pool(urllib3.HTTPConnectionPool):
         )
 
     def _error(
-        self, problem: OSError | HTTPException, target: str, timeout: float
+        self, problem: OSError | HTTPException | urllib3.exceptions.HTTPError, target: str, timeout: float
     ) -> urllib3.exceptions.HTTPError:
         """The error of urllib3 for this one."""
+        if isinstance(problem, urllib3.exceptions.HTTPError):
+            return problem
         if isinstance(problem, TimeoutError):
             return ReadTimeoutError(self, target, f"Read timed out. (read timeout={timeout})")
-        return (
-            SSLError(problem)
-            if isinstance(problem, TlsError)
-            else ProtocolError("Connection aborted.", problem)
-        )
+        if isinstance(problem, TlsError):
+            return SSLError(problem)
+        error = ProtocolError("Connection aborted.", problem)
+        error.__cause__ = problem
+        return error
 
     def urlopen(  # type: ignore[override]
         self,
@@ -435,6 +528,8 @@ class _Pool(urllib3.HTTPConnectionPool):
         begun, _thread.begun = _thread.begun, None
         if isinstance(begun, urllib3.HTTPResponse):
             return begun
+        if isinstance(begun, InvalidHeader):  # urllib3 does not repeat the request either
+            raise begun
         if begun is not None:
             retries = retries.increment(method, url, error=begun, _pool=self, _stacktrace=sys.exc_info()[2])
             retries.sleep()

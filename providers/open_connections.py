@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 _MAX_BODY = 1 << 20  # bytes; a larger body is read in pieces, by urllib3
+_MAX_DIGITS = 9  # of a length; Python reads no number of thousands of digits
 _TARGET = re.compile(r"/[\w/.~!$&'()*+,;=:@?%-]*", re.ASCII)
 _UNUSUAL = frozenset({"transfer-encoding", "content-encoding"})
 _WITHOUT_BODY = frozenset({204, 304})
@@ -72,10 +73,9 @@ def response_head(data: bytes, method: str) -> Head | None:
         value = value.strip(" \t")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     status = int(code)
-    length = headers.get("content-length", "")
-    if method == "HEAD" or status in _WITHOUT_BODY:
-        length = "0"
-    if not length.isdigit() or int(length) > _MAX_BODY:
+    is_empty = method == "HEAD" or status in _WITHOUT_BODY
+    length = headers.get("content-length", "0" if is_empty else "")
+    if not length.isdigit() or len(length) > _MAX_DIGITS or (not is_empty and int(length) > _MAX_BODY):
         return None
     is_last = headers.get("connection", "keep-alive").lower() != "keep-alive"
-    return Head(status, reason, headers, end + 4, int(length), is_last)
+    return Head(status, reason, headers, end + 4, 0 if is_empty else int(length), is_last)

@@ -49,6 +49,15 @@ ANSWERS: dict[str, Sequence[bytes]] = {
     "not ASCII": [b"HTTP/1.1 200 OK\r\nX-A: \xc3\xa9\r\nContent-Length: 2\r\n\r\n{}"],
     "bare line breaks": [b"HTTP/1.1 200 OK\nX-A: b\nContent-Length: 2\n\n{}"],
     "two lengths": [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}", CLOSE],
+    "two lengths that differ": [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+        CLOSE,
+    ],
+    "a length of many digits": [b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n{}", CLOSE],
+    "trailers": [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n",
+        b"X-A: b\r\n\r\n",
+    ],
     "a length below zero": [b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n{}", CLOSE],
     "not HTTP": [b"SSH-2.0-OpenSSH\r\n\r\n", CLOSE],
     "a status of words": [b"HTTP/1.1 two hundred\r\n\r\n", CLOSE],

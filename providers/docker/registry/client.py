@@ -18,6 +18,7 @@ from urllib.parse import urljoin
 
 import requests
 
+from providers.bodies import pieces
 from providers.docker.registry import error_mapping, uploads
 from providers.docker.registry.auth import Login
 from providers.docker.registry.connection import Connection, ConnectionPool
@@ -208,7 +209,9 @@ class RegistryClient:
         surplus = start if response.status_code != 206 else 0  # the registry may not support ranges
         try:
             with response:
-                for chunk in response.iter_content(_CHUNK_SIZE):
+                if response.raw is not None:
+                    response.raw.headers.discard("Content-Encoding")  # the digest is that of the sent bytes
+                for chunk in pieces(response, _CHUNK_SIZE):
                     if len(chunk) > surplus:
                         yield chunk[surplus:]
                     surplus = max(surplus - len(chunk), 0)

@@ -6,7 +6,7 @@ into a message.
 
 import requests
 
-from providers.answers import json_object
+from providers.answers import MalformedAnswerError, json_object
 from providers.docker.registry.reference import Repository
 from providers.errors import (
     ForbiddenError,
@@ -180,7 +180,11 @@ def from_exception(error: Exception, repository: Repository, doing: str, *, writ
             hint=reach,
             outcome_unknown=writing,
         )
-    return PermanentError(f"{host} sent an invalid response when {doing}: {type(error).__name__}")
+    is_answer = isinstance(error, MalformedAnswerError)
+    why = str(error) if is_answer else type(error).__name__
+    return PermanentError(
+        f"{host} sent an invalid response when {doing}: {why}", outcome_unknown=writing and is_answer
+    )
 
 
 def other_server(url: str, repository: Repository) -> Origin | None:
