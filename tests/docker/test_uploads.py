@@ -273,3 +273,18 @@ def test_the_error_of_another_server_names_it(proxy: Proxy, doing: str, status: 
     assert f"http://{other.address}, to which {proxy.address} sends the request" in caught.value.message
     assert "docker login" not in caught.value.hint
     assert "s3cr3t" not in f"{caught.value.message} {caught.value.hint}"
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_lost_upload_tells_of_another_address_that_the_registry_names(proxy: Proxy, is_named: bool) -> None:
+    there = {"Location": f"https://{proxy.address}/x" if is_named else "/x"}
+    proxy.interfere = lambda method, path, body: (
+        Answer(202, headers=there) if method == "POST" else Answer(404)
+    )
+    with (
+        RegistryClient(f"{proxy.address}/x/y", pause=lambda _: None) as client,
+        pytest.raises(TransientError, match="lost the upload") as caught,
+    ):
+        client.upload(BLOB, Given())
+    named = f"; it names https://{proxy.address} for the upload, and not http://{proxy.address}"
+    assert caught.value.message.endswith(named) is is_named

@@ -16,6 +16,7 @@ import requests
 from providers.docker.registry.connection import Body, Connection
 from providers.docker.registry.manifests import Blob
 from providers.errors import PermanentError, RefusedError, TransientError
+from providers.http import origin
 from providers.protocol import Progress, Report
 from providers.retries import ATTEMPTS, is_transient
 
@@ -60,6 +61,7 @@ class _Upload:
         self._stage = stage
         self._doing = f"pushing a layer to {connection.repository}"
         self._location: str | None = None
+        self._named = ""  # the address of the upload as the registry names it
         self._stored = self._furthest = 0
         self._request_size = blob.size
 
@@ -94,6 +96,7 @@ class _Upload:
 
     def _start(self) -> str:
         response = self._connection.write("POST", self._connection.url("blobs/uploads/"), self._doing)
+        self._named = response.headers.get("Location", "")
         return self._connection.location(response)
 
     def _send_chunk(self, location: str) -> None:
@@ -123,9 +126,13 @@ class _Upload:
     def _check_not_lost(self, response: requests.Response) -> None:
         """Raise TransientError if the registry lost the upload or has another offset."""
         if response.status_code in _LOST:
+            repository = self._connection.repository
+            named, own = origin(self._named), origin(repository.url)
+            address = f"; it names {named} for the upload, and not {own}" if named not in (None, own) else ""
             raise TransientError(
-                f"{self._connection.repository.registry} lost the upload when {self._doing}",
-                hint="run again; several instances of one registry must share their storage and secret",
+                f"{repository.registry} lost the upload when {self._doing}{address}",
+                hint="run again; several instances of one registry must share their storage and secret"
+                + (", and have the right address of themselves" if address else ""),
             )
 
     def _is_stored_after_break(self) -> bool:
