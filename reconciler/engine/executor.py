@@ -35,6 +35,8 @@ T = TypeVar("T")
 _BATCH = 128
 """Steps of one list that share a save and a listing. The listings of 2,000 inputs add a tenth to their
 requests; with a larger batch, the first results come later, and a killed run leaves more writes open."""
+_PART = 8
+"""A batch may have an eighth of what is in its list already: the listings of any number of writes are few."""
 
 
 class ExecutionResult(Struct, frozen=True):
@@ -159,7 +161,10 @@ class Executor:
         return None
 
     def _batches(self, steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
-        """Steps that run together: those in one list, at most `_BATCH` of them. Every other step is alone."""
+        """Steps that run together: those in one list, which is read once for all of them. Others are alone.
+
+        A batch grows with what is in the list before it. Equal ones would read a long list too often.
+        """
         lists: dict[tuple[str, Sequence[str]], list[Step]] = {}
         for step in steps:
             kind, name = step.address
@@ -167,8 +172,11 @@ class Executor:
                 step
             )
         for members in lists.values():
-            for start in range(0, len(members), _BATCH):
-                yield members[start : start + _BATCH]
+            start = 0
+            while start < len(members):
+                end = start + max(_BATCH, start // _PART)
+                yield members[start:end]
+                start = end
 
     def _run(self, steps: Sequence[Step], call_each: "_CallEach") -> list[Outcome]:
         """Run these steps side by side: what several of them need at the same time is done once for all.

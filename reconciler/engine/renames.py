@@ -106,16 +106,17 @@ class FormerStacks:
         found = (
             _read(folder, pipeline)
             for folder, names in self._declared_in(root).items()
-            if name in names and real_path(folder) != own
+            if name in names and folder != own
         )
         return [other for other in found if other is None or other.stack_name == name]
 
     def _declared_in(self, root: Path) -> Mapping[Path, Collection[str]]:
-        """The pipeline folders of the workspace, each with the names of its stacks."""
+        """The pipeline folders of the workspace without links, each with the names of its stacks."""
         assert self._stacks_below is not None
         with self._searching:
             if root not in self._declared:
-                self._declared[root] = self._stacks_below(root)
+                below = self._stacks_below(root)
+                self._declared[root] = {real_path(folder): names for folder, names in below.items()}
         return self._declared[root]
 
 
@@ -126,8 +127,7 @@ def _read(folder: Path, like: Pipeline) -> Config | None:
 
 def _name_in(declared: Mapping[Path, Collection[str]], folder: Path, stack: str, like: Pipeline) -> str:
     """The name of the stack that a folder declares; "" if it has no pipeline."""
-    real = real_path(folder)
-    names = next((names for place, names in declared.items() if real_path(place) == real), ())
+    names = declared.get(real_path(folder), ())
     if names and (config := _read(folder, like)) is not None:
         return config.stack_name
     own = stack.partition("/")[2]
