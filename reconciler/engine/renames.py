@@ -34,13 +34,16 @@ class FormerStacks:
         self._register = register
         self._stacks_below = stacks_below
         self._pipelines: dict[str, Pipeline] = {}
+        self._sources: dict[str, Source] = {}  # stack -> where it is applied from
         self._name_of = cache(workspace_name)
         self._declared: dict[Path, Mapping[Path, Collection[str]]] = {}
         self._searching = threading.Lock()  # a workspace is searched once, whoever asks first
 
     def add(self, stack: str, pipeline: Pipeline) -> None:
         """Add a stack, whose former names `of` then returns."""
-        self._pipelines[stack] = pipeline
+        if self._pipelines.get(stack) is not pipeline:
+            self._pipelines[stack] = pipeline
+            self._sources.pop(stack, None)
 
     def of(self, stack: str) -> list[str]:
         """The stacks that were applied from the folder of this one, and whose state no other folder keeps.
@@ -56,7 +59,7 @@ class FormerStacks:
         register = self.register_of(stack)
         if stack in register.stacks or not any(source.workspace for source in register.stacks.values()):
             return []
-        source = source_of(pipeline, self._name_of)
+        source = self._source_of(stack)
         if not (source.workspace and source.folder):
             return []
         return [
@@ -77,8 +80,8 @@ class FormerStacks:
         source = register.stacks.get(stack)
         if pipeline is None or self._stacks_below is None or source is None or not source.folder:
             return None
-        own, root = source_of(pipeline, self._name_of), root_of(pipeline)
-        if source == own or source.workspace != own.workspace or root is None:
+        own = self._source_of(stack)
+        if source == own or source.workspace != own.workspace or (root := root_of(pipeline)) is None:
             return None
         name = _name_in(self._declared_in(root), root / source.folder, stack, pipeline)
         present = f"{scope_of(stack)}/{name}"
@@ -92,6 +95,12 @@ class FormerStacks:
             is_swapped = register.stacks[present] != source and _has_another(pipeline, own, stack, register)
             return (source.folder, present) if is_swapped else None
         return None if _keeps(pipeline.config, stack, register) else (source.folder, present)
+
+    def _source_of(self, stack: str) -> Source:
+        """Where an added stack is applied from."""
+        if (found := self._sources.get(stack)) is None:
+            found = self._sources[stack] = source_of(self._pipelines[stack], self._name_of)
+        return found
 
     def register_of(self, stack: str) -> Register:
         """The register that has this stack; an empty one if it cannot be read."""
