@@ -82,6 +82,19 @@ class TestCost:
         Action.ADOPT: inputs(),
     }
 
+    def test_of_long_lists(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Twice as many writes need a few listings more, not twice as many: each is as long as the list."""
+        monkeypatch.setattr(executor, "_BATCH", 4)
+        listings = []
+        for app, count in (("one", 500), ("two", 1000), ("four", 2000)):
+            faults = Faults(verbs=READS)
+            bench.kinds["input"] = FaultyKind(bench.kinds["input"], faults)
+            members = [input_of(app, f"i{number:04}") for number in range(count)]
+            assert bench.walk(bench.plan(processing(app), *members), parallel=8).succeeded
+            listings.append(len(faults.calls))
+        assert listings[2] - listings[1] <= 8
+        assert listings[1] - listings[0] <= 8
+
     @pytest.mark.parametrize("action", BEFORE)
     @pytest.mark.parametrize("parallel", [1, 8])
     def test_of_every_action(self, bench: Bench, lost: SqliteStore, action: Action, parallel: int) -> None:
