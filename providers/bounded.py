@@ -94,7 +94,7 @@ class BoundedAdapter(HTTPAdapter):
             return response
         finally:
             parts = urlsplit(str(request.url))
-            url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+            url = f"{parts.scheme}://{server_of(request)}{parts.path}"
             assert self._announce is not None
             self._announce(Exchange(str(request.method), url, status, time.monotonic() - start))
 

@@ -281,6 +281,10 @@ class SwappedStateError(AmbiguousStateError):
         self.names = (stack,)
 
 
+NAMED_BY = "[reconciler] stack, else by docker.image_name of a training, else by metadata.name"
+"""What a stack is named by, for messages."""
+
+
 class SharedStackError(AmbiguousStateError):
     """Another folder of the workspace was applied with this stack, and still declares it.
 
@@ -294,8 +298,8 @@ class SharedStackError(AmbiguousStateError):
             self,
             f"the state of {stack} is that of {folder}, which has the same stack: they would overwrite each "
             "other's state",
-            hint="a stack is named by [reconciler] stack, else by docker.image_name of a training, else by "
-            "metadata.name: change it in one of them. If this folder replaces the other one, delete that one",
+            hint=f"a stack is named by {NAMED_BY}: change it in one of them. If this folder replaces the "
+            "other one, delete that one",
         )
         self.names = (stack,)
 

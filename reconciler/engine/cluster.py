@@ -53,7 +53,7 @@ def connect(
         UserError: Dask is not installed.
         CannotCheckError: the scheduler cannot be reached, there are no workers, or one of them differs.
     """
-    if sys.modules.get("tornado", sys) is None:  # see `cli.run`
+    if sys.modules.get("tornado", sys) is None:  # see `cli._UNUSED`
         del sys.modules["tornado"]
     try:
         from distributed import Client

@@ -28,6 +28,7 @@ from reconciler.pipeline.image_source import check_time, image_source, unneeded_
 from reconciler.pipeline.load import Pipeline, load_pipeline, unnamed_image
 from reconciler.pipeline.schema import ImageOptions
 from reconciler.pipeline.toml.edits import Edits
+from state.errors import NAMED_BY
 
 
 class ValidatedPipeline(Struct, frozen=True):
@@ -196,7 +197,7 @@ def duplicate_stack_error(name: str, first: Path, second: Path) -> UserError:
         name: the name of the stack.
     """
     detail = (
-        f"{first} and {second} would overwrite each other's state. A stack is named by [reconciler] stack, "
-        "else by docker.image_name of a training, else by metadata.name: change it in one of them."
+        f"{first} and {second} would overwrite each other's state. A stack is named by {NAMED_BY}: "
+        "change it in one of them."
     )
     return UserError(error(f"two pipelines have the stack {name!r}", detail))
