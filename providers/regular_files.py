@@ -113,14 +113,20 @@ def open_regular(path: str | os.PathLike[str]) -> int:
     Raises:
         OSError: it is not a regular file (`strerror` names the actual type), or cannot be opened.
     """
+    return _opened(path)[0]
+
+
+def _opened(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """The descriptor, as `open_regular`, and the size of the file in bytes."""
     check_regular(path)
     descriptor = os.open(path, READ_ONLY)
     try:
-        refuse_irregular(os.fstat(descriptor).st_mode, path)
+        status = os.fstat(descriptor)
+        refuse_irregular(status.st_mode, path)
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor
+    return descriptor, status.st_size
 
 
 def read_regular(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
@@ -132,13 +138,15 @@ def read_regular(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
     Raises:
         OSError: as for `open_regular`, or the file is too large.
     """
-    descriptor = open_regular(path)
+    descriptor, size = _opened(path)
     try:
-        size = os.fstat(descriptor).st_size
         content, more = b"", b"" if size > max_bytes else b"more"
         while more and len(content) <= max_bytes:  # past its size: files in /proc have none, others grow
-            more = os.read(descriptor, max(size - len(content), 0) + _PIECE)
+            asked = max(size - len(content), 0) + _PIECE
+            more = os.read(descriptor, asked)
             content = content + more if content else more
+            if 0 < size <= len(content) and len(more) < asked:
+                break  # its end, without another read: a fleet reads thousands of small files
     except BlockingIOError:  # some files in /proc are regular but block
         raise BlockingIOError(errno.EAGAIN, "Reading it would block", os.fspath(path)) from None
     finally:

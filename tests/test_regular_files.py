@@ -222,14 +222,14 @@ def test_a_regular_file_that_blocks_is_refused(tmp_path: Path, monkeypatch: pyte
     path = tmp_path / "blocks"
     path.touch()
 
-    def opened(_: object) -> int:
+    def opened(_: object) -> tuple[int, int]:
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         ends.append(writing)
-        return reading
+        return reading, 0
 
     ends: list[int] = []
-    monkeypatch.setattr(regular_files, "open_regular", opened)
+    monkeypatch.setattr(regular_files, "_opened", opened)
     with pytest.raises(BlockingIOError):
         regular_files.read_regular(path)
     os.close(ends[0])

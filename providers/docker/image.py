@@ -262,7 +262,7 @@ class ImageKind:
             try:
                 pushed = self._builder().publish(source, "/".join(name), version, labels, report)
             except ChangedError:
-                forget(self._source.folder)  # it may know a file as unchanged that is not
+                forget(self._source.real_folder)  # it may know a file as unchanged that is not
                 raise
             digest = seal(registry, pushed)
             self._attest(registry, digest, expected.key, report)
@@ -346,7 +346,7 @@ class ImageKind:
     def _require_source(self, report: Report) -> None:
         """Raise PermanentError if a file of the source is not as planned. Reads every file."""
         if self._hash(report).key != self._key.key:
-            forget(self._source.folder)
+            forget(self._source.real_folder)
             raise self._changed()
 
     def _changed(self) -> PermanentError:

@@ -149,9 +149,9 @@ def _secrets(validated: ValidatedPipeline, emit: Emit, problems: list[Diagnostic
     """
     if validated.pipeline is None or validated.key is None:
         return []
-    source, suspects = image_source(validated.pipeline), validated.key.suspects
+    source = image_source(validated.pipeline)
     try:
-        return secret_findings(validated.pipeline, source, suspects=suspects, announce=emit)
+        return secret_findings(validated.pipeline, source, key=validated.key, announce=emit)
     except ProviderError as problem:
         problems.append(unreadable_context(problem, validated.pipeline.folder))
         return []

@@ -239,13 +239,13 @@ class PlanClaims:
 
 def places_of(pipeline: Pipeline) -> Callable[[Origin], str]:
     """Returns the place of an origin, from the root of the workspace: `pipelines/a/config.toml:12`."""
-    root = pipeline.loaded.shared.root
+    top = pipeline.loaded.shared.real_root
 
     @cache  # thousands of resources may be declared in one file
     def shown(file: Path) -> str:
-        if root is None:
+        if top is None:
             return str(file)
-        place, top = real_path(file.parent) / file.name, real_path(root)
+        place = real_path(file.parent) / file.name
         return place.relative_to(top).as_posix() if place.is_relative_to(top) else str(file)
 
     def place(origin: Origin) -> str:

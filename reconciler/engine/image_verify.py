@@ -262,7 +262,7 @@ def _source(
     settings += [(parent / WORKSPACE_FILE).as_posix() for parent in (path, *path.parents)]
     try:
         _, source, checkout = read(settings, "settings")
-        context = real_path(source.folder)
+        context = source.real_folder
         if not context.is_relative_to(checkout.folder):
             raise UserError(error("the build context of the pipeline is outside of the repository"))
         below = context.relative_to(checkout.folder).as_posix()

@@ -107,7 +107,7 @@ def recorded_image_kind(
     return ImageKind(
         name,
         replace(image_source(pipeline), platform=recorded_text(image, "platform")),
-        SourceKey(recorded_source(image), outputs.files or {}, outputs.arguments or {}, bytes=0),
+        SourceKey(recorded_source(image), outputs.files or {}, outputs.arguments or {}, size=0),
         builder=_no_builder,
         labels=lambda: image_labels(pipeline, announce_nothing),
         new_version=new_version,

@@ -520,7 +520,7 @@ def _refuse_secrets(
         builds = step.refusal is not None or _is_built(planned, step)
         try:
             problems = secret_findings(
-                planned.pipeline, source, suspects=key.suspects, is_published=not builds, announce=announce
+                planned.pipeline, source, key=key, is_published=not builds, announce=announce
             )
         except ProviderError as problem:
             raise UserError(unreadable_context(problem, planned.pipeline.folder)) from None

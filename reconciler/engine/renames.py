@@ -110,7 +110,7 @@ class FormerStacks:
 
     def _others(self, stack: str, pipeline: Pipeline) -> list[Config | None]:
         """The other config.toml files of the workspace with this stack; None for one with errors."""
-        root, own, name = root_of(pipeline), real_path(pipeline.folder), stack.partition("/")[2]
+        root, own, name = root_of(pipeline), pipeline.real_folder, stack.partition("/")[2]
         assert root is not None, "a source with a folder has a root"
         found = (
             _read(folder, pipeline)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from providers.regular_files import is_folder, real_path
+from providers.regular_files import is_folder
 from reconciler.core.diagnostics import UserError, error
 from reconciler.pipeline import FILE_NAME
 from reconciler.pipeline.load import Pipeline
@@ -33,17 +33,17 @@ def source_of(pipeline: Pipeline, name_of: Callable[[Path, str | None], str] = w
     Args:
         name_of: as `workspace_name`.
     """
-    folder, root = real_path(pipeline.folder), root_of(pipeline)
-    name = name_of(root or folder, pipeline.loaded.shared.name)
-    return Source(name, folder.relative_to(root).as_posix() if root else "")
+    root = root_of(pipeline)
+    name = name_of(root or pipeline.real_folder, pipeline.loaded.shared.name)
+    return Source(name, pipeline.real_folder.relative_to(root).as_posix() if root else "")
 
 
 def root_of(pipeline: Pipeline) -> Path | None:
     """The folder of the workspace, else the top of the repository with the pipeline; links resolved."""
-    folder, root = real_path(pipeline.folder), pipeline.loaded.shared.root
-    if root is not None and folder.is_relative_to(real_path(root)):
-        return real_path(root)
-    repository = repository_of(folder)
+    root = pipeline.loaded.shared.real_root
+    if root is not None and pipeline.real_folder.is_relative_to(root):
+        return root
+    repository = repository_of(pipeline.real_folder)
     return repository.top if repository else None
 
 

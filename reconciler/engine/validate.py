@@ -6,9 +6,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from providers.docker.source.fingerprint import fingerprint
-from providers.docker.source.key import ImageSource, SourceKey, dockerfile, seen
+from providers.docker.source.key import ImageSource, SourceKey, seen
 from providers.errors import ProviderError, SettingError
-from providers.regular_files import real_path
 from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors, warning
 from reconciler.core.events import Emit, ignore
 from reconciler.core.values import Address
@@ -82,7 +81,7 @@ def validate(
         source = image_source(pipeline)
         problems += _state_problems(source, read_options.state_files)
         key = fingerprint(source, search=read_options.search, announce=emit, cached=True)
-        recipe = dockerfile(source) if pipeline.config.reconciler.image.builder != "append" else None
+        recipe = key.dockerfile if pipeline.config.reconciler.image.builder != "append" else None
     except ProviderError as problem:
         problems.append(_at_setting(unreadable_context(problem, folder), problem, pipeline))
     else:
@@ -126,7 +125,7 @@ def _state_problems(source: ImageSource, state_files: Collection[Path]) -> list[
     """
     if not state_files:
         return []
-    folder = real_path(source.folder)
+    folder = source.real_folder
     files = [file.relative_to(folder) for file in state_files if folder in file.parents]
     if not files:
         return []

@@ -200,7 +200,7 @@ def origin_of(pipeline: Pipeline, program: str) -> Origin:
     try:
         repository = repository_of(pipeline.folder)
         if repository is not None:
-            path = real_path(pipeline.folder).relative_to(repository.top).as_posix()
+            path = pipeline.real_folder.relative_to(repository.top).as_posix()
             remote = repository.remote()
     except (GitError, OSError):
         pass  # the statement is made without them
@@ -256,7 +256,7 @@ def _is_dirty(repository: Repository, commit: Commit, pipeline: Pipeline, announ
     yet.
     """
     source = image_source(pipeline)
-    folder, top = real_path(source.folder), repository.top
+    folder, top = source.real_folder, repository.top
     reading = Announcer(source, announce)
     if not folder.is_relative_to(top):
         return True

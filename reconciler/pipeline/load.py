@@ -1,12 +1,14 @@
 """Load a pipeline folder as one value, config.toml with the values of its classes; `compile` takes it."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
 from semver import Version
 
+from providers.regular_files import real_path
 from providers.table import FACTS
 from reconciler.core.contract import Contract, contract_of
 from reconciler.core.diagnostics import Diagnostic, error, has_errors, in_order
@@ -19,7 +21,7 @@ from reconciler.pipeline.toml.edits import Edits
 from reconciler.pipeline.version import channel_tag, edits_of
 
 
-class Pipeline(Struct, frozen=True):
+class Pipeline(Struct, frozen=True, dict=True):
     """A pipeline without errors.
 
     Attributes:
@@ -39,6 +41,11 @@ class Pipeline(Struct, frozen=True):
     inputs: Inputs | None
     parameters: Parameters | None
     places: Mapping[str, Place] = {}
+
+    @cached_property
+    def real_folder(self) -> Path:
+        """The pipeline's folder without links."""
+        return real_path(self.folder)
 
     @property
     def is_training(self) -> bool:

@@ -1,11 +1,11 @@
 """Diagnostics for secrets that an image would contain: where, why, and the ways out."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from providers.docker.source.key import Announce, ImageSource
+from providers.docker.source.key import Announce, ImageSource, SourceKey
 from providers.docker.source.secret_scan import Secret, is_accepted, secrets_of, today
 from reconciler.core.diagnostics import Diagnostic, Severity, error, warning
 from reconciler.pipeline.load import Pipeline
@@ -18,14 +18,15 @@ def secret_findings(
     pipeline: Pipeline,
     source: ImageSource,
     *,
-    suspects: Iterable[str] | None = None,
+    key: SourceKey | None = None,
     is_published: bool = False,
     announce: Announce,
 ) -> list[Diagnostic]:
     """Errors for the secrets that the pipeline's image would hold, and warnings for unused acceptances.
 
     Args:
-        suspects: files to search, if the others were found to be clean when the source was hashed.
+        key: that of the source, as `validate` returns it: files that were clean when it was made are not
+            read again, nor is the Dockerfile.
         is_published: whether the image of this source is already published. Nothing is built then, and the
             secrets are warnings instead of errors.
         announce: called every `SLOW` seconds while the search takes longer than that.
@@ -33,7 +34,8 @@ def secret_findings(
     Raises:
         RefusedError: a file cannot be read.
     """
-    found = list(secrets_of(source, suspects=suspects, announce=announce))
+    suspects, recipe = (key.suspects, key.dockerfile) if key is not None else (None, None)
+    found = list(secrets_of(source, suspects=suspects, recipe=recipe, announce=announce))
     open_ = [secret for secret in found if not is_accepted(secret, source)]
     problems = list(_one_a_line(_finding(pipeline, source, s, is_published) for s in open_))
     more = len(problems) - _SHOWN

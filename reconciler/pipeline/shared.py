@@ -1,15 +1,17 @@
 """The settings that all pipelines of a workspace share. Plain values: command options import them."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, field
 
+from providers.regular_files import real_path
 from reconciler.core.platforms import ENVIRONMENTS
 
 
-class SharedSettings(Struct, frozen=True):
+class SharedSettings(Struct, frozen=True, dict=True):
     """The part of a reconciler.toml that every pipeline of the workspace gets.
 
     Attributes:
@@ -41,6 +43,11 @@ class SharedSettings(Struct, frozen=True):
     lines: Mapping[tuple[str | int, ...], int] = field(default_factory=dict)
     root: Path | None = None
     name: str | None = None
+
+    @cached_property
+    def real_root(self) -> Path | None:
+        """The folder of the workspace without links."""
+        return None if self.root is None else real_path(self.root)
 
     def line_of(self, *path: str | int) -> int | None:
         """The line of a key, or of the closest table around it."""

@@ -278,7 +278,7 @@ def _source(folder: Path, loaded: LoadedConfig) -> tuple[Path, str]:
 
 def _compare_context(source: ImageSource, base: Base, found: _Comparison, reading: Announcer) -> None:
     top = base.repository.top
-    folder = real_path(source.folder)
+    folder = source.real_folder
     if not folder.is_relative_to(top):
         found.reason = f"its build context {source.folder} is outside of the git repository"
         return
@@ -301,7 +301,7 @@ def _compare_context(source: ImageSource, base: Base, found: _Comparison, readin
 
 def _expected(source: ImageSource, paths: Sequence[str], base: Base) -> tuple[set[str], set[str]]:
     """The files and the empty folders that a build from the commit would get, by the present ignore file."""
-    prefix = _relative(real_path(source.folder), base.repository.top)
+    prefix = _relative(source.real_folder, base.repository.top)
     modules = {path for path in paths if base.entries[f"{prefix}/{path}".lstrip("/")].is_submodule}
     files = {*paths} - modules
     folders = _parents(paths) | modules

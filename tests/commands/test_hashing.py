@@ -15,7 +15,7 @@ from providers.docker.source import key
 from providers.docker.source.archive import archive
 from providers.docker.source.build_context import unpacked_context
 from providers.docker.source.fingerprint import fingerprint
-from providers.docker.source.key import ImageSource, context
+from providers.docker.source.key import ImageSource, SourceKey, context
 from providers.docker.source.reading import CHUNK
 from providers.sandbox import Sandbox
 from providers.waits import SILENCE, SLOW, Hashing
@@ -66,7 +66,7 @@ def test_every_second_of_a_slow_hash_is_announced(tmp_path: Path, clock: list[fl
     assert {event.path for event in seen} == {"weights.bin"}
     sizes = [event.size for event in seen]
     assert sizes == sorted(set(sizes))
-    assert sizes[-1] <= found.bytes == 64 * CHUNK + len("FROM scratch\n")
+    assert sizes[-1] <= found.size == 64 * CHUNK + len("FROM scratch\n")
 
 
 def send(folder: Path, seen: Callable[[str], None]) -> None:
@@ -108,7 +108,8 @@ def select_changed(folder: Path, seen: Callable[[str], None]) -> None:
 def search(folder: Path, seen: Callable[[str], None]) -> None:
     """As a plan, which has the files to search from the source key."""
     pipeline, source = committed_pipeline(folder), ImageSource(folder=folder)
-    secret_findings(pipeline, source, suspects=["weights.bin"], announce=lambda event: seen(event.path))
+    key = SourceKey("", {}, {}, 0, suspects=("weights.bin",))
+    secret_findings(pipeline, source, key=key, announce=lambda event: seen(event.path))
 
 
 @pytest.mark.parametrize("read", [send, unpack, compare_with_commit, label, select_changed, search])

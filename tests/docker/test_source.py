@@ -112,7 +112,7 @@ def test_the_key_of_a_folder_with_everything_never_changes(folder: Path) -> None
     found = fingerprint(ImageSource(folder=folder, keyed={"config.toml": b"[settings]"}, keyed_first=first))
     assert found.first == "sha256:fc9784c26e9d3aedc2d7e0978f42073f10d59f210ddf7179f3619b55c23a123b"
     assert found.key == "v2:1c73eb75e07d8dad9000f0713fd2676e95a0e84cef24aed4378f5c93fd64b0b1"
-    assert found.bytes == 256_165
+    assert found.size == 256_165
     assert list(found.files) == [
         *(".dockerignore", "Dockerfile", "config.toml", "data-x/a.py", "data/empty/below"),
         *("kept/only/by/exception/b.py", "large.bin", "left", "link", "no bytes", "pipeline.py"),
@@ -271,7 +271,7 @@ def test_secret_values_are_not_shown(folder: Path) -> None:
 
 def test_counts_the_bytes(folder: Path) -> None:
     total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    assert fingerprint(ImageSource(folder=folder)).bytes == total
+    assert fingerprint(ImageSource(folder=folder)).size == total
 
 
 class TestRefusals:

@@ -32,6 +32,7 @@ from providers.docker.verdicts import ImageWay
 from providers.errors import PermanentError, RefusedError
 from providers.protocol import silent
 from providers.reasons import WayOut
+from providers.regular_files import real_path
 from tests.docker.tokens import tokens
 from tests.services import Registry
 
@@ -57,7 +58,7 @@ def indexes() -> list[Path]:
 def whole(key: SourceKey) -> tuple[object, ...]:
     """All of a key."""
     files = list(key.files.items()), dict(key.first_files)
-    return key.key, key.first, key.bytes, key.recipe, key.suspects, files
+    return key.key, key.first, key.size, key.recipe, key.suspects, files
 
 
 def check(source: ImageSource) -> SourceKey:
@@ -464,7 +465,7 @@ def test_it_holds_no_content_and_only_its_user_can_read_it(folder: Path) -> None
 def forge(folder: Path, at: str, path: Path, earlier: bytes) -> None:
     """Let an earlier index know a changed file as unchanged, as no file system should."""
     path.write_bytes(earlier)
-    index = SourceIndex.load(folder)
+    index = SourceIndex.load(real_path(folder))
     assert index is not None
     parent, slash, _ = at.rpartition("/")
     record = index.record(parent + slash)

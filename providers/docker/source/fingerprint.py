@@ -44,7 +44,7 @@ def fingerprint(
     Raises:
         RefusedError: as for `key.context`, or the source has neither a Dockerfile nor a `base`.
     """
-    index = SourceIndex.load(source.folder) if cached else None
+    index = SourceIndex.load(source.real_folder) if cached else None
     sieve = _sieve() if search or index is not None else None
     hashing = ContextHashing(source, Announcer(source, announce or announce_nothing), sieve, index)
     hashing.run()
@@ -70,6 +70,7 @@ def fingerprint(
         first=f"sha256:{hashlib.sha256(b''.join((_FIRST_FORMAT, *first_runs, *parts))).hexdigest()}",
         first_files=hashing.first_files,
         suspects=hashing.suspects,
+        dockerfile=recipe,
     )
 
 

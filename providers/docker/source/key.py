@@ -21,7 +21,7 @@ from providers.docker.source.key_parts import masked, short
 from providers.docker.source.reading import ChangedError, unreadable, unreadable_folder
 from providers.errors import RefusedError, SettingError
 from providers.leftovers import is_own_file, is_temporary
-from providers.regular_files import NO_DESCRIPTORS, RAISE_LIMIT, kind_of, read_regular
+from providers.regular_files import NO_DESCRIPTORS, RAISE_LIMIT, kind_of, read_regular, real_path
 from providers.waits import SLOW, Hashing
 
 _MAX_IGNORE_FILE = 1 << 20  # bytes
@@ -45,7 +45,7 @@ MAX_COUNTED = 1 << 22
 """Bytes of a file above which all of its content counts. A config.toml is smaller; it is held in memory."""
 
 
-class ImageSource(Struct, frozen=True, kw_only=True):
+class ImageSource(Struct, frozen=True, kw_only=True, dict=True):
     """A folder and the settings to build an image of it.
 
     Not every builder supports all settings. A builder refuses a setting that it does not support.
@@ -101,6 +101,11 @@ class ImageSource(Struct, frozen=True, kw_only=True):
     pushed_to: str = ""
     expected: "SourceKey | None" = None
 
+    @functools.cached_property
+    def real_folder(self) -> Path:
+        """The build context without links."""
+        return real_path(self.folder)
+
     def counted_part(self, path: str, size: int) -> Callable[[bytes], bytes] | None:
         """Returns the part for the key of a file's content; None if all of it counts."""
         if path in self.keyed or size > MAX_COUNTED:
@@ -115,21 +120,23 @@ class SourceKey(Struct, frozen=True):
         key: "v2:<64 hex digits>", a sha256 over everything below.
         files: path -> short digest of its kind, mode and content, for `source_diff.differences`.
         arguments: the settings in the key by their shown names; values that may be secret as short digests.
-        bytes: number of content bytes.
+        size: number of content bytes.
         recipe: short digest of the Dockerfile's content; "" without a Dockerfile.
         first: the key by the first recipe, "sha256:<64 hex digits>"; "" if unknown.
         first_files: the entries of `files` that differ in the first recipe.
         suspects: paths of files that may be or contain a secret; None if they were not searched.
+        dockerfile: the content of the Dockerfile; None without one.
     """
 
     key: str
     files: Mapping[str, str]
     arguments: Mapping[str, str]
-    bytes: int
+    size: int
     recipe: str = ""
     first: str = ""
     first_files: Mapping[str, str] = field(default_factory=dict)
     suspects: tuple[str, ...] | None = None
+    dockerfile: bytes | None = None
 
     def is_same(self, key: str | None) -> bool:
         """Whether a key of either recipe belongs to this source."""

@@ -114,6 +114,7 @@ def secrets_of(
     paths: Iterable[str] | None = None,
     suspects: Iterable[str] | None = None,
     announce: Announce = announce_nothing,
+    recipe: bytes | None = None,
 ) -> Iterator[Secret]:
     """Every secret that an image of this source would contain: in settings, the Dockerfile and the files.
 
@@ -121,6 +122,7 @@ def secrets_of(
         paths: the files of its context; None to read them.
         suspects: those that were not clean when the source was hashed; then no other file is read.
         announce: as for `refuse_secrets`.
+        recipe: the content of the Dockerfile; None to read it, if there is one.
 
     Raises:
         RefusedError: a file cannot be read.
@@ -130,7 +132,8 @@ def secrets_of(
         if kind:
             yield Secret(config, kind, setting=setting)
     # The builder refuses a missing Dockerfile.
-    recipe = dockerfile(source) if (source.folder / source.dockerfile).exists() else None
+    if recipe is None and (source.folder / source.dockerfile).exists():
+        recipe = dockerfile(source)
     if recipe is not None:  # its instructions are in the image's history, even if it is ignored
         yield from _secrets_of_dockerfile(source.dockerfile, recipe)
     root, reading = f"{source.folder}/", Announcer(source, announce)
@@ -159,7 +162,8 @@ def _settings(source: ImageSource) -> Iterator[tuple[str, str | None]]:
         "sbom_generator": source.sbom_generator,
     }
     for setting, text in others.items():
-        yield setting, kind_of_value("", text or "")
+        if text:
+            yield setting, kind_of_value("", text)
 
 
 def _suspects(source: ImageSource, root: str, paths: Sequence[str], reading: Announcer) -> list[str]:

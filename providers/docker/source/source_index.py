@@ -108,11 +108,15 @@ class SourceIndex:
 
     @classmethod
     def load(cls, folder: Path) -> Self | None:
-        """The index of a context; an empty one if there is none. None if the user wants or can have none."""
+        """The index of a context; an empty one if there is none. None if the user wants or can have none.
+
+        Args:
+            folder: the context without links.
+        """
         if os.environ.get(VARIABLE) or not hasattr(os, "geteuid"):  # inodes and times of Windows tell less
             return None
         try:
-            named = os.fsencode(real_path(folder))
+            named = os.fsencode(folder)
             path = index_folder() / f"{hashlib.sha256(named).hexdigest()[:32]}.index"
         except (OSError, RuntimeError):  # RuntimeError: no home folder
             return None
@@ -156,7 +160,7 @@ class SourceIndex:
 
 def forget(folder: Path) -> None:
     """Remove the index of a context. Errors are ignored."""
-    if index := SourceIndex.load(folder):
+    if index := SourceIndex.load(real_path(folder)):
         with contextlib.suppress(OSError):
             index._path.unlink()
 

@@ -14,7 +14,7 @@ from providers.regular_files import MAX_BYTES, read_regular
 from reconciler.pipeline.classes.constants import shortened
 from reconciler.pipeline.classes.declarations import ClassReference
 from reconciler.pipeline.classes.installed import Installed, UnknownError
-from reconciler.pipeline.classes.official import ENUMS_MODULE, ROOTS, official_class, official_enum
+from reconciler.pipeline.classes.official import ENUMS_MODULE, ROOTS, official_class
 from reconciler.pipeline.classes.parse_lock import parsing
 from reconciler.pipeline.classes.static_module import (
     Imported,
@@ -188,7 +188,7 @@ def _imported(module: Module, source: str, name: str, node: ast.AST) -> Any:
         return Official(official, source)
     if source == ENUMS_MODULE:
         try:
-            return official_enum(name, module.installed) or Imported(f"{source}.{name}")
+            return module.official_enum(name) or Imported(f"{source}.{name}")
         except UnknownError as problem:
             raise NotUnderstood(str(problem), node) from None
     return Imported(f"{source}.{name}")

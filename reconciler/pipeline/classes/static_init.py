@@ -15,7 +15,7 @@ from reconciler.pipeline.classes.constants import NotConstant, Scope, shortened
 from reconciler.pipeline.classes.declarations import ClassReference, InputDeclaration, Place
 from reconciler.pipeline.classes.failures import RANGE_ADVICE
 from reconciler.pipeline.classes.installed import UnknownError
-from reconciler.pipeline.classes.official import CLASSES, official_enum
+from reconciler.pipeline.classes.official import CLASSES
 from reconciler.pipeline.classes.static_definitions import RESERVED
 from reconciler.pipeline.classes.static_module import (
     LOCALS,
@@ -301,7 +301,7 @@ def _member(module: Module, node: ast.expr | None, name: str, scope: Scope) -> s
     if value is None:
         return None
     try:
-        if isinstance(value, enum.Enum) and type(value) is official_enum(name, module.installed):
+        if isinstance(value, enum.Enum) and type(value) is module.official_enum(name):
             return str(value.value)
     except UnknownError as problem:
         raise NotUnderstood(str(problem), node) from None

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from reconciler.pipeline.classes.constants import NotConstant, Scope, member_part, shortened, value_of
 from reconciler.pipeline.classes.declarations import ClassReference
 from reconciler.pipeline.classes.installed import Installed
+from reconciler.pipeline.classes.official import official_enum
 
 LOCALS: Final = frozenset({"self", "log_data"})  # names with another meaning in `__init__`
 
@@ -86,6 +87,13 @@ class Module(Struct):
     lazy_annotations: bool = False
     room: list[int] = field(default_factory=lambda: [1_000_000])
     imported: "dict[Path, Module | None]" = field(default_factory=dict)
+    _enums: dict[str, type[enum.Enum] | None] = field(default_factory=dict)
+
+    def official_enum(self, name: str) -> type[enum.Enum] | None:
+        """As `official.official_enum`, for this file's interpreter. Its file is looked at once."""
+        if name not in self._enums:
+            self._enums[name] = official_enum(name, self.installed)
+        return self._enums[name]
 
     def bind(self, name: str, value: Any, node: ast.AST) -> None:
         if name in self.names or name in LOCALS or hasattr(builtins, name):

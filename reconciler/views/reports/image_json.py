@@ -186,7 +186,7 @@ def _source(report: ImageReport) -> JSON:
         "channel": report.desired["channel"],
         "key": report.key.key,
         "files": len(report.key.files),
-        "bytes": report.key.bytes,
+        "bytes": report.key.size,
         "settings": settings(report),
     }
 

@@ -108,7 +108,7 @@ def _source(report: ImageReport, no_state_reason: str) -> list[Text]:
     key = report.key
     facts = {
         "source key": key.key[:_DIGITS],
-        "files": f"{plural(len(key.files), 'file')}, {size(key.bytes)}",
+        "files": f"{plural(len(key.files), 'file')}, {size(key.size)}",
         **{name: str(value) for name, value in settings(report).items()},
         "state": f"serial {report.serial}" if report.serial is not None else no_state_reason,
     }

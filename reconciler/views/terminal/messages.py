@@ -125,7 +125,7 @@ def print_pipeline(pipeline: "Pipeline", key: "SourceKey", out: Console) -> None
     facts = {
         "version": str(config.metadata.version),
         "image": config.docker.image_name,
-        "source": f"{key.key[:19]}  {plural(len(key.files), 'file')}, {plural(key.bytes, 'byte')}",
+        "source": f"{key.key[:19]}  {plural(len(key.files), 'file')}, {plural(key.size, 'byte')}",
     }
     if pipeline.inputs is not None:
         facts["inputs"] = ", ".join(f"{i.name} ({i.input_type})" for i in pipeline.inputs) or "none"
