@@ -128,13 +128,17 @@ def test_the_second_write_through_a_mapping_is_found(folder: Path, monkeypatch: 
     file.write_bytes(bytes(4096))
     source = source_of(folder)
     with file.open("r+b") as opened, mmap.mmap(opened.fileno(), 0) as weights:
-        weights[0] = 1
-        written = file.stat().st_mtime_ns
-        time.sleep(source_index.RESOLUTION / 1e9 + TICK)
-        first = check(source)
-        weights[1] = 1
-        assert file.stat().st_mtime_ns == written, "this file system changes the time of a file at each write"
-        assert check(source).key != first.key
+        for attempt in range(1, 9):  # a system that writes the page to disk in between changes the time
+            weights[0] = attempt
+            written = file.stat().st_mtime_ns
+            time.sleep(source_index.RESOLUTION / 1e9 + TICK)
+            first = check(source)
+            weights[1] = attempt
+            is_alike = file.stat().st_mtime_ns == written
+            assert check(source).key != first.key
+            if is_alike:
+                break
+        assert is_alike, "this file system changes the time of a file at each write"
 
 
 @pytest.mark.parametrize(("age", "reads"), [(30, ["pipeline.py"]), (50, [])])
