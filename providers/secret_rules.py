@@ -16,6 +16,8 @@ from itertools import product
 from operator import attrgetter
 from typing import NamedTuple
 
+from providers.patterns import pattern
+
 LARGEST = 1 << 20  # bytes of a file that its name and its content together make a secret
 _OVERLAP = 1024  # bytes: more than any match with what has to be visible around it
 
@@ -74,7 +76,7 @@ _ESCAPE = (
     rb"|%(?:25){0,2}[0-9A-Fa-f]{2}|\[[0-9;:?]{0,20}[mGHJK]|\x1b\([0B]"
 )
 # A token begins after what is no part of a word: a sign, one of these, or the length of a text in a binary.
-_BEFORE = re.compile(
+_BEFORE = pattern(
     rb"(?:[^A-Za-z0-9_]|%b|\\(?:[abef]|[0-7]{1,3})|=[0-9A-F]{2}"
     rb"|[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\xff].|\A)\Z" % _ESCAPE
 )
@@ -83,7 +85,7 @@ _MARKS = tuple(mark for shape in _SHAPES for mark in shape.marks.split())
 _BY_MARK = tuple(
     (shape.kind, shape.ahead, whole)
     for shape in _SHAPES
-    for whole in (re.compile(shape.whole),)
+    for whole in (pattern(shape.whole),)
     for _ in shape.marks.split()
 )
 
@@ -106,7 +108,7 @@ _BETWEEN = b"|".join(  # without groups around the alternatives: each is then tr
     )
 )
 _EQUALS = rb"(?:[=:]|(?:%(?:25){0,2}|\\x|\\u00)3[ADad])"
-_NAMED = re.compile(
+_NAMED = pattern(
     # A column of names next to one of digests has no sign between them.
     rb"(?:(?i:%b)(?:%b){1,31}|(?i:token)(?:%b){0,15}%b(?:%b){0,15})"
     % (_SURE_NAME, _BETWEEN, _BETWEEN, _EQUALS, _BETWEEN)
@@ -124,7 +126,7 @@ _ENDINGS = tuple(
     )
 )
 # Nothing between them can be a part of a number, so no shorter match is tried ("++").
-_TO_NUMBER = re.compile(
+_TO_NUMBER = pattern(
     rb"(?i:[nr]|[_-]?api[_-]?key)?(?:(?:%b){1,31}+|(?<=\())(?=%b(?![0-9A-Za-z]))" % (_BETWEEN, _HEX)
 )
 _SAMPLE = 1024  # bytes
@@ -144,11 +146,11 @@ _NAMES = {
     "a store of keys": r".*\.(?:p12|pfx|jks|ppk|kdbx)",
 }
 _FOLDERS = r"\.aws/credentials|\.kube/config"
-_BY_NAME = re.compile(
+_BY_NAME = pattern(
     "|".join(f"(?P<k{number}>{name})" for number, name in enumerate(_NAMES.values())),
     re.IGNORECASE | re.DOTALL,
 )
-_BY_PATH = re.compile(rf"(?:.*/)?(?:{_FOLDERS})", re.DOTALL)
+_BY_PATH = pattern(rf"(?:.*/)?(?:{_FOLDERS})", re.DOTALL)
 
 _CONTENTS = (
     (
@@ -161,12 +163,11 @@ _CONTENTS = (
     # PKCS #1, PKCS #8 and SEC 1 in DER: a sequence that begins with the version 0 or 1
     (r"\A.*\.(?:key|der|pk8)", rb"\A\x30(?s:[\x01-\x7f]|\x81.|\x82..)\x02\x01[\x00\x01]", "a private key"),
 )
-_ONLY_A_TOKEN = re.compile(rb"\A\s*[0-9a-fA-F]{40}\s*\Z")
+_ONLY_A_TOKEN = pattern(rb"\A\s*[0-9a-fA-F]{40}\s*\Z")
 _BY_CONTENT = tuple(
-    (re.compile(name, re.IGNORECASE | re.DOTALL), re.compile(content), kind)
-    for name, content, kind in _CONTENTS
+    (pattern(name, re.IGNORECASE | re.DOTALL), pattern(content), kind) for name, content, kind in _CONTENTS
 )
-_WITH_CONTENT = re.compile("|".join(name for name, _, _ in _CONTENTS), re.IGNORECASE | re.DOTALL)
+_WITH_CONTENT = pattern("|".join(name for name, _, _ in _CONTENTS), re.IGNORECASE | re.DOTALL)
 
 # In every name that `is_notable`, in small letters: to search many names at once.
 _NAME_PARTS = (
@@ -174,26 +175,26 @@ _NAME_PARTS = (
     *(b".ppk", b".kdbx", b"config", b".dockercfg", b".npmrc", b".key", b".der", b".pk8"),
     *(b"token", b"secret", b"api_key"),
 )
-_NOTABLE = re.compile(
+_NOTABLE = pattern(
     "|".join((*_NAMES.values(), *(name for name, _, _ in _CONTENTS), "credentials", "config")),
     re.IGNORECASE | re.DOTALL,
 )
 
 # Names of a password, and names of keys and tokens, which are longer than what else such a name may have.
-_PASSWORD_NAME = re.compile(r"(?:.*(?:passw(?:or)?d|passphrase)|(?:.*[_-])pass|.*[_-]pwd)", re.I | re.S)
-_KEY_NAME = re.compile(
+_PASSWORD_NAME = pattern(r"(?:.*(?:passw(?:or)?d|passphrase)|(?:.*[_-])pass|.*[_-]pwd)", re.I | re.S)
+_KEY_NAME = pattern(
     r".*(?:secret|(?:api|access|private|secret)[_-]?key|credentials?|(?P<token>token))", re.I | re.S
 )
 _SHORTEST_KEY = 8  # characters
-_NUMBER = re.compile(r"[0-9.]+")  # "MAX_TOKEN=4096"
-_NO_SECRET = re.compile(
+_NUMBER = pattern(r"[0-9.]+")  # "MAX_TOKEN=4096"
+_NO_SECRET = pattern(
     r"(?i:true|false|yes|no|on|off|none|null)|[0-9]"  # "ALLOW_EMPTY_PASSWORD=yes"
     r"|`.*|\$(?:\w|[({]).*|<.*>|\{\w*\}|\{\{.*\}\}|%.*%|%\(.*"  # references and placeholders
     r"|(?:~|\.{1,2})?/[a-z][\w.-]*(?:/[\w.@-]+)+/?"  # a key in base64 may begin with a slash, too
     r"|(?:(?:~|\.{1,2})?/)?[\w-]+\.(?:json|ya?ml|txt|pem|key|crt)",
     re.DOTALL,
 )
-_DEFAULT = re.compile(r"\$\{\w+:?-(.*)\}", re.DOTALL)  # "${NAME:-a value}"
+_DEFAULT = pattern(r"\$\{\w+:?-(.*)\}", re.DOTALL)  # "${NAME:-a value}"
 
 
 class SecretMatch(NamedTuple):
@@ -225,15 +226,15 @@ def needs_content(path: str) -> bool:
 def kind_by_content(path: str, content: bytes) -> SecretMatch | None:
     """What a file is by its name and content together; a `config.json` with a registry login."""
     name = path.rpartition("/")[2]
-    for pattern, inside, kind in _BY_CONTENT:
-        if pattern.fullmatch(name) and (match := inside.search(content)):
+    for named, inside, kind in _BY_CONTENT:
+        if named.fullmatch(name) and (match := inside.search(content)):
             return SecretMatch(kind, match.end() - 1)
     if _is_named_after_a_token(name) and _ONLY_A_TOKEN.match(content):
         return SecretMatch("an API token", 0)
     return None
 
 
-_PASSWORD = re.compile(r"://[^/\s:@]*:(?![$<{%])[^/\s@]+@")
+_PASSWORD = pattern(r"://[^/\s:@]*:(?![$<{%])[^/\s@]+@")
 """An address with a password that is no reference: `https://me:${PASSWORD}@host` holds none."""
 
 
@@ -352,8 +353,8 @@ def _matches(buffer: bytes) -> list[SecretMatch]:
             if match and _begins(buffer, match.start()) and not _is_placeholder(match[0]):
                 found.append(SecretMatch(kind, match.start()))
     if _has_few_names(buffer) or _has_a_number(buffer):
-        to_number = _TO_NUMBER.match
-        numbers = {match.end() for _, _, end in search_endings(buffer) if (match := to_number(buffer, end))}
+        endings = search_endings(buffer)
+        numbers = {match.end() for _, _, end in endings if (match := _TO_NUMBER.match(buffer, end))}
         found += [SecretMatch("an API token", start) for start in numbers if _is_token(buffer, start)]
     if len(found) > 1:
         found.sort(key=attrgetter("offset"))

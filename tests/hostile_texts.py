@@ -12,6 +12,8 @@ from pathlib import Path
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any, NamedTuple
 
+from providers import patterns
+
 ROOT = Path(__file__).parents[1]
 SIZE = 200_000
 """Characters of a text. A linear expression takes some hundredths of a second, a quadratic one minutes."""
@@ -27,6 +29,8 @@ _OTHERS = _CHARACTERS + "bZ_,;<>|&#?é"
 _ENDS = ("", "\n", "\0", "! a\0 b")
 
 Pattern = re.Pattern[str] | re.Pattern[bytes]
+KEPT = re.Pattern, patterns._Pattern
+"""What `re.compile` returns, and what stands for it."""
 
 
 class Expression(NamedTuple):
@@ -73,7 +77,7 @@ def _methods_of(variable: str, tree: ast.Module) -> set[str]:
 
 
 def _patterns(value: object) -> Iterator[Pattern]:
-    if isinstance(value, re.Pattern):
+    if isinstance(value, KEPT):
         yield value
     elif isinstance(value, Mapping):
         yield from _patterns(list(value.values()))

@@ -4,7 +4,6 @@ A regular expression that tries the rest of a text from each of its characters t
 a megabyte, and no other thread runs meanwhile.
 """
 
-import re
 import signal
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from providers.secret_rules import find
 from providers.text import one_line, visible, without_logins
 from reconciler.views.safe import safe_for_workflows, without_workflow_commands
 from tests.docker.tokens import tokens
-from tests.hostile_texts import LIMIT, SIZE, hostile_texts, limit_time
+from tests.hostile_texts import KEPT, LIMIT, SIZE, hostile_texts, limit_time
 
 ROOT: Final = Path(__file__).parents[1]
 ON_CHECKED_TEXT: Final = {"reconciler.pipeline.toml.toml_positions._NAME"}
@@ -71,7 +70,7 @@ def _apply_to_hostile_texts(name: str) -> None:
     function = FUNCTIONS[name]
     patterns = [one for module in (text, hiding) for one in vars(module).values()]
     patterns += [secret_rules._NAMED, secret_rules._TO_NUMBER]
-    texts = [each for one in patterns if isinstance(one, re.Pattern) for each in hostile_texts(one)[::12]]
+    texts = [each for one in patterns if isinstance(one, KEPT) for each in hostile_texts(one)[::12]]
     texts += [f"{token}\n" * (SIZE // 10) for token in list(tokens().values())[::8]]
     for one in texts:
         limit_time(20 * LIMIT)

@@ -7,6 +7,7 @@ from reconciler.core.events import Emit
 from state.errors import StoreUnavailableError
 from state.stores.base import Store, saves_by_run
 from state.stores.opening import check_url, default_path, open_store, state_files
+from state.stores.watcher import PATIENCE, Watcher
 
 __all__ = [
     "Store",
@@ -32,7 +33,6 @@ def open_state(emit: Emit, url: str | None) -> Store:
     from providers.errors import ProviderError
     from providers.timeouts import answer_timeout
     from providers.waits import SILENCE, Silence, SilenceEnd, pending
-    from state.stores.objects import PATIENCE, Watcher
 
     try:
         patience = answer_timeout(PATIENCE)

@@ -7,7 +7,6 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from providers.regular_files import real_path
 from reconciler.core.platforms import ENVIRONMENTS
 
 
@@ -47,6 +46,8 @@ class SharedSettings(Struct, frozen=True, dict=True):
     @cached_property
     def real_root(self) -> Path | None:
         """The folder of the workspace without links."""
+        from providers.regular_files import real_path  # late: help imports this module
+
         return None if self.root is None else real_path(self.root)
 
     def line_of(self, *path: str | int) -> int | None:

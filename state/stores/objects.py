@@ -13,39 +13,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from state.errors import StateError, StoreUnavailableError
+from state.stores.watcher import PATIENCE, Watcher
 
 if TYPE_CHECKING:
     from obstore import ListResult, ObjectMeta, PutMode
     from obstore.store import ObjectStore
 
 T = TypeVar("T")
-
-PATIENCE: Final = 30.0
-"""Default timeout of one request in seconds, including retries."""
-
-
-class Watcher(NamedTuple):
-    """Announces requests that a bucket does not respond to.
-
-    Attributes:
-        announce: called from the waiting thread: with the seconds waited so far while the bucket does not
-            respond, then with None when it does.
-        every: seconds without a response until the first announcement, and between further ones.
-        pending: entered for each request while it waits for its answer.
-    """
-
-    announce: Callable[[float | None], None]
-    every: float
-    pending: Callable[[], AbstractContextManager[None]] = nullcontext
-
 
 _UNWATCHED = Watcher(lambda _: None, PATIENCE)
 _LIST_PATIENCE = 10

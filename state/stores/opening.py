@@ -7,25 +7,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from state.errors import StoreUnavailableError
+from state.stores.watcher import PATIENCE, Watcher
 
 if TYPE_CHECKING:
     from state.stores.base import Store
-    from state.stores.objects import Watcher
 
 _BUCKET = re.compile(r"(s3|gs|az)://([^/?#]+)")
 _BUCKET_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _SQLITE = "sqlite:///"
 
 
-def open_store(
-    url: str | None, *, patience: float | None = None, watcher: "Watcher | None" = None
-) -> "Store":
+def open_store(url: str | None, *, patience: float = PATIENCE, watcher: Watcher | None = None) -> "Store":
     """The store for a URL. Files are opened on first use; a store that is only read never creates one.
 
     Args:
         url: a path, `sqlite:///relative/path`, `sqlite:////absolute/path`, a bucket (`s3://bucket/prefix`,
             `gs://bucket/prefix`, `az://container/prefix`), or None for the file in the user's state folder.
-        patience: timeout of one bucket request in seconds, including retries; None for the default.
+        patience: timeout of one bucket request in seconds, including retries.
         watcher: announces that a bucket does not respond.
 
     Raises:
@@ -38,9 +36,9 @@ def open_store(
     check_url(url)
     if _BUCKET.match(url):
         from state.stores.bucket import BucketStore
-        from state.stores.objects import PATIENCE, Objects
+        from state.stores.objects import Objects
 
-        return BucketStore(Objects(url, patience=patience or PATIENCE, watcher=watcher))
+        return BucketStore(Objects(url, patience=patience, watcher=watcher))
     with _needs_home():
         return SqliteStore(Path(url.removeprefix(_SQLITE)).expanduser())
 

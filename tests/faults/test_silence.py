@@ -28,7 +28,8 @@ from reconciler.views.terminal.console import console
 from reconciler.views.terminal.live_renderer import LiveRenderer
 from reconciler.views.terminal.progress import ProgressView
 from state.errors import StoreUnavailableError
-from state.stores.objects import Objects, Watcher
+from state.stores.objects import Objects
+from state.stores.watcher import Watcher
 from tests.conftest import Cli, copy_example
 from tests.state.gcs import Gcs
 from tests.state.servers import Bucket, use
