@@ -63,8 +63,8 @@ def typed_errors(request: requests.PreparedRequest | None) -> Iterator[None]:
         raise InvalidAnswerError(str(reason), request=request) from problem
 
 
-def server_of(request: requests.PreparedRequest) -> str:
-    """HOST:PORT of a request, for messages."""
+def server_of(request: requests.Request | requests.PreparedRequest) -> str:
+    """HOST:PORT of a request, for messages; without the login that an address may have."""
     return str(urlsplit(request.url or "").netloc).rpartition("@")[2]
 
 

@@ -107,9 +107,9 @@ class BoundedAdapter(HTTPAdapter):
     ) -> requests.Response:
         timeout = kwargs.get("timeout") or 0.0
         connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
-        parts = urlsplit(request.url or "")
+        parts, server = urlsplit(request.url or ""), server_of(request)
         is_stream = bool(kwargs.get("stream"))
-        _thread.request = _PendingRequest(str(parts.netloc), connect, read, self, is_stream)
+        _thread.request = _PendingRequest(server, connect, read, self, is_stream)
         try:
             is_usual = request.method in ("GET", "HEAD") and request.body is None and read
             if is_usual and not (args or kwargs.get("proxies")):

@@ -83,7 +83,7 @@ def sent_secrets(request: requests.PreparedRequest) -> list[str]:
     secrets = [credentials]
     if scheme == "Basic":
         with suppress(ValueError):
-            login = base64.b64decode(credentials).decode()
+            login = base64.b64decode(credentials).decode(errors="replace")
             secrets += [login, login.partition(":")[2]]
     if isinstance(request.body, str | bytes) and b"refresh_token" in (form := _bytes(request.body)):
         secrets += [

@@ -6,7 +6,8 @@ a new line. Each is replaced by its escape, as in a Python string.
 
 import base64
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from urllib.parse import quote, quote_plus
 
 _CONTROL = r"\x00-\x08\x0b-\x1f\x7f-\x9f"  # Cc but tab and line feed
@@ -42,13 +43,29 @@ def without_secrets(text: str, secrets: Iterable[str]) -> str:
     """
     forms = set()
     for secret in secrets:
-        encoded = base64.b64encode(secret.encode()).decode()
-        forms |= {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), encoded.rstrip("=")}
+        forms |= {secret, *_in_base64(secret)}
+        with suppress(UnicodeEncodeError):  # no address has half a surrogate pair
+            forms |= {quote(secret), quote(secret, safe=""), quote_plus(secret)}
     for form in sorted(forms - {""}, key=len, reverse=True):
         text = text.replace(form, "…")
     return text
 
 
+def _in_base64(secret: str) -> Iterator[str]:
+    """What base64 of any text with the secret contains: three bytes are four characters."""
+    content = secret.encode("utf-8", "surrogatepass")
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + content)
+        # Without the characters at both ends that depend on what is around the secret, too.
+        own = encoded[-(-before * 8 // 6) : (before + len(content)) * 8 // 6].decode()
+        if before == 0 or len(own) >= _SHORTEST_PART:
+            yield own
+            yield own.translate(_URL_SAFE)
+
+
+_URL_SAFE = str.maketrans("+/", "-_")
+_SHORTEST_PART = 6
+"""Characters of a part of base64 that is hidden. Shorter ones are parts of words."""
 _IN_ADDRESS = re.compile(r"""(?<=://)[^/\s"'<>]*@""")
 """What stands before the host in `https://me:password@host`."""
 _BEFORE_AT = re.compile(r"""(?<![^\s"'<>@])[^\s"'<>@]++@(?!sha\d+:)""")

@@ -130,7 +130,8 @@ class ErrorMapper:
                     retry_after=answer.retry_after,
                     waits=answer.waits,
                 )
-        return UnexpectedError(f"{server} returned {status}: {text}", outcome_unknown=writing)
+        said = f": {text}" if text else ""
+        return UnexpectedError(f"{server} returned {status}{said}", outcome_unknown=writing)
 
     @property
     def _origin(self) -> str:

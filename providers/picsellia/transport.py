@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 
-from providers.bodies import read_body
+from providers.bodies import read_body, server_of
 from providers.bounded import AnnouncedRetry, BoundedAdapter
 from providers.rate_limit import AT_ONCE, REFUSAL_STATUSES, RateLimiter, retry_after
 
@@ -78,7 +78,7 @@ class Adapter(BoundedAdapter):
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         kwargs["timeout"] = (CONNECT_TIMEOUT, self._read_timeout)
         parts = urlsplit(request.url or "")
-        server, name = str(parts.netloc), f"{request.method} {parts.path!s}"
+        server, name = server_of(request), f"{request.method} {parts.path!s}"
         reads = request.method in ("GET", "HEAD")
         for attempt in count(1):
             self._limiter.wait(server, name)

@@ -191,4 +191,6 @@ def organization_problem(name: str) -> str | None:
     """Why this cannot be the name of an organization, or None. The text never repeats it."""
     if has_login(name):
         return "contains a login"
+    if any("\ud800" <= character <= "\udfff" for character in name):  # bytes of a variable, or JSON
+        return "is not text in UTF-8"
     return "is an address" if "://" in name else None

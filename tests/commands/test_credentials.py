@@ -221,3 +221,15 @@ def test_an_organization_that_is_a_login_or_an_address_is_refused_without_repeat
         assert problem.summary == f"{source} has no name of an organization"
         assert "hunter2" not in f"{problem.summary} {problem.detail}"
         assert "Write the name that the platform shows" in problem.detail
+
+
+@pytest.mark.parametrize("name", ["caf\udce9", "\ud800", "a\udfffb"])
+def test_an_organization_that_is_no_text_is_refused_wherever_it_comes_from(name: str, saved: Path) -> None:
+    """A variable or an argument has bytes, and JSON has halves of surrogate pairs."""
+    context = json.dumps({"organization": name, "env": "CUSTOM"})
+    (saved / "context.json").write_text(context)
+    variables = {"PICSELLIA_ENV": "LOCAL", "PICSELLIA_TOKEN": TOKEN}
+    given = [(name, variables), (None, {**variables, "PICSELLIA_ORGANIZATION": name}), (None, variables)]
+    for option, known in given:
+        with pytest.raises(UserError, match="has no name of an organization"):
+            resolve(option, None, known)

@@ -1,5 +1,6 @@
 """A value that looks like a token, from the files or the platform, is shown in no output for people."""
 
+import base64
 import json
 import os
 import pickle
@@ -9,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from providers.errors import (
     ForbiddenError,
@@ -23,6 +26,7 @@ from providers.json_value import JSON
 from providers.protocol import Progress
 from providers.reasons import Reason
 from providers.sandbox import Sandbox
+from providers.text import without_secrets
 from reconciler.core.diagnostics import error
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.reasons import ReasonCode
@@ -380,3 +384,18 @@ def test_the_way_to_keep_a_secret_names_its_field(
     }
     assert cli("validate", NAME).code == 0
     assert TOKEN not in cli("plan", NAME).out
+
+
+@given(st.text(min_size=4, max_size=40), st.binary(max_size=9), st.binary(max_size=9), st.booleans())
+def test_a_servers_message_shows_no_secret_in_base64_whatever_is_around_it(
+    secret: str, before: bytes, after: bytes, url_safe: bool
+) -> None:
+    """As a gateway that repeats the header `Bearer TOKEN`."""
+    content = secret.encode()
+    encoded = base64.b64encode(before + content + after)
+    text = (base64.urlsafe_b64encode(before + content + after) if url_safe else encoded).decode()
+    shown = without_secrets(f"locked: {text}!", [secret])
+    kept = base64.b64decode(text.encode(), altchars=b"-_" if url_safe else None)
+    assert kept == before + content + after
+    first, last = -(-len(before) * 8 // 6), (len(before) + len(content)) * 8 // 6
+    assert last - first < 6 or text[first:last] not in shown

@@ -239,6 +239,19 @@ def test_a_wrong_login_in_variables_is_named(given: Registry, monkeypatch: pytes
 
 
 @pytest.mark.registry
+@pytest.mark.parametrize("variable", ["DOCKER_USERNAME", "DOCKER_PASSWORD"])
+@pytest.mark.parametrize("value", ["p\udce4ssword", "\udcff", "\ud800"])
+def test_a_login_with_bytes_that_are_no_text_is_an_error_of_the_user(
+    given: Registry, variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {"DOCKER_USERNAME": given.username, "DOCKER_PASSWORD": given.password, variable: value}
+    login = Login(known["DOCKER_USERNAME"], known["DOCKER_PASSWORD"], origin="DOCKER_USERNAME")
+    client = RegistryClient(f"{given.address}/a/b", look_up=lambda _: login)
+    with client, pytest.raises((UnauthorizedError, PermanentError)):
+        client.check()
+
+
+@pytest.mark.registry
 def test_a_name_without_a_project_gets_a_suggestion(
     secured_registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

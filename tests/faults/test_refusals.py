@@ -94,6 +94,29 @@ def test_it_does_so_whatever_the_refusal_says(
     refuse_all(applied, sandbox, command, where, STATUSES)
 
 
+LOGINS = ["svc:CdnPassw0rd", "CdnPassw0rd", "svc:p@CdnPassw0rd", ":CdnPassw0rd"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("where", ["^/api/", "^/v2/"], ids=["platform", "registry"])
+def test_the_login_of_an_address_that_a_server_redirects_to_is_shown_nowhere(
+    applied: Cli, sandbox: Sandbox, command: str, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a server says is no reason to print a password: not while it is waited for, and not afterwards."""
+    monkeypatch.setenv("RECONCILER_VERBOSE", "1")
+    arguments, _ = COMMANDS[command]
+    events = ["--events", "events.ndjson"] if command.partition(" ")[0] in ("plan", "apply", "drift") else []
+    for number, login in enumerate(LOGINS):
+        nowhere, busy = f"http://{login}@127.0.0.1:1/x", f"http://{login}@{sandbox.registry}/busy"
+        place = (nowhere, busy)[number % 2]
+        again = {"path": "^/busy", "action": 429, "times": None, "headers": {"Retry-After": "1"}}
+        redirect = {"path": where, "action": 302 + 5 * (number // 2), "method": "GET", "times": None}
+        sandbox.switch(faults=[again, {**redirect, "headers": {"Location": place}}])
+        ended = applied(*arguments, *events)
+        written = "".join(path.read_text() for path in applied.folder.glob("events.ndjson"))
+        assert "CdnPassw0rd" not in ended.out + ended.err + written, place
+
+
 def kinds_of_requests(requests: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
     """Each kind of request, with its method and a pattern that matches every URL of its kind."""
     found = {}

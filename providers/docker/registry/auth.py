@@ -18,6 +18,7 @@ from providers.answers import MalformedAnswerError, json_object
 from providers.docker.registry import error_mapping, stored_logins
 from providers.docker.registry.reference import Repository
 from providers.errors import PermanentError, ProviderError
+from providers.hiding import shortened
 from providers.http import origin, same_origin
 from providers.image_names import is_loopback, normal_registry
 from providers.timeouts import answer_timeout
@@ -268,7 +269,15 @@ def fixed_header(
 
 
 def _basic(login: Login) -> str:
-    return "Basic " + base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
+    """The header of a login, with the bytes of a variable that are no UTF-8. Raises PermanentError."""
+    try:
+        content = f"{login.username}:{login.password}".encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise PermanentError(
+            f"the login of {shortened(login.username, 80)} has a character that cannot be sent",
+            hint="store the login again",
+        ) from None
+    return f"Basic {base64.b64encode(content).decode()}"
 
 
 def _object(response: requests.Response) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import requests
 
-from providers.bodies import read_body
+from providers.bodies import read_body, server_of
 from providers.bounded import BoundedAdapter
 from providers.docker.registry import error_mapping
 from providers.docker.registry.auth import (
@@ -84,7 +84,7 @@ class ConnectionPool(BoundedAdapter):
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         """Send the request when the rate limit permits. A refusal gets `waits`, as in TransientError."""
         parts = urlsplit(request.url or "")
-        path = str(parts.netloc), f"{request.method} {parts.path!s}"
+        path = server_of(request), f"{request.method} {parts.path!s}"
         server, name = getattr(request, _OPERATION, path)
         self.limiter.wait(server, name)
         with self.limiter.slot:
@@ -277,8 +277,7 @@ class Connection:
         if isinstance(cause, requests.Timeout) and cause.request is not None:
             connecting = isinstance(cause, requests.ConnectTimeout)
             seconds = CONNECT_TIMEOUT if connecting else answer_timeout(READ_TIMEOUT)
-            server = str(urlsplit(cause.request.url or "").netloc)
-            self.pool.announce(Repeat(server, seconds, state.attempt_number + 1, ATTEMPTS))
+            self.pool.announce(Repeat(server_of(cause.request), seconds, state.attempt_number + 1, ATTEMPTS))
 
     def _exchange(
         self,
