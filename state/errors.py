@@ -252,14 +252,17 @@ class UnmovedStateError(AmbiguousStateError):
         stack: the name.
         folder: the other folder, from the root of the workspace.
         present: the stack of that folder now.
+        is_moved_by_apply: whether the next apply of that folder moves it.
     """
 
-    def __init__(self, stack: str, folder: str, present: str) -> None:
+    def __init__(self, stack: str, folder: str, present: str, *, is_moved_by_apply: bool = True) -> None:
+        way = "move it first"
+        if is_moved_by_apply:
+            way = f"apply {present.partition('/')[2]} first, which moves it. To move it without an apply"
         StateError.__init__(
             self,
             f"the state of {stack} is that of {folder}, whose stack is now {present}",
-            hint=f"apply {present.partition('/')[2]} first, which moves it. To move it without an apply:\n"
-            f"  reconciler state move {shlex.quote(stack)} {shlex.quote(present)}",
+            hint=f"{way}:\n  reconciler state move {shlex.quote(stack)} {shlex.quote(present)}",
         )
         self.names = (stack,)
 
@@ -267,7 +270,7 @@ class UnmovedStateError(AmbiguousStateError):
 class SwappedStateError(AmbiguousStateError):
     """Folders swapped the names of their stacks, so the state with each name is that of another folder.
 
-    The arguments are those of `UnmovedStateError`.
+    The arguments are those of `UnmovedStateError`, without the last one.
     """
 
     def __init__(self, stack: str, folder: str, present: str) -> None:

@@ -1,25 +1,40 @@
-"""Finds the stack that a folder had before its name changed. The state follows the folder."""
+"""Finds the stack that a folder had before its name changed. The state follows what the folder declares."""
 
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import cache
 from os.path import lexists
 from pathlib import Path
 
+from msgspec import Struct
+
 from providers.regular_files import real_path
-from reconciler.core.values import Address
+from providers.table import EXCLUSIVE
 from reconciler.engine.sources import left_out_folders, root_of, source_of, workspace_name
 from reconciler.pipeline import FILE_NAME
-from reconciler.pipeline.config import load
-from reconciler.pipeline.exclusive import exclusive_resources
+from reconciler.pipeline.config import LoadedConfig, load
+from reconciler.pipeline.exclusive import declared_stack, exclusive_resources
 from reconciler.pipeline.load import Pipeline
-from reconciler.pipeline.schema import Config
 from state.errors import UnreadableStateError
-from state.register import Register, Source, scope_of
+from state.register import Register, Source, kind_of, scope_of
 
 StacksBelow = Callable[[Path], Mapping[Path, Collection[str]]]
 """Returns the pipeline folders below a folder, each with the names of its stacks in all environments."""
+
+
+class Owner(Struct, frozen=True):
+    """Another folder that the state with the name of a stack belongs to.
+
+    Attributes:
+        folder: from the root of the workspace.
+        stack: the stack that it declares now, which may be the same one; None if it is not checked out.
+        is_moved_by_apply: whether its next apply gives the state to that stack: its workspace has a name.
+    """
+
+    folder: str
+    stack: str | None
+    is_moved_by_apply: bool
 
 
 class FormerStacks:
@@ -65,16 +80,14 @@ class FormerStacks:
         return [
             name
             for name in register.stacks_from(source)
-            if not any(_keeps(other, name, register) for other in self._others(name, pipeline))
+            if _follows_folder(register, name, pipeline.loaded, self._others(name, pipeline))
         ]
 
-    def owner(self, stack: str) -> tuple[str, str] | None:
-        """The folder whose state has the name of this stack, and the stack that this folder now declares.
-
-        The latter is "" if the folder is not checked out, and this stack if both folders declare it.
+    def owner(self, stack: str) -> Owner | None:
+        """The other folder of the workspace whose state has the name of this stack.
 
         None if the state with this name is that of this folder: no other one was applied with it, or that
-        folder is gone, or its state has moved, or the files of both have moved.
+        folder is gone, or has nothing of it, or its state has moved, or the files of both have moved.
         """
         pipeline, register = self._pipelines.get(stack), self.register_of(stack)
         source = register.stacks.get(stack)
@@ -83,18 +96,21 @@ class FormerStacks:
         own = self._source_of(stack)
         if source == own or source.workspace != own.workspace or (root := root_of(pipeline)) is None:
             return None
-        name = _name_in(self._declared_in(root), root / source.folder, stack, pipeline)
-        present = f"{scope_of(stack)}/{name}"
+        folder = root / source.folder
+        name = _name_in(self._declared_in(root), folder, stack, pipeline)
         if not name:
-            is_out = not lexists(root / source.folder / FILE_NAME)
+            is_out = not lexists(folder / FILE_NAME)
             is_out = is_out and source.folder in left_out_folders(root, [source.folder])
-            return (source.folder, "") if is_out else None
+            return Owner(source.folder, None, False) if is_out else None
+        present = f"{scope_of(stack)}/{name}"
         if present == stack:
-            return source.folder, stack
-        if present in register.stacks:
-            is_swapped = register.stacks[present] != source and _has_another(pipeline, own, stack, register)
-            return (source.folder, present) if is_swapped else None
-        return None if _keeps(pipeline.config, stack, register) else (source.folder, present)
+            is_owner = True
+        elif present in register.stacks:
+            is_swapped = register.stacks[present] != source
+            is_owner = is_swapped and _has_another(pipeline, own, stack, register)
+        else:
+            is_owner = _follows_folder(register, stack, _read(folder, pipeline), [pipeline.loaded])
+        return Owner(source.folder, present, bool(source.workspace)) if is_owner else None
 
     def _source_of(self, stack: str) -> Source:
         """Where an added stack is applied from."""
@@ -108,8 +124,8 @@ class FormerStacks:
             return self._register(scope_of(stack))
         return Register(scope_of(stack))
 
-    def _others(self, stack: str, pipeline: Pipeline) -> list[Config | None]:
-        """The other config.toml files of the workspace with this stack; None for one with errors."""
+    def _others(self, stack: str, pipeline: Pipeline) -> list[LoadedConfig]:
+        """The other config.toml files of the workspace that declare this stack."""
         root, own, name = root_of(pipeline), pipeline.real_folder, stack.partition("/")[2]
         assert root is not None, "a source with a folder has a root"
         found = (
@@ -117,7 +133,7 @@ class FormerStacks:
             for folder, names in self._declared_in(root).items()
             if name in names and folder != own
         )
-        return [other for other in found if other is None or other.stack_name == name]
+        return [other for other in found if declared_stack(other)[0] == name]
 
     def _declared_in(self, root: Path) -> Mapping[Path, Collection[str]]:
         """The pipeline folders of the workspace without links, each with the names of its stacks."""
@@ -129,16 +145,16 @@ class FormerStacks:
         return self._declared[root]
 
 
-def _read(folder: Path, like: Pipeline) -> Config | None:
-    """The config.toml in a folder, for the environment of another pipeline; None if it has errors."""
-    return load(folder, environment=like.loaded.environment, shared=like.loaded.shared).config
+def _read(folder: Path, like: Pipeline) -> LoadedConfig:
+    """The config.toml in a folder, for the environment of another pipeline."""
+    return load(folder, environment=like.loaded.environment, shared=like.loaded.shared)
 
 
 def _name_in(declared: Mapping[Path, Collection[str]], folder: Path, stack: str, like: Pipeline) -> str:
     """The name of the stack that a folder declares; "" if it has no pipeline."""
     names = declared.get(real_path(folder), ())
-    if names and (config := _read(folder, like)) is not None:
-        return config.stack_name
+    if names and (name := declared_stack(_read(folder, like))[0]):
+        return name
     own = stack.partition("/")[2]
     return own if own in names else next(iter(sorted(names)), "")
 
@@ -153,9 +169,19 @@ def _has_another(pipeline: Pipeline, source: Source, stack: str, register: Regis
     )
 
 
-def _keeps(config: Config | None, stack: str, register: Register) -> bool:
-    """Whether a pipeline that declares the stack of another folder has its state: its processing is there."""
-    if config is None:
-        return True
-    processing = str(Address.of("processing", config.metadata.name))
-    return not config.is_training and processing in register.claims_of(stack)
+def _follows_folder(
+    register: Register, stack: str, former: LoadedConfig, others: Iterable[LoadedConfig]
+) -> bool:
+    """Whether the state of a stack belongs to the folder it was applied from, which has another stack now.
+
+    That folder was renamed if it declares more of the state than all that declare the stack now, and at least
+    something. Otherwise it was moved or deleted, and another pipeline has its place.
+    """
+    claimed = register.claims_of(stack).keys()
+    return _share(former, claimed) > max((_share(other, claimed) for other in others), default=0)
+
+
+def _share(loaded: LoadedConfig, claimed: Collection[str]) -> int:
+    """How much a file declares of a state: 2 for one of its objects, 1 for its image alone, else 0."""
+    declared = (str(address) for address in exclusive_resources(loaded))
+    return max((1 + EXCLUSIVE[kind_of(address)] for address in declared if address in claimed), default=0)

@@ -119,12 +119,15 @@ class StateNames:
         """
         owner = self._former.owner(stack)
         if owner is not None and (state.resources or state.intents):
-            if not owner[1]:
-                raise LeftOutStateError(stack, owner[0])
-            if owner[1] == stack:
-                raise SharedStackError(stack, owner[0])
-            is_unmoved = store.load(owner[1]) is None
-            raise (UnmovedStateError if is_unmoved else SwappedStateError)(stack, *owner)
+            if owner.stack is None:
+                raise LeftOutStateError(stack, owner.folder)
+            if owner.stack == stack:
+                raise SharedStackError(stack, owner.folder)
+            if store.load(owner.stack) is not None:
+                raise SwappedStateError(stack, owner.folder, owner.stack)
+            raise UnmovedStateError(
+                stack, owner.folder, owner.stack, is_moved_by_apply=owner.is_moved_by_apply
+            )
         if stack not in self._older or not self._older[stack].is_of_another(state):
             return
         register = self._former.register_of(stack)
