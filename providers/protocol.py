@@ -200,7 +200,10 @@ class ResourceKind(Protocol):
         """The facts about this kind that the planner uses."""
 
     def read(self, reference: Reference) -> LiveObject | None:
-        """The object of exactly this name, or None. Where names can change, the id finds a renamed object."""
+        """The object of exactly this name, or None. Where names can change, the id finds a renamed object.
+
+        An object of another parent, or of another organization, is never found by its id.
+        """
 
     def create(
         self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: LiveObject | None, report: Report

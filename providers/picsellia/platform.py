@@ -203,6 +203,14 @@ class Platform:
             return found
         return next((item for item in self.items(collection) if item.get("name") == name), None)
 
+    def find_id(self, collection: str, id: str) -> Answer | None:
+        """The object with this id in a collection with a `find`; None if it is not in there."""
+        try:
+            found = self.get(f"{collection}/find", id=id)
+        except GoneError:
+            return None
+        return found if found.text("id") == id else None
+
     def items(self, collection: str, identity: str = "id") -> Iterator[Answer]:
         """Every object of a list, page by page.
 

@@ -348,4 +348,5 @@ def _is_another_object(step: Step) -> bool:
 
 
 def _is_deleted_outside(step: Step) -> bool:
-    return step.action is Action.CREATE and step.reason.code is ReasonCode.DELETED_OUTSIDE
+    lost = (ReasonCode.DELETED_OUTSIDE, ReasonCode.RENAMED_OUTSIDE)
+    return step.action is Action.CREATE and step.reason.code in lost

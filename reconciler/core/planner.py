@@ -32,6 +32,7 @@ class _PlanInputs(Struct, frozen=True):
     desired: Graph
     recorded: Mapping[Address, RecordedResource]
     live: Mapping[Address, LiveObject]
+    renamed: Mapping[Address, Address]
     facts: Mapping[str, KindFacts]
     options: PlanOptions
     contested: Collection[Address]
@@ -43,6 +44,13 @@ class _PlanInputs(Struct, frozen=True):
         kinds = [name for name, facts in self.facts.items() if facts.parent == address.kind]
         resource = self.desired.get(address)
         return resource is not None and set(kinds) <= set(resource.owns)
+
+    def why_lost(self, address: Address) -> Reason:
+        """Why a recorded object is not there."""
+        other = self.renamed.get(address)
+        if other is None:
+            return _DELETED_OUTSIDE
+        return Reason(ReasonCode.RENAMED_OUTSIDE, {"to": str(other)})
 
     def owner(self, address: Address) -> Resource | None:
         """The desired parent if the files list its children of this kind completely, or None."""
@@ -70,7 +78,15 @@ def plan_steps(
         tags: image -> the tag of it that the platform's resources have.
     """
     inputs = _PlanInputs(
-        desired, recorded, remote_state.found, facts, options, contested, unfinished_replaces, tags
+        desired,
+        recorded,
+        remote_state.found,
+        remote_state.renamed,
+        facts,
+        options,
+        contested,
+        unfinished_replaces,
+        tags,
     )
     steps = {resource.address: _step_for_desired(resource, inputs) for resource in desired}
     for address in sorted(
@@ -103,8 +119,9 @@ def _step_for_desired(resource: Resource, inputs: _PlanInputs) -> Step:
     recorded, live = inputs.recorded.get(address), inputs.live.get(address)
     if live is None:
         unfinished = inputs.unfinished_replaces.get(address)
-        reason = _DELETED_OUTSIDE if recorded else _NOT_CREATED if unfinished is None else _UNFINISHED_REPLACE
-        changes = _create_changes(resource, recorded, kind, unfinished, inputs.options)
+        lost = inputs.why_lost(address)
+        reason = lost if recorded else _NOT_CREATED if unfinished is None else _UNFINISHED_REPLACE
+        changes = _create_changes(resource, recorded, kind, unfinished, lost, inputs.options)
         step = Step(address, Action.CREATE, reason, changes, resource.depends_on)
     else:
         changes = _live_changes(resource, recorded, live, kind, inputs)
@@ -138,12 +155,14 @@ def _create_changes(
     recorded: RecordedResource | None,
     kind: KindFacts,
     unfinished: Intent | None,
+    lost: Reason,
     options: PlanOptions,
 ) -> tuple[Change, ...]:
     """Every field of a new object. If it replaces a recorded one, a change of the whole object comes first.
 
     Args:
         unfinished: the intent of an unfinished run that deleted the old object.
+        lost: why the recorded object is not there.
     """
     recorded_fields = recorded.inputs if recorded else {}
     kept = _kept_fields(resource, kind, unfinished, options) if unfinished else []
@@ -156,7 +175,7 @@ def _create_changes(
     changes = sorted(changes, key=lambda change: change.path)
     if recorded is None:
         return tuple(changes)
-    gone = Change("", ChangeClass.DRIFT, MISSING, recorded.id, ABSENT, _DELETED_OUTSIDE, write=True)
+    gone = Change("", ChangeClass.DRIFT, MISSING, recorded.id, ABSENT, lost, write=True)
     return (gone, *changes)
 
 
@@ -531,7 +550,8 @@ def _step_for_undesired(address: Address, inputs: _PlanInputs) -> Step:
     if owner is None and not may_delete:
         return step
     if live is None:
-        return replace(step, reason=Reason(ReasonCode.GONE))
+        is_renamed = address in inputs.renamed
+        return replace(step, reason=inputs.why_lost(address) if is_renamed else Reason(ReasonCode.GONE))
     if recorded is not None and recorded.id != live.id:
         if owner is None:
             return replace(step, reason=Reason(ReasonCode.NOT_OURS))

@@ -31,6 +31,7 @@ class ReasonCode(StrEnum):
     # of an object
     NOT_CREATED = "not-created"
     DELETED_OUTSIDE = "deleted-outside"
+    RENAMED_OUTSIDE = "renamed-outside"  # `to` another address
     RECREATED_OUTSIDE = "recreated-outside"
     OVERWRITTEN_OUTSIDE = "overwritten-outside"
     CHANNEL_MOVED = "channel-moved"  # `tag`, `by` an environment or "", which applied `version` or ""

@@ -16,11 +16,14 @@ class RemoteState(Struct, frozen=True):
         found: the objects that exist.
         unreadable: the resources that could not be read, with the error.
         requested: the resources that were requested; the state of any other is unknown.
+        renamed: the resources that do not exist, because the recorded object is by now that of another
+            address, with that address.
     """
 
     found: Mapping[Address, LiveObject]
     unreadable: Mapping[Address, ProviderError] = field(default_factory=dict)
     requested: Collection[Address] = ()
+    renamed: Mapping[Address, Address] = field(default_factory=dict)
 
 
 class TagInUse(Struct, frozen=True):

@@ -3,7 +3,7 @@
 The result is data for the planner, with an error for each object that could not be read.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from providers.errors import ProviderError
@@ -26,7 +26,8 @@ def read(
 ) -> RemoteState:
     """Read every desired resource, and all siblings in lists that the files own.
 
-    A child is read through its parent, so after it. A child of a missing parent does not exist.
+    A child is read through its parent, so after it. A child of a missing parent does not exist. An object
+    belongs to one address: to that of its present name, if that is read, too.
 
     Args:
         recorded: the recorded resources, whose ids find renamed objects.
@@ -41,6 +42,7 @@ def read(
     waiting = parents.keys() - listed
     found: dict[Address, LiveObject] = {}
     unreadable: dict[Address, ProviderError] = {}
+    renamed: dict[Address, Address] = {}
 
     def read_one(address: Address) -> None:
         parent = parents[address]
@@ -65,9 +67,32 @@ def read(
             wave = sorted(address for address in waiting if parents[address] not in waiting)
             waiting = waiting - set(wave)
             call_each(read_one, [a for a in wave if (p := parents[a]) is None or p in found])
+            for address, other in _of_other_addresses(wave, found, desired).items():
+                del found[address]
+                renamed[address] = other
             unreadable.update({a: unreadable[p] for a in wave if (p := parents[a]) in unreadable})
     unreadable.update({a: unreadable[p] for a in listed if (p := parents[a]) in unreadable})
-    return RemoteState(found, unreadable, requested | found.keys())
+    return RemoteState(found, unreadable, requested | found.keys(), renamed)
+
+
+def _of_other_addresses(
+    wave: Sequence[Address], found: Mapping[Address, LiveObject], desired: Graph
+) -> dict[Address, Address]:
+    """The addresses whose recorded id found the object of another address, with that address.
+
+    An object belongs to the address of its present name; else to a desired address before any other.
+    """
+
+    def rank(address: Address) -> tuple[object, ...]:
+        return found[address].name[-1] != address.name[-1], address not in desired, address
+
+    owners: dict[tuple[str, tuple[str, ...], str], Address] = {}
+    others: dict[Address, Address] = {}
+    for address in sorted((address for address in wave if address in found), key=rank):
+        owner = owners.setdefault((address.kind, address.name[:-1], found[address].id), address)
+        if owner != address:
+            others[address] = owner
+    return others
 
 
 @contextmanager

@@ -505,6 +505,7 @@ _WORDS: Mapping[StrEnum, _Words] = {
     ReasonCode.THEIRS: "live is kept (--theirs)",
     ReasonCode.NOT_CREATED: "does not exist yet",
     ReasonCode.DELETED_OUTSIDE: "deleted outside",
+    ReasonCode.RENAMED_OUTSIDE: lambda it: f"renamed outside: it is {it['to']} now",
     ReasonCode.RECREATED_OUTSIDE: "recreated outside",
     ReasonCode.OVERWRITTEN_OUTSIDE: "overwritten outside",
     ReasonCode.CHANNEL_MOVED: _channel_moved,

@@ -94,7 +94,9 @@ def a_plan(random: Random) -> tuple[Step, ...]:
     steps, _ = plan_steps(
         Graph(wanted),
         recorded,
-        RemoteState(found),
+        RemoteState(
+            found, renamed={} if APP in found else random.choice([{}, {APP: Address.of("processing", "b")}])
+        ),
         KINDS,
         PlanOptions(
             ours=random.choice([(), None]),

@@ -9,10 +9,11 @@ import pytest
 
 from providers.config_keys import Holds
 from providers.errors import ExistsError, GoneError
-from providers.picsellia.kinds import KINDS
+from providers.picsellia.kinds import KINDS, kinds
+from providers.picsellia.platform import Platform
 from providers.protocol import ListedKind
-from providers.sandbox import Sandbox
-from providers.table import FACTS
+from providers.sandbox import Sandbox, Settings
+from providers.table import FACTS, ancestors
 from reconciler.pipeline.keys import READERS
 from tests.kinds.conftest import Subject
 
@@ -102,6 +103,22 @@ def test_a_read_gives_the_object_of_exactly_that_name(subject: Subject, sandbox:
         assert found is not None, name
         assert found.name == subject.named(name)
     assert subject.read("on") is None
+
+
+def test_an_object_of_another_parent_or_organization_is_not_found_by_its_id(subject: Subject) -> None:
+    if subject.parents:
+        above = subject.parents[:-1]
+        other = Subject(ancestors(subject.name)[-1], subject.all, above).create("other")
+        made = subject.create("two")
+        assert Subject(subject.name, subject.all, (*above, other)).read("one", made.id) is None
+        return
+    with (
+        Sandbox(Settings(organizations=("north", "south"))) as both,
+        Platform(both.url, both.token, "north") as north,
+        Platform(both.url, both.token, "south") as south,
+    ):
+        made = Subject(subject.name, kinds(north)).create("two")
+        assert Subject(subject.name, kinds(south)).read("one", made.id) is None
 
 
 def test_a_field_that_is_not_returned_is_absent_and_a_key_that_is_unknown_is_no_field(

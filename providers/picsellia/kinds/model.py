@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from providers import rules
 from providers.collection import NAME, RENAME, TEXT, Collection
 from providers.config_keys import ConfigTable, Key
-from providers.errors import GoneError, PermanentError
+from providers.errors import PermanentError
 from providers.json_value import JSON
 from providers.picsellia.answer import Answer
 from providers.picsellia.paths import path
@@ -47,10 +47,7 @@ class ModelKind:
         keys = {"name"} | reference.fields.keys()  # a list needs no other keys
         found = self._platform.find_listed(self._collection, reference.name[0], keys)
         if found is None and reference.id is not None:
-            try:
-                found = self._platform.get(path("model", reference.id))
-            except GoneError:
-                return None
+            found = self._platform.find_id(self._collection, reference.id)
         return None if found is None else self._live(found)
 
     def objects(self, parent: LiveObject | None) -> Iterator[LiveObject]:

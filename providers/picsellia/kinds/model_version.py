@@ -110,11 +110,17 @@ class ModelVersionKind:
             return None
         found = self._platform.find(path("model", model.id, "versions"), reference.name[-1])
         if found is None and reference.id is not None:
-            try:
-                found = self._platform.get(path("model", "version", reference.id))
-            except GoneError:
-                return None
+            found = self._of_model(model, reference.id)
         return None if found is None else self._live(model, found)
+
+    def _of_model(self, model: LiveObject, id: str) -> Answer | None:
+        """The version with this id; None if it does not exist, or belongs to another model."""
+        try:
+            found = self._platform.get(path("model", "version", id))
+        except GoneError:
+            return None
+        origin = found["origin"]
+        return found if isinstance(origin, Answer) and origin.text("id") == model.id else None
 
     def objects(self, parent: LiveObject | None) -> Iterator[LiveObject]:
         model = _model(parent)
