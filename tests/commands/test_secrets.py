@@ -7,6 +7,7 @@ failing ones, and then search everything that the commands left behind.
 import base64
 import json
 import logging
+import os
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator
@@ -187,6 +188,67 @@ def test_no_failure_leaks_a_secret(
 
     monkeypatch.setattr("reconciler.engine.refresh.read", broken)
     assert "Traceback" in run("plan", NAME, code=1), "the report of a bug shows where it is, and no value"
+    assert run.found() == []
+
+
+HELPER_PASSWORD = "marked-helper-word-77c0de"
+_ANSWER = json.dumps({"ServerURL": "x", "Username": "robot", "Secret": HELPER_PASSWORD})
+_FILES = (
+    *("--json", "run.json", "--junit", "run.xml", "--html", "run.html", "--markdown", "run.md"),
+    *("--events", "run.ndjson"),
+)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        f"echo '{_ANSWER}'; exit 1",
+        f"echo '{_ANSWER}' >&2; echo '{_ANSWER}'; exit 2",
+        f"echo '{_ANSWER}'; echo '{_ANSWER}'",
+        f"printf '%s' '{_ANSWER[:-2]}'",
+    ],
+    ids=["a non-zero end", "both outputs", "two answers", "half an answer"],
+)
+def test_no_output_shows_what_a_credential_helper_prints(
+    script: str,
+    cli: Cli,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    marked: Sandbox,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A wrapper that prints the login and then fails: its output is no error message."""
+    caplog.set_level(logging.DEBUG)
+    copy_example(NAME, cli.folder, marked.registry)
+    run = Watched(cli, tmp_path, caplog, HELPER_PASSWORD)
+    run("apply", NAME, "--yes")
+    marked.switch(registry_auth=True)
+    programs = tmp_path_factory.mktemp("helper")
+    (programs / "docker-credential-odd").write_text(f"#!/bin/sh\n{script}\n")
+    (programs / "docker-credential-odd").chmod(0o755)
+    (programs / "config.json").write_text('{"credsStore": "odd"}')
+    monkeypatch.setenv("DOCKER_CONFIG", str(programs))
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    for command in (
+        ["plan", NAME],
+        ["plan", NAME, "--json"],
+        ["plan", NAME, "--out", "kept.plan", "--html", "plan.html", "--markdown", "plan.md"],
+        ["apply", NAME, "--yes", *_FILES],
+        ["drift", NAME, *_FILES[:-2]],
+        ["status", NAME],
+        ["status", NAME, "--json"],
+        ["image", NAME],
+        ["rollback", NAME, "--yes"],
+        ["adopt", NAME],
+        ["dashboard", "--out", "pages"],
+        ["state", "history", NAME],
+        ["destroy", NAME, "--yes"],
+    ):
+        run.any(*command)
+    assert sum("docker-credential-odd does not work" in text for _, text in run.said) > 4
     assert run.found() == []
 
 

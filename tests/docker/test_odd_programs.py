@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -131,7 +132,8 @@ def test_any_answer_of_a_credential_helper(folder: Path, answer: bytes) -> None:
     [
         ('echo \'{"Username": "a"}\'', "has no text as Username or as Secret"),
         ("echo '[]'", "is not a JSON object"),
-        ("echo out of keys; exit 3", "out of keys"),
+        ("echo no credentials username; exit 1", "no credentials username"),
+        ("echo out of keys; exit 3", "exit code 3"),
         ("exit 3", "exit code 3"),
     ],
 )
@@ -157,6 +159,50 @@ def test_a_helper_gives_a_login_or_none(
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(PermanentError, match="docker-credential-odd does not work: it is not installed"):
         push_login("reg.io")
+
+
+PASSWORD = "Sup3rSecretPassw0rd"
+LOGIN = f'{{"ServerURL": "reg.io", "Username": "robot", "Secret": "{PASSWORD}"}}'
+PRINTED = {
+    "an answer": f"echo '{LOGIN}'",
+    "an answer in pieces": f"printf '%s' '{LOGIN[:40]}'; sleep 0.05; printf '%s' '{LOGIN[40:]}'",
+    "several answers": f"echo '{LOGIN}'; echo '{LOGIN}'",
+    "half an answer": f"printf '%s' '{LOGIN[:-3]}'",
+    "an answer of another form": f"echo '[{LOGIN}]'",
+    "an answer without a user": f"""echo '{{"Secret": "{PASSWORD}"}}'""",
+    "no JSON": f"echo '{PASSWORD}'",
+    "JSON behind bytes of no text": f"printf '\\377\\000%s' '{LOGIN}'",
+    "a message of the protocol before it": f"echo no credentials username; echo '{LOGIN}'",
+    "the message that there is none before it": (
+        f"echo credentials not found in native keychain; echo '{LOGIN}'"
+    ),
+    "the message that there is none behind it": (f"echo '{LOGIN} credentials not found in native keychain'"),
+}
+PLACES = {
+    "stdout": "{}",
+    "stderr": "( {} ) >&2",
+    "stdout and stderr": "{0}; ( {0} ) >&2",
+    "the trace of a shell": "set -x; {}",
+}
+
+
+@pytest.mark.parametrize("printed", PRINTED)
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("end", ["exit 0", "exit 1", "exit 2", "exit 127", "exit 255", "kill -9 $$"])
+def test_no_error_shows_what_a_helper_prints(
+    printed: str, place: str, end: str, tmp_path: Path, docker_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (docker_config / "config.json").write_text('{"credsStore": "odd"}')
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    write_helper(tmp_path, f"{PLACES[place].format(PRINTED[printed])}; {end}")
+    for read in (push_login, push_auth_config):
+        try:
+            read("reg.io")
+        except ProviderError as problem:
+            shown = "".join(traceback.format_exception(problem))
+            shown += f"{problem.message} {problem.hint} {problem!r}"
+            assert PASSWORD not in shown
+            assert "docker-credential-odd does not work" in shown
 
 
 def _log() -> BuildLog:

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from docker.auth import AuthConfig
 
 _HELPER_TIMEOUT = 60.0  # seconds; a helper may let a user unlock a key
-_SHOWN = 200  # characters of what a helper reports
 _NOT_FOUND = "credentials not found in native keychain"
+_REASONS = ("no credentials server URL", "no credentials username")
+"""The other messages of the protocol. Nothing else that a helper prints is shown: it may be a password."""
 _SECTIONS = ("auths", "credsStore", "credHelpers")
 _LEGACY = ".dockercfg"
 
@@ -134,7 +135,7 @@ class CredentialHelper:
             said = ended.stdout.decode("utf-8", "replace").strip()
             if _NOT_FOUND in said:
                 raise CredentialsNotFound(f"no login in {self.program}")
-            raise self._error(said[:_SHOWN] or f"it ended with exit code {ended.returncode}")
+            raise self._error(said if said in _REASONS else f"it ended with exit code {ended.returncode}")
         try:
             return json_object(ended.stdout, dict)
         except MalformedAnswerError:  # without its reason, which may quote a password
@@ -143,7 +144,8 @@ class CredentialHelper:
     def _error(self, problem: str) -> PermanentError:
         return PermanentError(
             f"the credential helper {self.program} does not work: {problem}",
-            hint="correct it, or remove it from credsStore and credHelpers in Docker's config.json",
+            hint="correct it, or remove it from credsStore and credHelpers in Docker's config.json; what "
+            f"it prints is not shown, as it may be a password: to see it, run echo HOST | {self.program} get",
         )
 
 
