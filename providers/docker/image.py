@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from providers import rules
 from providers.docker.builders.select import Builder
+from providers.docker.channel_use import ChannelUse
 from providers.docker.facts import FACTS, text
 from providers.docker.labels import REVISION, SOURCE_KEY, VERSION
 from providers.docker.origin import Origin, Revision
@@ -84,7 +85,7 @@ class ImageKind:
         accept_foreign: whether the user accepts a version of another tool as this source.
         bumped_from: the version in config.toml while a bump is planned; "" without a bump. If an image of
             this source is published under it, that image gets the new tag.
-        leaves_channel: leave a channel tag that points elsewhere, because other environments publish to it.
+        channel_use: what writes do with the channel tag.
         origin: returns the origin that a statement of provenance names; None for no statement. Called only
             after a build.
         promoted: the very image to publish, instead of one that is built from the folder; None to build.
@@ -104,7 +105,7 @@ class ImageKind:
         accept: WayOut | None = None,
         accept_foreign: bool = False,
         bumped_from: str = "",
-        leaves_channel: bool = False,
+        channel_use: ChannelUse = ChannelUse.MOVES,
         origin: Callable[[], Origin] | None = None,
         promoted: PromotedImage | None = None,
         is_recorded: bool = False,
@@ -119,7 +120,7 @@ class ImageKind:
         self._accept = accept
         self._accept_foreign = accept_foreign
         self._bumped_from = bumped_from
-        self._leaves_channel = leaves_channel
+        self._channel_use = channel_use
         self._origin = origin
         self._plan = ""
         self._promoted = promoted
@@ -198,7 +199,7 @@ class ImageKind:
         desired, is_suitable = reference.fields, fits(image.platform, self._source.platform)
         pointing = [channel for channel, digest in channels.items() if digest == image.digest]
         elsewhere = channels.get(text(desired, "channel"))
-        if self._leaves_channel and elsewhere is not None:
+        if self._is_left(elsewhere, recorded):
             pointing = [text(desired, "channel")]
         fields: dict[str, JSON] = {
             "channel": pointing[0] if pointing else None,
@@ -227,6 +228,17 @@ class ImageKind:
             displaced=recorded.displaced,
         )
         return LiveObject(f"{version or ''}@{image.digest}", reference.name, fields, outputs.to_json())
+
+    def _is_left(self, channel: str | None, recorded: ImageOutputs) -> bool:
+        """Whether the channel tag is left where it points to.
+
+        A follower leaves a tag that is not where its own last apply left it. A rollback and a promotion name
+        the image to run, so they move it.
+        """
+        is_of_files = self._promoted is None and not self._is_recorded
+        is_moved = channel is not None and channel != recorded.digest
+        follows = self._channel_use is ChannelUse.FOLLOWS and is_of_files
+        return self._channel_use is ChannelUse.LEAVES or (follows and is_moved)
 
     def check(self, name: Sequence[str], live: LiveObject | None, fields: Mapping[str, JSON]) -> None:
         """Check the permission to push and, if a build is needed, the builder. Raises as a write would."""
@@ -315,7 +327,7 @@ class ImageKind:
         else:
             self._move_tags(live, fields, report)
             written = live
-        return replace(written, outputs={**written.outputs, **self._displaced(live, written)})
+        return replace(written, outputs={**written.outputs, **self._displaced(live, written, fields)})
 
     def _move_tags(self, live: LiveObject, fields: Mapping[str, JSON], report: Report) -> None:
         """Point the version and the channel tag at a live image."""
@@ -332,7 +344,7 @@ class ImageKind:
         with self._connect("/".join(live.name)) as registry:
             if shown.tag != version:
                 self._publish(registry, fields, retag, report, digest)
-            else:
+            elif self._writes_channel(live, fields):
                 _move_tag(registry, text(fields, "channel"), digest, version, report)
 
     def _hash(self, report: Report, *, cached: bool = False) -> SourceKey:
@@ -354,12 +366,14 @@ class ImageKind:
             f"{self._source.folder} changed since the plan was made", hint="plan again to see the changes"
         )
 
-    def _displaced(self, before: LiveObject, written: LiveObject) -> dict[str, JSON]:
+    def _displaced(
+        self, before: LiveObject, written: LiveObject, fields: Mapping[str, JSON]
+    ) -> dict[str, JSON]:
         """The output that proves which image a write moved the channel tag away from."""
         shown = ImageOutputs.of(before.outputs)
         found, moved = shown.displaced, shown.channel_points_to
         digest = shown.digest if written is before else (written.id or "").partition("@")[2]
-        if moved is not None and moved != digest and not self._leaves_channel:
+        if moved is not None and moved != digest and self._writes_channel(before, fields):
             found = (*(other for other in found if other != moved), moved)[-_MAX_DISPLACED:]
         return {"displaced": list(found)} if found else {}
 
@@ -421,7 +435,17 @@ class ImageKind:
         """Whether a write of `fields` lets an existing channel tag point to another image."""
         shown = ImageOutputs.of(live.outputs)
         there = shown.channel_points_to
-        return there is not None and (there != shown.digest or self.is_other_content(live, fields))
+        if there is None or not self._writes_channel(live, fields):
+            return False
+        return there != shown.digest or self.is_other_content(live, fields)
+
+    def _writes_channel(self, live: LiveObject, fields: Mapping[str, JSON]) -> bool:
+        """Whether a write of `fields` writes the channel tag: one that publishes does, unless it is left."""
+        publishes = ImageOutputs.of(live.outputs).tag != fields["version"] or self.is_other_content(
+            live, fields
+        )
+        is_needed = publishes or live.fields["channel"] != fields["channel"]
+        return is_needed and self._channel_use is not ChannelUse.LEAVES
 
     def running(
         self, live: LiveObject, fields: Mapping[str, JSON], users: Iterable[Mapping[str, JSON]]
@@ -481,7 +505,9 @@ class ImageKind:
         ours = published.digest if published else make()
         if published is None and not tags.state_of(ours).ours:
             raise TransientError(f"another build was pushed to {registry.repository} at the same moment")
-        outcome = tags.run(publication(ours, self._channel_before.get(version)), self._channel_before)
+        leaves = self._channel_use is ChannelUse.LEAVES
+        steps = publication(ours, self._channel_before.get(version), leaves_channel=leaves)
+        outcome = tags.run(steps, self._channel_before)
         if outcome.end is PublicationEnd.TAKEN:
             raise ExistsError(
                 f"{name} was published in the meantime, and is never overwritten", way_out=self._new_version

@@ -3,16 +3,19 @@
 The state of the same pipeline in other environments is read only if a tag was moved, or is about to be.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from providers.image_names import normal_name
 from providers.protocol import ResourceKind, is_published
+from providers.reasons import Reason, Refusal, WayOut
+from providers.table import FACTS
 from reconciler.core.diagnostics import Diagnostic, warning
 from reconciler.core.graph import Graph
 from reconciler.core.plan import Plan, Stack
+from reconciler.core.promotion import PromotionRefusal, PromotionWay
 from reconciler.core.remote import RemoteState, TagInUse
 from reconciler.core.values import Address, image_address
 from reconciler.engine.kinds import digest_of, displaced_by
@@ -98,9 +101,8 @@ def running_images(
 
 
 def tags_in_use(pipeline: Pipeline, running: Collection[RunningImage]) -> dict[Address, TagInUse]:
-    """The tag in use of each image that the last apply left; none for an environment that follows another."""
-    if followed_environment(pipeline) is not None:
-        return {}
+    """The tag in use of each image that the last apply left; for a follower, only if nothing moved it."""
+    follows = followed_environment(pipeline) is not None
     return {
         image.address: TagInUse(
             image.tag,
@@ -111,7 +113,7 @@ def tags_in_use(pipeline: Pipeline, running: Collection[RunningImage]) -> dict[A
             image.version,
         )
         for image in sorted(running, key=lambda image: image.is_moved)
-        if image.applied
+        if image.applied and not (follows and image.is_moved)
     }
 
 
@@ -134,7 +136,7 @@ def changed_environments(
         if not step.writes or step.refusal or not kind.moves_tag(live, resource.fields):
             continue
         tag = str(resource.fields[kind.facts.moves])
-        found = dict.fromkeys(affected_environments(pipeline, tag))
+        found = dict.fromkeys(affected_environments(pipeline, step.address, tag))
         found |= dict.fromkeys(_registered(session, plan.stack, pipeline.loaded.shared, step.address, tag))
         if found:
             are = "have" if len(found) > 1 else "has"
@@ -149,6 +151,49 @@ def changed_environments(
             )
             names |= found
     return tuple(names), tuple(warnings)
+
+
+def with_gates_of_others(
+    session: Session,
+    pipeline: Pipeline,
+    plan: Plan,
+    also_changes: Collection[str],
+    source: str | None,
+    options: Sequence[str],
+) -> Plan:
+    """The plan, refused if it moves a tag that an environment with a gate runs, too.
+
+    Args:
+        also_changes: the other environments that run something else after this plan.
+        source: the environment that proved the image, or None: a gate that asks for this one lets it in.
+        options: of the command that makes this plan again.
+    """
+    gates = pipeline.loaded.shared.promotes_from
+    for name in also_changes:
+        leader = gates.get(name)
+        if leader is None or leader == source or session.override:
+            continue
+        reason = Reason(PromotionRefusal.OPENS_GATE, {"source": leader, "environment": name})
+        override = plan.stack.command(session.verb, *options, "--override", "REASON")
+        return refused(plan, Refusal(reason, (WayOut(PromotionWay.OVERRIDE, override),)))
+    return plan
+
+
+def leader_of(pipeline: Pipeline, stack: Stack) -> str | None:
+    """The environment of `promote_from`; None without a gate."""
+    shared = pipeline.loaded.shared
+    return shared.promotes_from.get(shared.names.get(stack.scope, stack.environment))
+
+
+def refused(plan: Plan, refusal: Refusal) -> Plan:
+    """The plan with this refusal of its image, on which everything else depends."""
+    return replace(
+        plan,
+        steps=tuple(
+            replace(step, refusal=refusal) if FACTS[step.address.kind].published_as else step
+            for step in plan.steps
+        ),
+    )
 
 
 def _origin(

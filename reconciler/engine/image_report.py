@@ -30,7 +30,6 @@ from reconciler.core.values import image_address
 from reconciler.engine.kinds import image_kind
 from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.validate import ValidatedPipeline
-from reconciler.pipeline.channels import leaves_channel
 from reconciler.pipeline.compile import desired_graph
 from reconciler.pipeline.image_source import image_source
 from reconciler.pipeline.load import Pipeline
@@ -104,7 +103,6 @@ def inspect_image(
         pool,
         new_version=WayOut(ImageWay.NEW_VERSION, f"{apply_command} --bump patch"),
         accept=WayOut(ImageWay.ACCEPT_FOREIGN, f"{apply_command} --accept-foreign"),
-        leaves_channel=leaves_channel(pipeline),
         probes=probes,
     )
     try:

@@ -9,6 +9,7 @@ from functools import cache, partial
 from msgspec.structs import replace
 
 from providers.docker.builders.select import Builder, Probes, select
+from providers.docker.channel_use import ChannelUse
 from providers.docker.image import ImageKind, PromotedImage
 from providers.docker.outputs import ImageOutputs
 from providers.docker.registry.client import RegistryClient
@@ -24,9 +25,10 @@ from providers.reasons import WayOut
 from reconciler.core.promotion import RunningVersion
 from reconciler.core.values import Address
 from reconciler.engine.run_identity import VERSION
+from reconciler.pipeline.channels import channel_use, recorded_channel_use
 from reconciler.pipeline.image_source import image_labels, image_source, origin_of
 from reconciler.pipeline.load import Pipeline
-from state.snapshot import RecordedResource
+from state.snapshot import RecordedResource, Snapshot
 
 
 def kinds_of(platform: Platform, image: ResourceKind | None = None) -> dict[str, ResourceKind]:
@@ -44,7 +46,6 @@ def image_kind(
     accept: WayOut | None = None,
     accept_foreign: bool = False,
     bumped_from: str = "",
-    leaves_channel: bool = False,
     promoted: RunningVersion | None = None,
     announce: Announce = announce_nothing,
     probes: Probes | None = None,
@@ -55,7 +56,7 @@ def image_kind(
         key: key of the source in the folder.
         pool: connections to the registry.
         source: the source in the folder, if it is known.
-        new_version, accept, accept_foreign, bumped_from, leaves_channel: see `ImageKind`.
+        new_version, accept, accept_foreign, bumped_from: see `ImageKind`.
         promoted: the image of another environment to publish instead of one that is built; None to build.
         announce: as for `image_labels`, for an image that may be built.
         probes: as for `select`.
@@ -72,7 +73,7 @@ def image_kind(
         accept=accept,
         accept_foreign=accept_foreign,
         bumped_from=bumped_from,
-        leaves_channel=leaves_channel,
+        channel_use=channel_use(pipeline),
         origin=(lambda: origin_of(pipeline, VERSION)) if source.provenance else None,
         promoted=None if promoted is None else _promoted(promoted, pushed_to=name, pool=pool),
         connect=partial(RegistryClient, pool=pool),
@@ -90,6 +91,7 @@ def _promoted(image: RunningVersion, *, pushed_to: str, pool: ConnectionPool) ->
 
 def recorded_image_kind(
     pipeline: Pipeline,
+    snapshot: Snapshot,
     image: RecordedResource,
     pool: ConnectionPool,
     *,
@@ -99,6 +101,7 @@ def recorded_image_kind(
     """The kind of an image that was published earlier, whatever the folder contains. It cannot build.
 
     Args:
+        snapshot: the state that has the image, and the resources that run it.
         pushed_to: the repository that the run pushes to; "" if it is that of the image.
     """
     name = "/".join(Address.parse(image.address).name)
@@ -111,9 +114,18 @@ def recorded_image_kind(
         builder=_no_builder,
         labels=lambda: image_labels(pipeline, announce_nothing),
         new_version=new_version,
+        channel_use=_recorded_channel_use(pipeline, snapshot, image),
         is_recorded=True,
         connect=partial(RegistryClient, look_up=look_up, pool=pool),
     )
+
+
+def _recorded_channel_use(pipeline: Pipeline, snapshot: Snapshot, image: RecordedResource) -> ChannelUse:
+    """By the tag that the resources of the state have, which may not be the one of the files."""
+    address, channel = Address.parse(image.address), recorded_text(image, "channel")
+    tags = [one.inputs.get("docker_tag") for one in snapshot.resources.values() if "docker_tag" in one.inputs]
+    is_pinned = channel not in tags if tags else pipeline.is_pinned
+    return recorded_channel_use(pipeline, address, channel, is_pinned=is_pinned)
 
 
 def _no_builder() -> Builder:

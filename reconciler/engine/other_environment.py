@@ -123,7 +123,7 @@ def _compare(
     """The plan from the live objects back to the state. Raises CannotCheckError if any cannot be read."""
     kinds = kinds_of(session.platform)
     kinds["image"] = recorded_image_kind(
-        pipeline, image, session.pool, new_version=WayOut(ImageWay.OTHER_STATE), pushed_to=pushed_to
+        pipeline, stored, image, session.pool, new_version=WayOut(ImageWay.OTHER_STATE), pushed_to=pushed_to
     )
     planned = plan_for(
         session,

@@ -39,7 +39,14 @@ from reconciler.core.recovery import contested, settle, unfinished_replaces
 from reconciler.core.remote import RemoteState
 from reconciler.core.values import Address, image_address
 from reconciler.engine import refresh
-from reconciler.engine.channels import RunningImage, changed_environments, running_images, tags_in_use
+from reconciler.engine.channels import (
+    RunningImage,
+    changed_environments,
+    leader_of,
+    running_images,
+    tags_in_use,
+    with_gates_of_others,
+)
 from reconciler.engine.claims import PlanClaims
 from reconciler.engine.destroyed import nothing_left
 from reconciler.engine.kinds import image_kind, kinds_of
@@ -50,7 +57,6 @@ from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline, time_problems, unreadable_context
 from reconciler.pipeline.bumps import Bump
-from reconciler.pipeline.channels import leaves_channel
 from reconciler.pipeline.compile import desired_graph
 from reconciler.pipeline.image_source import image_source
 from reconciler.pipeline.load import Pipeline
@@ -201,6 +207,7 @@ def plan_for(
     remarks: Sequence[Diagnostic] = (),
     partial: bool = False,
     identities: Mapping[Address, RecordedResource] | None = None,
+    again: Sequence[str] | None = None,
 ) -> PlanResult:
     """Plan to reach `target`, which comes from the files or from an earlier state version.
 
@@ -210,6 +217,7 @@ def plan_for(
         remarks: other diagnostics for the plan.
         partial: see `make_plan`.
         identities: recorded resources whose ids find the live objects; None for those of `stored`.
+        again: the options of the command that makes this plan again; None for those of the request.
 
     Raises: as `make_plan`.
     """
@@ -274,6 +282,10 @@ def plan_for(
         also_changes, notes = changed_environments(session, pipeline, plan, desired, remote_state, kinds)
         if pipeline.config.reconciler.image.builder == "auto":
             notes = (*notes, *_selected_builders(plan, desired, remote_state, kinds))
+        source = request.promote.source if request.promote is not None else leader_of(pipeline, stack)
+        plan = with_gates_of_others(
+            session, pipeline, plan, also_changes, source, plan.options if again is None else again
+        )
         plan = replace(plan, diagnostics=(*plan.diagnostics, *notes))
     return PlanResult(
         plan,
@@ -407,7 +419,6 @@ def _kinds(
         accept=WayOut(ImageWay.ACCEPT_FOREIGN, command("--accept-foreign")),
         accept_foreign=request.accept_foreign,
         bumped_from="" if before == after else str(before),
-        leaves_channel=leaves_channel(bumped),
         announce=session.emit,
         probes=session.probes,
     )

@@ -18,11 +18,11 @@ from providers.errors import ProviderError
 from providers.json_value import JSON
 from providers.protocol import LiveObject, Published, PublishedKind, is_published
 from providers.reasons import Reason, Refusal, WayOut
-from providers.table import FACTS
 from reconciler.core.diagnostics import UserError, error
-from reconciler.core.plan import Plan, Stack
+from reconciler.core.plan import Stack
 from reconciler.core.promotion import Promotion, PromotionRefusal, PromotionWay
 from reconciler.core.values import Address, image_address
+from reconciler.engine.channels import leader_of, refused
 from reconciler.engine.kinds import digest_of, image_kind, kinds_of, recorded_source
 from reconciler.engine.other_environment import OtherEnvironment, inspect_other, running_version
 from reconciler.engine.plan import PlanResult, make_plan, plan_for, with_demands
@@ -30,7 +30,6 @@ from reconciler.engine.requests import PlanRequest, PromoteRequest
 from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline
 from reconciler.pipeline.bumps import Bump
-from reconciler.pipeline.channels import leaves_channel
 from reconciler.pipeline.compile import desired_graph
 from reconciler.pipeline.config import load
 from reconciler.pipeline.image_source import git_revision
@@ -52,12 +51,11 @@ def plan_pipeline(session: Session, validated: ValidatedPipeline, request: PlanR
     Raises: as `make_plan`, for both environments.
     """
     if request.promote is not None:
-        planned = _plan_promotion(session, validated, request, request.promote)
-        return _with_gates_of_others(session, planned, request.promote.source)
+        return _plan_promotion(session, validated, request, request.promote)
     planned = make_plan(session, validated, request)
     if request.options.destroy:
         return planned
-    return _with_gates_of_others(session, _with_gate(session, validated, planned), _leader(planned))
+    return _with_gate(session, validated, planned)
 
 
 def _plan_promotion(
@@ -78,7 +76,6 @@ def _plan_promotion(
         key,
         session.pool,
         new_version=WayOut(ImageWay.NEW_VERSION, shlex.join(("reconciler", "bump", "patch", stack.name))),
-        leaves_channel=leaves_channel(pipeline),
         promoted=source.running,
         announce=session.emit,
     )
@@ -101,7 +98,7 @@ def _plan_promotion(
         refusal = replace(refusal, ways=(*refusal.ways, _apply_source(source, validated, image)))
     target = running_version(session.store, stack, pipeline.loaded.shared, stored)
     plan = replace(planned.plan, promotion=Promotion(source.running, target, str(version)))
-    return replace(planned, plan=_refused(plan, refusal) if refusal is not None else plan)
+    return replace(planned, plan=refused(plan, refusal) if refusal is not None else plan)
 
 
 def writes_version(pipeline: Pipeline, promote: PromoteRequest) -> bool:
@@ -196,7 +193,7 @@ def _with_gate(session: Session, validated: ValidatedPipeline, planned: PlanResu
     pipeline, plan = planned.pipeline, planned.plan
     shared = pipeline.loaded.shared
     environment = shared.names.get(plan.stack.scope, plan.stack.environment)
-    leader = _leader(planned)
+    leader = leader_of(pipeline, plan.stack)
     if leader is None or session.override:
         return planned
     for step in plan.steps:
@@ -210,7 +207,7 @@ def _with_gate(session: Session, validated: ValidatedPipeline, planned: PlanResu
                     source = inspect_other(session, pipeline, leader)
                     into = _way_into(plan.stack, source, leader, validated, kind)
                     ways = (into if way.label is ImageWay.NEW_VERSION else way for way in refusal.ways)
-                    plan = _refused(plan, replace(refusal, ways=tuple(ways)))
+                    plan = refused(plan, replace(refusal, ways=tuple(ways)))
             continue
         live = planned.remote_state.found.get(step.address)
         is_published_now = live is not None and not kind.is_other_content(live, resource.fields)
@@ -228,7 +225,7 @@ def _with_gate(session: Session, validated: ValidatedPipeline, planned: PlanResu
         reason = Reason(PromotionRefusal.GATED, details)
         override = plan.stack.command(session.verb, *plan.options, "--override", "REASON")
         into = _way_into(plan.stack, source, leader, validated, kind)
-        plan = _refused(plan, Refusal(reason, (into, WayOut(PromotionWay.OVERRIDE, override))))
+        plan = refused(plan, Refusal(reason, (into, WayOut(PromotionWay.OVERRIDE, override))))
     return replace(planned, plan=plan)
 
 
@@ -243,39 +240,3 @@ def _way_into(
             if _version(pipeline, source, promote, stack)[1] is None:
                 return WayOut(PromotionWay.PROMOTE, stack.command("promote", *promote.options))
     return _apply_source(source, validated, image)
-
-
-def _leader(planned: PlanResult) -> str | None:
-    """The environment of `promote_from`; None without a gate."""
-    shared, stack = planned.pipeline.loaded.shared, planned.plan.stack
-    return shared.promotes_from.get(shared.names.get(stack.scope, stack.environment))
-
-
-def _with_gates_of_others(session: Session, planned: PlanResult, source: str | None) -> PlanResult:
-    """The plan, refused if it moves a tag that an environment with a gate runs, too.
-
-    Args:
-        source: the environment that proved the image: a gate that asks for this one lets it in.
-    """
-    gates = planned.pipeline.loaded.shared.promotes_from
-    for name in planned.also_changes:
-        leader = gates.get(name)
-        if leader is None or leader == source or session.override:
-            continue
-        plan = planned.plan
-        reason = Reason(PromotionRefusal.OPENS_GATE, {"source": leader, "environment": name})
-        override = plan.stack.command(session.verb, *plan.options, "--override", "REASON")
-        refusal = Refusal(reason, (WayOut(PromotionWay.OVERRIDE, override),))
-        return replace(planned, plan=_refused(plan, refusal))
-    return planned
-
-
-def _refused(plan: Plan, refusal: Refusal) -> Plan:
-    """The plan with this refusal of its image, on which everything else depends."""
-    return replace(
-        plan,
-        steps=tuple(
-            replace(step, refusal=refusal) if FACTS[step.address.kind].published_as else step
-            for step in plan.steps
-        ),
-    )

@@ -210,7 +210,7 @@ def roll_back(
         if earlier.snapshot.serial != first.snapshot.serial:
             detail = "Nothing was changed. Run the same command again."
             raise UserError(error("another run changed the state to roll back to", detail, may_pass=True))
-        return _plan_back(session, pipeline, earlier, write=write, stays=is_of_many and to is None)
+        return _plan_back(session, pipeline, earlier, to, write=write, is_of_many=is_of_many)
 
     return carry_out(session, pipeline, make, request, key=None, writes_config=write)
 
@@ -222,26 +222,29 @@ def plan_back(
     stack = session.stack(pipeline)
     abandoned = session.store.dead_holder(str(stack))
     earlier = find_earlier(session.store, stack, to, abandoned=abandoned, is_of_many=is_of_many)
-    return _plan_back(session, pipeline, earlier, write=write, stays=is_of_many and to is None)
+    return _plan_back(session, pipeline, earlier, to, write=write, is_of_many=is_of_many)
 
 
 def _plan_back(
-    session: Session, pipeline: Pipeline, earlier: EarlierState, *, write: bool, stays: bool
+    session: Session,
+    pipeline: Pipeline,
+    earlier: EarlierState,
+    to: str | None,
+    *,
+    write: bool,
+    is_of_many: bool,
 ) -> PlanResult:
-    """The plan back to a state version.
-
-    Args:
-        stays: say so if the last run restored this state version already.
-    """
+    """The plan back to a state version. It tells if the last run of several restored that already."""
     stack = str(session.stack(pipeline))
     stored = session.store.load(stack) or Snapshot.new(stack, lineage=earlier.snapshot.lineage)
     pipeline = pipeline.at(parse(earlier.version)) if write and earlier.version else pipeline
     image = earlier.image
     kinds = kinds_of(session.platform)
-    if (published := image or image_in(stored)) is not None:
-        kinds["image"] = recorded_image_kind(
-            pipeline, published, session.pool, new_version=WayOut(ImageWay.OTHER_STATE)
-        )
+    for snapshot in (stored, earlier.snapshot):
+        if (published := image_in(snapshot)) is not None:
+            kinds["image"] = recorded_image_kind(
+                pipeline, snapshot, published, session.pool, new_version=WayOut(ImageWay.OTHER_STATE)
+            )
     identities = {Address.parse(text): recorded for text, recorded in stored.resources.items()}
     if image is not None:  # its digest finds it even if its tag is gone
         identities[Address.parse(image.address)] = image
@@ -253,6 +256,7 @@ def _plan_back(
         stored,
         PlanRequest(options=PlanOptions(ours=None)),  # a rollback overwrites later changes
         identities=identities,
+        again=(*(("--to", to) if to else ()), *(("--write",) if write else ())),
     )
     _refuse_missing_image(planned, earlier)
     entry = earlier.entry
@@ -261,6 +265,7 @@ def _plan_back(
     target = f"{version}applied {entry.written_at[:16].replace('T', ' ')}{who}"
     session.emit(Notice(f"rolling back to {target} (serial {entry.serial})"))
     plan = replace(planned.plan, basis=Basis.STATE_VERSION)
+    stays = is_of_many and to is None
     if stays and stored.outcome == APPLIED and stored.restores == earlier.snapshot.serial:
         plan = replace(plan, diagnostics=(*plan.diagnostics, _STAYS))
     return replace(

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
+from providers.docker.channel_use import ChannelUse
 from reconciler.core.diagnostics import Diagnostic, warning
+from reconciler.core.values import Address, image_address
 from reconciler.pipeline.config import load
 from reconciler.pipeline.load import Pipeline
 
@@ -50,15 +52,15 @@ def moving_tags(pipeline: Pipeline) -> dict[tuple[str, str], list[str]]:
     return groups
 
 
-def affected_environments(pipeline: Pipeline, tag: str) -> list[str]:
-    """The other environments that run the image behind this tag, without those that follow this one."""
+def affected_environments(pipeline: Pipeline, image: Address, tag: str) -> list[str]:
+    """The other environments that run what this tag of an image is, without those that follow this one."""
     here, shared = pipeline.loaded.environment or "", pipeline.loaded.shared
     others = (moving_tag(pipeline, other) for other in known_environments(pipeline) if other != here)
     return [
         other.environment
         for other in others
         if other is not None
-        and (other.repository, other.tag) == (pipeline.config.docker.image_name, tag)
+        and (image_address(other.repository), other.tag) == (image, tag)
         and not shared.is_follower(other.environment, of=here)
     ]
 
@@ -73,11 +75,22 @@ def followed_environment(pipeline: Pipeline) -> str | None:
     return leader if theirs is not None and (theirs.repository, theirs.tag) == ours else None
 
 
-def leaves_channel(pipeline: Pipeline) -> bool:
-    """Whether a channel tag that was moved is left to another environment, which runs what it points to."""
+def channel_use(pipeline: Pipeline) -> ChannelUse:
+    """What the writes of an environment do with its channel tag, for every command that plans from files."""
     if pipeline.is_pinned:
-        return bool(affected_environments(pipeline, pipeline.channel))
-    return followed_environment(pipeline) is not None
+        image = image_address(pipeline.config.docker.image_name)
+        return recorded_channel_use(pipeline, image, pipeline.channel, is_pinned=True)
+    return ChannelUse.MOVES if followed_environment(pipeline) is None else ChannelUse.FOLLOWS
+
+
+def recorded_channel_use(pipeline: Pipeline, image: Address, tag: str, *, is_pinned: bool) -> ChannelUse:
+    """The same for a recorded image and its channel tag.
+
+    Args:
+        is_pinned: whether the recorded resources have the tag of the version instead.
+    """
+    shared = is_pinned and affected_environments(pipeline, image, tag)
+    return ChannelUse.LEAVES if shared else ChannelUse.MOVES
 
 
 def channel_warnings(pipeline: Pipeline) -> Iterator[Diagnostic]:

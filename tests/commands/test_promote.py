@@ -618,6 +618,26 @@ def test_no_other_environment_moves_a_tag_that_is_behind_a_gate(
     succeed(cli(*apply, "--override", "LIVE is not in use yet"))
 
 
+def test_a_rollback_moves_no_tag_that_is_behind_the_gate_of_another_environment(
+    cli: Cli, environments: Sandbox, pipeline: Path
+) -> None:
+    edit(cli.folder / "reconciler.toml", 'channel = "live"', 'channel = "test"')
+    edit(pipeline / "pipeline.py", "import argparse", "import argparse  # better")
+    succeed(cli("apply", NAME, "--env", "TEST", "--bump", "rc", "--yes"))
+    succeed(cli("apply", NAME, "--env", "LIVE", "--yes"))
+    protect(cli, 'promote_from = "TEST"')
+    environments.clear_requests()
+
+    ended = cli("rollback", NAME, "--env", "TEST", "--to", "1.0.1-rc", "--yes")
+
+    assert ended.code == 12
+    assert "it also changes what LIVE runs, which only gets images that TEST runs in sync" in ended.err
+    assert "--env TEST --to 1.0.1-rc --override REASON" in " ".join(ended.err.split())
+    assert environments.writes() == []
+    succeed(cli("rollback", NAME, "--env", "TEST", "--yes", "--override", "the new one is broken"))
+    assert digests(environments)["test"] == digests(environments)["1.0.1-rc"]
+
+
 def test_a_promotion_moves_the_tag_of_others_with_the_same_gate(
     cli: Cli, environments: Sandbox, pipeline: Path
 ) -> None:

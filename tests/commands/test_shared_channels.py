@@ -232,6 +232,35 @@ def test_a_follower_with_older_files_leaves_the_tag(cli: Cli, applied: Write, sa
     assert tag(sandbox, "latest") == tag(sandbox, "1.0.1")
 
 
+def test_after_the_rollback_of_a_follower_the_files_are_pending(
+    cli: Cli, applied: Write, sandbox: Sandbox
+) -> None:
+    """The tag is where the follower's own last run left it, so nothing but the follower will move it."""
+    applied(LIVE='follows = "TEST"')
+    (cli.folder / NAME / "pipeline.py").write_text("print('other')\n")
+    assert cli("apply", NAME, "--env", "LIVE", "--bump", "patch", "--yes").code == 0
+    assert cli("rollback", NAME, "--env", "LIVE", "--yes").code == 0
+    assert tag(sandbox, "latest") == tag(sandbox, "1.0.0")
+
+    code, (found,) = findings(cli)
+
+    assert (code, found["class"], found["reason_code"]) == (10, "pending", "channel-not-moved")
+    assert cli("plan", NAME, "--env", "LIVE", "--exit-code").code == 10
+    assert cli("apply", NAME, "--env", "LIVE", "--yes").code == 0
+    assert tag(sandbox, "latest") == tag(sandbox, "1.0.1")
+    assert findings(cli) == (0, [])
+
+
+def test_a_follower_that_moved_the_tag_is_named(cli: Cli, applied: Write) -> None:
+    applied(LIVE='follows = "TEST"')
+    (cli.folder / NAME / "pipeline.py").write_text("print('other')\n")
+    assert cli("apply", NAME, "--env", "LIVE", "--bump", "patch", "--yes").code == 0
+
+    _, (found,) = findings(cli, "TEST")
+
+    assert found["reason"] == "latest was moved by LIVE's apply of 1.0.1"
+
+
 def test_a_tag_that_was_moved_by_hand_has_no_author(cli: Cli, moved: Write, sandbox: Sandbox) -> None:
     """TEST applied 1.0.1, but before LIVE did, so that apply did not move the tag away from LIVE's image."""
     (cli.folder / NAME / "pipeline.py").write_text("print('third')\n")

@@ -4,7 +4,7 @@ A registry only reads and writes tags. So the orders of these requests are all t
 network does. The tests run the steps of `publication` in each order.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
 import pytest
@@ -53,20 +53,23 @@ class Final:
         return [number for number, end in enumerate(self.ends) if end is PublicationEnd.WON]
 
 
-def every_end(*publishers: Publisher, in_time: bool = False, kills: bool = False) -> set[Final]:
+def every_end(
+    *publishers: Publisher, in_time: bool = False, kills: bool = False, leaving: Collection[int] = ()
+) -> set[Final]:
     """Every possible end.
 
     Args:
         in_time: waits are long enough: no other publisher is between its read and its write, or between
             its decision to restore the version and that write.
         kills: one publisher may be killed at any moment.
+        leaving: the publishers that leave the channel.
     """
     sources = dict(publishers) | {OLD: ""}
     steps: dict[tuple[int, tuple[TagState | None, ...]], ReadTag | PutTag | Wait | Outcome] = {}
 
     def step(number: int, told: tuple[TagState | None, ...]) -> ReadTag | PutTag | Wait | Outcome:
         if (number, told) not in steps:
-            following = publication.publication(publishers[number][0])
+            following = publication.publication(publishers[number][0], leaves_channel=number in leaving)
             try:
                 found = next(following)
                 for answer in told:
@@ -140,6 +143,19 @@ def test_with_long_enough_waits_exactly_one_wins_and_has_both_tags(
     for end in every_end(*publishers, in_time=True):
         [number] = end.won()
         assert end.version == end.channel == publishers[number][0], end
+
+
+@pytest.mark.parametrize("publishers", [TWO, THREE], ids=["two", "three"])
+@pytest.mark.parametrize("leaving", [{0}, {0, 1}, {0, 1, 2}], ids=str)
+def test_with_long_enough_waits_one_that_leaves_the_channel_wins_or_loses_too(
+    publishers: tuple[Publisher, ...], leaving: set[int]
+) -> None:
+    others = {publishers[number][0] for number in range(len(publishers)) if number not in leaving}
+    for end in every_end(*publishers, in_time=True, leaving=leaving):
+        [number] = end.won()
+        assert end.version == publishers[number][0], end
+        assert end.channel in {OLD, *others}, end
+        assert number in leaving or end.channel == end.version, end
 
 
 def test_all_publishers_of_one_source_succeed() -> None:

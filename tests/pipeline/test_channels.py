@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.core.values import image_address
 from reconciler.pipeline.channels import affected_environments, channel_warnings
 from reconciler.pipeline.config import load
 from reconciler.pipeline.load import Pipeline
@@ -39,7 +40,7 @@ def warned(folder: Path, workspace: str, config: str = APP) -> list[str]:
 def affected(folder: Path, workspace: str, environment: str) -> list[str]:
     """The environments that a deploy to this one changes, too."""
     here = pipeline(folder, workspace, environment=environment)
-    return affected_environments(here, here.channel)
+    return affected_environments(here, image_address(here.config.docker.image_name), here.channel)
 
 
 def test_two_environments_with_the_usual_tags_share_them(tmp_path: Path) -> None:

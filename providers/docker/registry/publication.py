@@ -103,13 +103,16 @@ def wait_for_others(slowest: float) -> float:
     return min(_WAIT_FACTOR * slowest, _MAX_WAIT)
 
 
-def publication(mine: str, before: str | None = None) -> Steps:
+def publication(mine: str, before: str | None = None, *, leaves_channel: bool = False) -> Steps:
     """Publish an image.
 
     Args:
         mine: its digest.
         before: digest of the channel before an earlier attempt of this run wrote the version, "" for no tag;
             None for a first attempt, which reads it.
+        leaves_channel: only read the channel, as other environments run what it points to. Another publisher
+            that was halted between its read and its write of the version for longer than the wait is then
+            not noticed.
     """
     channel = yield ReadTag(Tag.CHANNEL)
     if before is None:
@@ -128,6 +131,8 @@ def publication(mine: str, before: str | None = None) -> Steps:
     channel = yield ReadTag(Tag.CHANNEL)
     if channel and _is_rival(channel) and channel.digest != before:
         return (yield from _restore(channel.digest, version.digest))
+    if leaves_channel:
+        return Outcome(PublicationEnd.WON, version.digest)
     return (yield from _write_channel(version.digest))
 
 
