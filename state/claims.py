@@ -237,6 +237,10 @@ class Registers:
         others = [state for state in self._recorded[scope] if state.stack != claim.stack]
         return register_from_states(scope, others, self.exclusive).matching(address, [claim.id])
 
+    def states_of_others(self, scope: str, own: Container[str]) -> list[Snapshot]:
+        """The states of the other stacks of a scope, without those that cannot be read."""
+        return self._states(scope, without=own)
+
     def release(self, stack: str, address: str) -> None:
         """Removes the claim of a stack on a resource that it no longer has."""
         self._release(stack, lambda it: it.without_claims({address} & it.claims_of(stack).keys()))

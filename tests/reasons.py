@@ -65,6 +65,7 @@ _DETAILS: dict[StrEnum, list[dict[str, Any]]] = {
     ],
     ReasonCode.CHANNEL_NOT_MOVED: [{"tag": "live", "version": "1.0.1"}, {"tag": "live", "version": ""}],
     ReasonCode.RENAMED_OUTSIDE: [{"to": "model/B"}],
+    ReasonCode.APPLIED_ELSEWHERE: [{"stack": "my-org@STAGING/other"}],
     ReasonCode.CLAIMED_ELSEWHERE: [{"stack": "my-org@STAGING/other"}],
     ReasonCode.ORPHANED: [
         {"folder": "pipelines/app", "resources": 7},

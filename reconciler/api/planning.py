@@ -5,6 +5,7 @@ from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 
+from providers.table import FACTS
 from reconciler.api.commands import Command
 from reconciler.api.environments import Environment
 from reconciler.api.events import EventSink, OnEvent
@@ -13,7 +14,7 @@ from reconciler.api.pipelines import Pipelines
 from reconciler.api.plans import Plan, Plans
 from reconciler.api.requests import PlanRequest
 from reconciler.api.sessions import sign_in
-from reconciler.core.deletes import without_deletes_of_declared
+from reconciler.core.contradictions import without_contradictions
 from reconciler.core.events import Emit
 from reconciler.core.plan import Plan as CorePlan
 from reconciler.engine.chunks import Problem
@@ -85,7 +86,7 @@ def make_plans(
         emit,
         workers,
     )
-    results = without_deletes_of_declared(found.results)
+    results = without_contradictions(found.results, FACTS)
     problems: dict[str, Problem] = {**pipelines.problems}
     problems |= {display_path(folder): problem for folder, problem in found.problems.items()}
     return Plans(

@@ -22,6 +22,7 @@ from reconciler.core.plan import Action, Step
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.reasons import IN_SYNC, ReasonCode, RefusalCode, Way
 from reconciler.core.remote import RemoteState, TagInUse, parent_of
+from reconciler.core.shared_values import Appliers, is_overwrite
 from reconciler.core.values import ABSENT, MISSING, Address
 from state.snapshot import Intent, RecordedResource
 
@@ -38,6 +39,7 @@ class _PlanInputs(Struct, frozen=True):
     contested: Collection[Address]
     unfinished_replaces: Mapping[Address, Intent]
     tags: Mapping[Address, TagInUse]
+    appliers: Appliers
 
     def desired_owns(self, address: Address) -> bool:
         """Whether the resource has no kinds of children, or the files list all of its children."""
@@ -68,6 +70,7 @@ def plan_steps(
     contested: Collection[Address] = (),
     unfinished_replaces: Mapping[Address, Intent] = MappingProxyType({}),
     tags: Mapping[Address, TagInUse] = MappingProxyType({}),
+    appliers: Appliers = MappingProxyType({}),
 ) -> tuple[tuple[Step, ...], tuple[Diagnostic, ...]]:
     """One step for every resource that is desired, recorded, or live in a list that the files own.
 
@@ -76,6 +79,7 @@ def plan_steps(
         unfinished_replaces: resources that an unfinished run deleted and did not create again, with their
             intents.
         tags: image -> the tag of it that the platform's resources have.
+        appliers: the other stacks that applied live values of shared objects.
     """
     inputs = _PlanInputs(
         desired,
@@ -87,6 +91,7 @@ def plan_steps(
         contested,
         unfinished_replaces,
         tags,
+        appliers,
     )
     steps = {resource.address: _step_for_desired(resource, inputs) for resource in desired}
     for address in sorted(
@@ -272,7 +277,7 @@ def _live_changes(
         )
         changes.append(recreated)
     recorded_fields = _recorded_fields(live, recorded, resource, kind)
-    places = _places_of(resource)
+    places, others = _places_of(resource), inputs.appliers.get(address, {})
     compared = compare(resource.fields, recorded_fields, live.fields, kind.rules, places)
     if (
         kind.assess is not None
@@ -284,6 +289,9 @@ def _live_changes(
     for change in compared:
         if contested and change.live is not MISSING and change.write:
             change = change._replace(cls=ChangeClass.CONFLICT, reason=_CONTESTED)  # noqa: PLW2901 - the same one
+        elif is_overwrite(change) and change.field in others:
+            reason = Reason(ReasonCode.APPLIED_ELSEWHERE, {"stack": others[change.field]})
+            change = change._replace(cls=ChangeClass.CONFLICT, reason=reason)  # noqa: PLW2901 - the same one
         if ignored and (change.field in ignored or change.path in ignored):
             changes.append(_ignore(change))
         elif change.cls is ChangeClass.CONFLICT:

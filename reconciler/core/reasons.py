@@ -20,6 +20,7 @@ class ReasonCode(StrEnum):
     UNREADABLE_CHANGED = "unreadable-changed"
     UNREADABLE_IMMUTABLE = "unreadable-immutable"
     CONTESTED = "contested"
+    APPLIED_ELSEWHERE = "applied-elsewhere"  # `stack`
     KEPT_BY_REPLACE = "kept-by-replace"
     CARRIED_OVER = "carried-over"
     CREATE_DEFAULT = "create-default"

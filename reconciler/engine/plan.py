@@ -37,6 +37,7 @@ from reconciler.core.planner import plan_steps
 from reconciler.core.reasons import RefusalCode, Way
 from reconciler.core.recovery import contested, settle, unfinished_replaces
 from reconciler.core.remote import RemoteState
+from reconciler.core.shared_values import Appliers, appliers, overwrites_shared
 from reconciler.core.values import Address, image_address
 from reconciler.engine import refresh
 from reconciler.engine.channels import (
@@ -238,21 +239,28 @@ def plan_for(
         if not partial:
             raise CannotCheckError(*unread) from None
 
-    steps, warnings = plan_steps(
-        desired,
-        recorded,
-        remote_state,
-        facts,
-        _options(session, stack, pipeline, request),
-        contested(settled, remote_state),
-        unfinished_replaces(settled, remote_state),
-        tags_in_use(pipeline, running),
-    )
+    def steps_with(applied: Appliers) -> tuple[tuple[Step, ...], tuple[Diagnostic, ...]]:
+        return plan_steps(
+            desired,
+            recorded,
+            remote_state,
+            facts,
+            _options(session, stack, pipeline, request),
+            contested(settled, remote_state),
+            unfinished_replaces(settled, remote_state),
+            tags_in_use(pipeline, running),
+            applied,
+        )
+
     verb = session.verb if session.verb in _TAKING else "apply"
     taking = stack.command(request.verb(verb), *request.version_options)
     claims = PlanClaims(
         session, pipeline, stack, desired, remote_state, facts, register, request.options.take, taking
     )
+    steps, warnings = steps_with({})
+    if overwrites_shared(steps, facts):
+        others = session.registers.states_of_others(stack.scope, claims.own)
+        steps, warnings = steps_with(appliers(remote_state, others, facts))
     steps = claims.review(steps)
     plan = Plan(
         stack,

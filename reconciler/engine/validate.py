@@ -8,7 +8,9 @@ from msgspec import Struct
 from providers.docker.source.fingerprint import fingerprint
 from providers.docker.source.key import ImageSource, SourceKey, seen
 from providers.errors import ProviderError, SettingError
+from providers.json_value import JSON
 from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors, warning
+from reconciler.core.diff import same
 from reconciler.core.events import Emit, ignore
 from reconciler.core.values import Address
 from reconciler.engine.problems import provider_diagnostic
@@ -22,7 +24,7 @@ from reconciler.pipeline.contents import (
     unused_inputs_classes,
     whiteouts_in_layer,
 )
-from reconciler.pipeline.exclusive import Place, declared_stack, exclusive_resources
+from reconciler.pipeline.exclusive import Place, declared_stack, exclusive_resources, shared_values
 from reconciler.pipeline.image_source import check_time, image_source, unneeded_folders
 from reconciler.pipeline.load import Pipeline, load_pipeline, unnamed_image
 from reconciler.pipeline.schema import ImageOptions
@@ -154,12 +156,18 @@ def time_problems(pipeline: Pipeline) -> list[Diagnostic]:
 def duplicates(configs: Iterable[LoadedConfig]) -> list[Diagnostic]:
     """An error for each resource that two files declare, although it can belong to one pipeline only.
 
-    The same goes for the name of a stack. An error has the place of the second declaration, and names that of
-    the first. Other errors of the files hide none.
+    The same goes for the name of a stack, and for different values of what they may both declare. An error
+    has the place of the second declaration, and names that of the first. Other errors of the files hide none
+    of a resource or a name.
     """
     problems: list[Diagnostic] = []
     first: dict[Address, Place] = {}
+    values: dict[tuple[Address, str], tuple[JSON, Place]] = {}
     for loaded in configs:
+        for (address, field), (value, place) in shared_values(loaded).items():
+            other, there = values.setdefault((address, field), (value, place))
+            if not same(value, other):
+                problems.append(_contradiction(address, field, place, there))
         places = exclusive_resources(loaded)
         found = [
             _duplicate(f"declare {address}", place, first[address], str(address))
@@ -186,6 +194,18 @@ def _duplicate(what: str, here: Place, there: Place, address: str = "") -> Diagn
         file=here[0],
         line=here[1],
         address=address,
+    )
+
+
+def _contradiction(address: Address, field: str, here: Place, there: Place) -> Diagnostic:
+    file, line = there
+    place = str(file) if line is None else f"{file}:{line}"
+    return error(
+        f"two pipelines set {field} of {address} to different values",
+        f"{place} has another one. Set it in one of the two only, or to the same value.",
+        file=here[0],
+        line=here[1],
+        address=str(address),
     )
 
 

@@ -1,6 +1,6 @@
-"""What a config.toml declares that can belong to one pipeline only, with its place, errors or not. Pure.
+"""What a config.toml declares that two pipelines must not declare, or not with different values. Pure.
 
-Other errors of the file hide nothing: each resource needs its own keys only. Reads no class.
+Other errors of the file hide no exclusive resource: each needs its own keys only. Reads no class.
 """
 
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,8 @@ from pathlib import Path as File
 from typing import Any
 
 from providers.enums import PROCESSING_TYPES, TRAINING
-from providers.table import FACTS
+from providers.json_value import JSON
+from providers.table import FACTS, ancestors
 from reconciler.core.values import Address, image_address
 from reconciler.pipeline.config import LoadedConfig
 from reconciler.pipeline.stack_name import stack_name
@@ -26,6 +27,25 @@ def exclusive_resources(loaded: LoadedConfig) -> dict[Address, Place]:
         if FACTS[one.address.kind].exclusive is not None:
             found[one.address] = one.key
     return {address: (loaded.path, loaded.line_of(*key)) for address, key in found.items()}
+
+
+def shared_values(loaded: LoadedConfig) -> dict[tuple[Address, str], tuple[JSON, Place]]:
+    """The values of resources that several pipelines may declare, by address and field, with their places.
+
+    Nothing for a file with errors.
+    """
+    found: dict[tuple[Address, str], tuple[JSON, Place]] = {}
+    config = loaded.config
+    for target in config.targets if config is not None else ():
+        name = target.origin_name, target.name
+        for kind, fields in target.fields.items():
+            facts = FACTS[kind]
+            keys = facts.config.keys if facts.config is not None else {}
+            if facts.shared and facts.exclusive is None:
+                address = Address(kind, name[: 1 + len(ancestors(kind))])
+                for field, value in fields.items():
+                    found[address, field] = value, loaded.place_of(*target.key, *keys[field].path)
+    return found
 
 
 def declared_stack(loaded: LoadedConfig) -> tuple[str, Place]:

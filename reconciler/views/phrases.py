@@ -496,6 +496,7 @@ _WORDS: Mapping[StrEnum, _Words] = {
     ReasonCode.UNREADABLE_CHANGED: "not returned by the platform; the files changed",
     ReasonCode.UNREADABLE_IMMUTABLE: "not returned by the platform, and cannot be changed",
     ReasonCode.CONTESTED: "not as sent by an interrupted run",
+    ReasonCode.APPLIED_ELSEWHERE: lambda it: f"the last apply of {it['stack']} left this value",
     ReasonCode.KEPT_BY_REPLACE: "kept from the object that an interrupted run was replacing",
     ReasonCode.CARRIED_OVER: "carried over from the old object; not set in the files",
     ReasonCode.CREATE_DEFAULT: "default for new objects; not set in the files",

@@ -110,6 +110,7 @@ def a_plan(random: Random) -> tuple[Step, ...]:
         [address for address in found if random.random() < 0.2],
         unfinished,
         random.choice([{}, {IMAGE: TagInUse("latest", "sha256:1", random.choice(["sha256:1", "sha256:2"]))}]),
+        random.choice([{}, {APP: {"default_cpu": "my-org@STAGING/other"}}]),
     )
     return steps
 
