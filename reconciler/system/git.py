@@ -14,18 +14,20 @@ import stat
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from io import BufferedIOBase, BufferedReader, RawIOBase
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
 from msgspec import Struct
 
-from providers.programs import end_program, run_program, start_program
+from providers.programs import ProgramError, end_program, run_program, start_program
 from providers.regular_files import read_regular, real_path
 from providers.waits import pending
 
 _TIMEOUT = 30  # seconds
+_MOST_OUTPUT = 256 << 20  # bytes; the list of a million files has less
+_MOST_LINE = 1024  # bytes of a line that names a file and its size
 _PATHS = 500  # arguments of one call
 _POINTER = 1024  # bytes; a pointer of Git LFS is shorter
 _COMMITTER = re.compile(rb"^committer .*> (-?\d+) [-+]\d+$", re.MULTILINE)
@@ -282,7 +284,7 @@ class Repository(Struct, frozen=True, order=True):
             FileNotFoundError: git is not installed.
         """
         with TemporaryFile() as request:
-            request.writelines(f"{identity}\n".encode() for identity in identities)
+            count = sum(1 for identity in identities if request.write(f"{identity}\n".encode()))
             request.seek(0)
             git = start_program(
                 ["git", "cat-file", "--batch"],
@@ -296,7 +298,7 @@ class Repository(Struct, frozen=True, order=True):
             assert git.stdout is not None
             try:
                 output = BufferedReader(_TimelyOutput(git.stdout.fileno(), "git cat-file"))
-                for line in iter(output.readline, b""):
+                for line in islice(iter(lambda: output.readline(_MOST_LINE), b""), count):
                     identity, _, size = line.decode("ascii", "replace").strip().partition(" blob ")
                     if not size.isdecimal():
                         raise GitError(f"git cannot read {self.top}: {line.decode('utf-8', 'replace')}")
@@ -329,9 +331,10 @@ class Repository(Struct, frozen=True, order=True):
                 input=stdin,
                 folder=self.top,
                 environment=self._environment(),
+                most=_MOST_OUTPUT,
             )
-        except subprocess.TimeoutExpired:
-            raise GitError(f"git {arguments[0]} did not answer within {_TIMEOUT} seconds") from None
+        except ProgramError as problem:
+            raise GitError(f"git {arguments[0]} {problem}") from None
         except FileNotFoundError:
             raise
         except OSError as problem:

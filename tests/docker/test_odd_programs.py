@@ -3,10 +3,13 @@
 import base64
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 import traceback
+import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -317,8 +320,11 @@ def test_a_silent_helper_ends_in_time(silent: str) -> None:
 
 
 def test_a_silent_docker_ends_in_time(silent: str) -> None:
-    assert command_line.client_version() is None
-    assert command_line.buildx_version() is None
+    for look in (command_line.client_version, command_line.buildx_version, command_line.engine_version):
+        with pytest.raises(PermanentError, match=r"docker \w+ did not answer within 0\.5 seconds"):
+            look()
+    for probe in (buildx.probe, buildkit.probe):
+        assert probe().reason.endswith("did not answer within 0.5 seconds")
 
 
 def test_a_silent_git_ends_in_time(silent: str, tmp_path: Path) -> None:
@@ -327,6 +333,96 @@ def test_a_silent_git_ends_in_time(silent: str, tmp_path: Path) -> None:
         repository.commit("HEAD")
     with pytest.raises(git.GitError, match=r"git cat-file did not answer within 0\.5 seconds"):
         list(repository.blobs(["0" * 40]))
+
+
+# Programs that print without an end
+
+
+ENDLESS = {
+    "zeros": "exec cat /dev/zero",
+    "lines": "exec yes",
+    "the errors": "exec cat /dev/zero >&2",
+    "lines of errors": "exec yes >&2",
+    "both": "cat /dev/zero >&2 & exec cat /dev/zero",
+    "a child": "cat /dev/zero & exit 0",
+    "a line that begins as progress": "printf '{'; exec cat /dev/zero",
+    "progress in lines that never ends": "echo '{'; exec yes ' '",
+    "files": "exec yes 0000000000000000000000000000000000000000 blob 0",
+}
+READERS: dict[str, Callable[[Path], object]] = {
+    "docker-credential-odd": lambda folder: push_login("reg.io"),
+    "docker version": lambda folder: command_line.client_version(),
+    "docker version of the Engine": lambda folder: command_line.engine_version(),
+    "docker buildx": lambda folder: command_line.buildx_version(),
+    "docker build": lambda folder: read_build(),
+    "git": lambda folder: git.Repository(folder).head(),
+    "git cat-file": lambda folder: [
+        list(pieces) for _, pieces in git.Repository(folder).blobs(["0" * 40, "1" * 40])
+    ],
+}
+
+
+def read_build() -> None:
+    with command_line.run_docker(["buildx", "build"], {}) as (lines, _):
+        buildx._Reader(_log(), _shown).read(lines)
+
+
+@pytest.mark.parametrize("printed", ENDLESS)
+@pytest.mark.parametrize("reader", READERS)
+def test_a_program_that_prints_without_an_end_is_ended(
+    printed: str, reader: str, tmp_path: Path, docker_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = reader.split(maxsplit=1)[0]
+    (docker_config / "config.json").write_text('{"credsStore": "odd"}')
+    (tmp_path / "programs").mkdir()
+    program = tmp_path / "programs" / name
+    program.write_text(f"#!/bin/sh\n{ENDLESS[printed]}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'programs'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(command_line, "_MOST_OF_BUILD", 1 << 18)
+    monkeypatch.setattr(git, "_MOST_OUTPUT", 8 << 20)
+    tracemalloc.start()
+    try:
+        READERS[reader](tmp_path)
+        problem = None
+    except (ProviderError, git.GitError) as error:
+        problem = str(error)
+    finally:
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 64 << 20
+    if reader != "git cat-file":  # it is read no further than its answers
+        assert problem, "it is an error, unless what follows the answer is ignored"
+        assert name.removeprefix("docker-credential-") in problem
+        assert re.search(r"printed more than \d+ MiB", problem) or printed == "a child"
+    assert problem is None or len(problem) < 2000
+
+
+def test_a_program_that_left_a_child_with_its_output_has_answered(
+    tmp_path: Path, docker_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer is used at once, and the child is ended."""
+    marker = f"{902 + os.getpid() / 1e7:.7f}"
+    (docker_config / "config.json").write_text('{"credsStore": "odd"}')
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    for end in ("", "exec 2>&-", "exec >&2"):
+        write_helper(
+            tmp_path, f"""( {end}\nexec sleep {marker} ) &\necho '{{"Username": "a", "Secret": "b"}}'"""
+        )
+        start = time.monotonic()
+        assert push_login("reg.io") == Login("a", "b")
+        assert time.monotonic() - start < PATIENCE / 2
+        until(lambda: not running(marker))
+
+
+def test_a_long_output_is_complete(tmp_path: Path) -> None:
+    size = 3 << 20
+    script = f"head -c {size} /dev/zero; cat; head -c 70000 /dev/zero >&2"
+    ended = run_program(["sh", "-c", script], name="odd", timeout=PATIENCE, input=b"x" * size, most=3 * size)
+    assert ended.stdout == b"\0" * size + b"x" * size
+    assert len(ended.stderr) == 70_000
+    ended = run_program(["sh", "-c", "exit 3"], name="odd", timeout=PATIENCE, input=b"x" * size)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (3, b"", b"")
 
 
 def test_a_run_names_what_it_waits_for(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from providers.docker.builders import engine
 from providers.docker.builders.build_log import MAX_ITEM_LENGTH, BuildLog, build_log
 from providers.docker.builders.builder_requirements import refuse_settings, require_dockerfile, secret_values
-from providers.docker.builders.command_line import Probe, client_version, engine_version, run_docker
+from providers.docker.builders.command_line import Probe, answered, client_version, engine_version, run_docker
 from providers.docker.registry.logins import docker_config
 from providers.docker.registry.reference import check_tag, parse_repository
 from providers.docker.source.build_context import StagedContext, unpacked_context
@@ -80,6 +80,7 @@ class BuildKitBuilder:
         return engine.push(target, tag, report)
 
 
+@answered
 def probe() -> Probe:
     """Whether the first `docker` on the PATH has BuildKit built in. Runs it and contacts its Engine."""
     client = client_version()

@@ -17,6 +17,7 @@ from providers.docker.builders.builder_requirements import require_dockerfile, s
 from providers.docker.builders.buildkit import build_arguments
 from providers.docker.builders.command_line import (
     Probe,
+    answered,
     buildx_version,
     client_version,
     docker_output,
@@ -169,6 +170,7 @@ _OTHER_DRIVER = re.compile(r"^Driver: +(?!docker$)\S", re.MULTILINE)
 _CONTAINERD = "io.containerd.snapshotter"
 
 
+@answered
 def probe() -> Probe:
     """Whether buildx is installed, recent enough, and can reach its builder instance. Runs it."""
     version = buildx_version()
@@ -279,22 +281,27 @@ class _Reader:
 def _documents(lines: Iterator[str]) -> Iterator[dict[str, Any] | str]:
     """The JSON documents, each on one or several lines, and the lines between them."""
     pending: list[str] = []
+    size = 0
     for line in lines:
-        if pending and line[0] not in _INSIDE:  # it never ended
+        is_long = len(pending) > _MOST_LINES or size > _MOST_CHARACTERS
+        if pending and (line[0] not in _INSIDE or is_long):  # it never ended
             yield from pending
-            pending = []
+            pending, size = [], 0
         if not pending and not line.startswith("{"):
             yield line
             continue
         pending.append(line)
+        size += len(line)
         if line.rstrip().endswith("}") and line[0] in "{}":
             try:
                 document = json_object("".join(pending).encode(), dict)
             except MalformedAnswerError:
                 continue
-            pending = []
+            pending, size = [], 0
             yield document
     yield from pending
 
 
+_MOST_LINES = 20_000
+_MOST_CHARACTERS = 16 << 20  # of a document; BuildKit cuts the output of a step at 2 MiB
 _INSIDE = " \t}"  # first characters of the further lines of a document

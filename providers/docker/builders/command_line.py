@@ -4,19 +4,22 @@ Uses the first `docker` on the PATH.
 """
 
 import contextlib
+import functools
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
 from providers.errors import PermanentError
-from providers.programs import end_program, run_program, start_program
+from providers.programs import ProgramError, end_program, run_program, start_program, too_much
 from providers.timeouts import answer_timeout
 
 _QUERY_TIMEOUT = 30  # seconds for a command that only prints information
+_MOST_OF_BUILD = 256 << 20  # bytes that a build may print; BuildKit cuts each step's output at 2 MiB
+_MOST_OF_LINE = 1 << 20  # bytes; a longer line is read in pieces
 _VERSION = re.compile(r"(?<!\d)(\d{1,9})\.(\d{1,9})(?:\.\d+)?")
 
 # By default, `docker buildx` runs git and puts its output into the image.
@@ -34,6 +37,19 @@ class Probe(Struct, frozen=True):
 
     available: bool
     reason: str
+
+
+def answered(look: Callable[[], Probe]) -> Callable[[], Probe]:
+    """This function, for which a `docker` command that does not answer is a reason, and no error."""
+
+    @functools.wraps(look)
+    def probe() -> Probe:
+        try:
+            return look()
+        except PermanentError as error:
+            return Probe(False, error.message)
+
+    return probe
 
 
 class Version(Struct, frozen=True):
@@ -59,16 +75,21 @@ def buildx_version() -> Version | None:
 
 
 def docker_output(*arguments: str) -> str | None:
-    """The standard output of a `docker` command; None if it is not installed or does not end in time."""
+    """The standard output of a `docker` command; None if it is not installed.
+
+    Raises:
+        PermanentError: it does not end in time, or prints too much.
+    """
     docker = shutil.which("docker")
     if docker is None:
         return None
+    name = f"docker {arguments[0]}"
     try:
-        result = run_program(
-            [docker, *arguments], name=f"docker {arguments[0]}", timeout=answer_timeout(_QUERY_TIMEOUT)
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        result = run_program([docker, *arguments], name=name, timeout=answer_timeout(_QUERY_TIMEOUT))
+    except OSError:
         return None
+    except ProgramError as error:
+        raise _docker_error(name, error) from None
     return result.stdout.decode("utf-8", "replace")
 
 
@@ -86,7 +107,7 @@ def run_docker(
         command.
 
     Raises:
-        PermanentError: the command cannot be started.
+        PermanentError: the command cannot be started, or prints more than `_MOST_OF_BUILD`.
     """
     try:
         process = start_program(
@@ -113,9 +134,17 @@ class ExitStatus:
 
 def _lines(process: "subprocess.Popen[bytes]", status: ExitStatus) -> Iterator[str]:
     assert process.stdout is not None
-    for line in process.stdout:
+    size = 0
+    while line := process.stdout.readline(_MOST_OF_LINE):
+        size += len(line)
+        if size > _MOST_OF_BUILD:
+            raise _docker_error("the docker command", too_much(_MOST_OF_BUILD))
         yield line.decode("utf-8", "replace")
     status.code = process.wait()
+
+
+def _docker_error(name: str, problem: ProgramError) -> PermanentError:
+    return PermanentError(f"{name} {problem}", hint="run the first docker on the PATH yourself to see why")
 
 
 def _version(*arguments: str) -> Version | None:

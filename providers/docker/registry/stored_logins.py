@@ -6,14 +6,13 @@ for a helper, so it gets checked values and the helpers of this module.
 
 import base64
 import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from providers.answers import MalformedAnswerError, json_object
 from providers.errors import PermanentError
-from providers.programs import run_program
+from providers.programs import ProgramError, run_program
 from providers.regular_files import read_regular
 from providers.timeouts import answer_timeout
 
@@ -119,16 +118,18 @@ class CredentialHelper:
     def _answer(self, action: str, server: str) -> dict[str, Any]:
         from docker.credentials.errors import CredentialsNotFound
 
-        seconds = answer_timeout(_HELPER_TIMEOUT)
         try:
             program = shutil.which(self.program)
             if program is None:
                 raise self._error("it is not installed, or not on the PATH")
             ended = run_program(
-                [program, action], name=self.program, timeout=seconds, input=server.encode("utf-8", "replace")
+                [program, action],
+                name=self.program,
+                timeout=answer_timeout(_HELPER_TIMEOUT),
+                input=server.encode("utf-8", "replace"),
             )
-        except subprocess.TimeoutExpired:
-            raise self._error(f"it did not answer within {seconds:g} seconds") from None
+        except ProgramError as error:
+            raise self._error(f"it {error}") from None
         except (OSError, ValueError) as error:  # ValueError: a name that no program can have
             raise self._error(f"it cannot be started: {getattr(error, 'strerror', None) or error}") from error
         if ended.returncode:
