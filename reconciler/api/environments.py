@@ -80,11 +80,12 @@ class Environment:
         """All values, with the token.
 
         Raises:
-            UserError: no organization, an unknown environment, no address for it, no token, or a file that
-                cannot be read.
+            UserError: no organization, an unknown environment, one that reconciler.toml declares under
+                another name, no address for it, no token, or a file that cannot be read.
         """
         if self.token is not None:
             settings = self.settings()
+            settings.require_own_name()
             return Target(
                 settings.organization.value,
                 Platform(settings.environment.value, settings.host.value),
@@ -151,6 +152,8 @@ class Environment:
 def environments_with_login(in_use: Environment, *, needs_one_in_use: bool = True) -> Iterator[Environment]:
     """The environment in use, those of reconciler.toml whose token variable is set, then all saved logins.
 
+    Leaves out logins under another name than reconciler.toml has for the same environment.
+
     Args:
         in_use: with the environments of reconciler.toml.
         needs_one_in_use: whether one must be in use, although reconciler.toml has some.
@@ -175,5 +178,12 @@ def environments_with_login(in_use: Environment, *, needs_one_in_use: bool = Tru
             yielded.add((environment.organization.value, name))
             yield Environment(name, declared=declared, variables=(token,))
     for login in saved.logins():
-        if (login.organization, login.environment) not in yielded:
-            yield Environment(login.environment, login.organization, declared=declared, variables=())
+        logged_in = Environment(login.environment, login.organization, declared=declared, variables=())
+        if (login.organization, login.environment) not in yielded and not _has_another_name(logged_in):
+            yield logged_in
+
+
+def _has_another_name(environment: Environment) -> bool:
+    with suppress(UserError):  # an incomplete login is an error of what needs it
+        return environment.settings().declared_name is not None
+    return False

@@ -76,10 +76,11 @@ def resolve(
     """The target from flags, variables, reconciler.toml and saved files, in this order.
 
     Raises:
-        UserError: no organization, an unknown environment, no address for it, no token, or a file that cannot
-            be read.
+        UserError: no organization, an unknown environment, one that reconciler.toml declares under another
+            name, no address for it, no token, or a file that cannot be read.
     """
     settings = TargetSettings(organization, environment, variables, declared)
+    settings.require_own_name()
     name, owner = settings.environment, settings.organization
     token, host = settings.token, settings.host
     return Target(
@@ -216,6 +217,34 @@ class TargetSettings:
                     f"It {problem}. Write https://host[:port].",
                 )
             ) from None
+
+    @cached_property
+    def declared_name(self) -> str | None:
+        """The other name that reconciler.toml has for this organization and platform; None for no other one.
+
+        Raises UserError as `organization` and `host`.
+        """
+        own = scope(self.organization.value, self.environment.value, self.host.value)
+        for name, declared in self._declared.items():
+            host = HOSTS.get(name) or (declared.host.value if declared.host else None)
+            if (
+                host
+                and name != self.environment.value
+                and scope(declared.organization.value, name, host) == own
+            ):
+                return name
+        return None
+
+    def require_own_name(self) -> None:
+        """Raise UserError if reconciler.toml has another name for it, whose rules would not be kept."""
+        if (name := self.declared_name) is not None:
+            raise UserError(
+                error(
+                    f"{self.environment.value} and {name} are the same environment",
+                    f"Both are the organization {self.organization.value} at {self.host.value}. Use "
+                    f"--env {name}, which has settings at {self._declared[name].organization.source}.",
+                )
+            )
 
     @cached_property
     def token(self) -> Sourced:

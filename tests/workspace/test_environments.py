@@ -4,12 +4,15 @@ import io
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from providers.sandbox import Sandbox
+from reconciler import api
+from reconciler.core.diagnostics import UserError
 from tests.conftest import Cli, copy_example
 
 NAME = "dataset_cleanup"
@@ -59,22 +62,93 @@ def test_the_variable_chooses_it_and_commands_that_are_shown_name_it(
     assert f"reconciler apply {NAME} --organization {eu.organization} --env EU" in shown.out
 
 
-def test_another_name_for_the_platform_is_the_same_stack(
-    cli: Cli, eu: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_environment_of_another_name_has_the_same_stack(cli: Cli, eu: Sandbox) -> None:
     assert cli("apply", NAME, "--env", "EU", "--yes").code == 0
     stack = f"{eu.organization}@{urlsplit(eu.url).netloc}/{NAME}"
     assert cli("state", "list").out == f"{stack}\n"
 
     file = cli.folder / "reconciler.toml"
     file.write_text(file.read_text().replace("EU]", "EUROPE]"))
-    monkeypatch.setenv("PICSELLIA_CUSTOM_ENV", eu.url)
-    monkeypatch.setenv("PICSELLIA_ORGANIZATION", eu.organization)
-    monkeypatch.setenv("PICSELLIA_TOKEN", eu.token)
 
-    for name in ("EUROPE", "CUSTOM"):
-        assert cli("plan", NAME, "--env", name, "--exit-code").code == 0
+    assert cli("plan", NAME, "--env", "EUROPE", "--exit-code").code == 0
     assert cli("state", "list").out == f"{stack}\n"
+
+
+def by_variable(_: Cli, eu: Sandbox, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setenv("PICSELLIA_CUSTOM_ENV", eu.url.replace("localhost", "LOCALHOST") + "/")
+    return ["--env", "CUSTOM", "--organization", eu.organization]
+
+
+def by_login(cli: Cli, eu: Sandbox, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(eu.token))
+    options = ("--organization", eu.organization, "--env", "CUSTOM", "--host", eu.url)
+    assert cli("login", *options, "--token-stdin").code == 0
+    return []
+
+
+def by_organization(cli: Cli, eu: Sandbox, _: pytest.MonkeyPatch) -> list[str]:
+    declare_us(cli, eu.url)
+    return ["--env", "US", "--organization", eu.organization]
+
+
+def by_variable_of_another(cli: Cli, eu: Sandbox, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    declare_us(cli, "https://picsellia.example.com")
+    monkeypatch.setenv("PICSELLIA_US_ENV", eu.url)
+    return ["--env", "US", "--organization", eu.organization]
+
+
+def declare_us(cli: Cli, host: str) -> None:
+    with (cli.folder / "reconciler.toml").open("a") as file:
+        file.write(f'[environments.US]\nhost = "{host}"\norganization = "us"\n')
+
+
+COMMANDS = (
+    ["plan", NAME],
+    ["apply", NAME, "--yes"],
+    ["deploy", NAME, "--yes"],
+    ["rollback", NAME, "--yes"],
+    ["destroy", NAME, "--yes"],
+    ["adopt", NAME],
+    ["drift", NAME],
+    ["status", NAME],
+    ["image", NAME],
+    ["whoami"],
+)
+
+
+@pytest.mark.parametrize("way", [by_variable, by_login, by_organization, by_variable_of_another])
+def test_no_command_takes_another_name_for_a_declared_environment(
+    way: Callable[[Cli, Sandbox, pytest.MonkeyPatch], list[str]],
+    cli: Cli,
+    eu: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would be without the channel, the gate and the values of that environment."""
+    options = way(cli, eu, monkeypatch)
+    monkeypatch.setenv("PICSELLIA_TOKEN", eu.token)
+    eu.clear_requests()
+    for command in COMMANDS:
+        refused = cli(*command, *options)
+        assert refused.code != 0 or command[0] == "image", command  # it shows the files without a platform
+        said = " ".join((refused.err + refused.out).split())
+        assert "and EU are the same environment" in said, command
+    assert [one for one in eu.requests() if one["service"] != "registry"] == []
+    assert cli("status", "--all", "--env", "EU").code == 0
+
+
+def test_python_takes_no_other_name_either(cli: Cli, eu: Sandbox) -> None:
+    workspace = api.Workspace.open()
+    mine = workspace.environment("MINE", organization=eu.organization, host=eu.url, token=eu.token)
+    with pytest.raises(UserError, match="MINE and EU are the same environment"):
+        mine.target()
+
+
+def test_a_login_under_another_name_is_not_shown_twice(
+    cli: Cli, eu: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_login(cli, eu, monkeypatch)
+    shown = cli("status", "--matrix", "--json", "-")
+    assert [column["name"] for column in json.loads(shown.out)["environments"]] == ["EU"]
 
 
 def test_a_saved_plan_is_applied_where_it_was_made(cli: Cli, eu: Sandbox, tmp_path: Path) -> None:
@@ -126,4 +200,4 @@ def test_a_broken_file_stops_commands_before_any_request(cli: Cli, eu: Sandbox, 
     assert ended.code == 1
     assert "environments.PROD.organization is missing" in ended.err
     assert "Did you mean 'workspace'?" in ended.err
-    assert eu.requests() == []
+    assert [one for one in eu.requests() if one["service"] != "registry"] == []
