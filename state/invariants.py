@@ -21,11 +21,12 @@ and nothing is repaired silently.
     I16  the outcome of the run is a known one, and a rollback restores an earlier serial
     I17  no other stack of the store has the lineage
     I18  no resource of the stack is claimed in the name of a stack that does not have it
+    I19  no two resources of a kind have one id, where an id identifies an object
 """
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
@@ -80,6 +81,23 @@ def verify_claims(claimed: Mapping[str, str]) -> list[str]:
             other stack.
     """
     return [f"I18 {address}: claimed by {name}, which does not have it" for address, name in claimed.items()]
+
+
+def verify_ids(snapshot: Snapshot, kinds: Collection[str]) -> list[str]:
+    """The resources that have the id of another one; empty if there are none.
+
+    A run that is killed may leave that, and earlier versions left it after a rename; the next apply mends it.
+
+    Args:
+        kinds: those whose ids identify an object on their own.
+    """
+    owners: dict[tuple[str, str], str] = {}
+    resources = sorted(snapshot.resources.values(), key=lambda one: one.address)
+    return [
+        f"I19 {one.address}: has the id of {owner}"
+        for one in resources
+        if one.kind in kinds and (owner := owners.setdefault((one.kind, one.id), one.address)) != one.address
+    ]
 
 
 def _header(snapshot: Snapshot) -> Iterator[str]:

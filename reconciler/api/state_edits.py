@@ -44,6 +44,7 @@ __all__ = [
     "forget_resource",
     "forget_stack",
     "full_name",
+    "ids_problems",
     "intact_serials",
     "move_stack",
     "names_problems",
@@ -389,6 +390,15 @@ def claims_problems(state: State, snapshot: Snapshot) -> list[str]:
                 if any(holding.stack == stack for holding in registers.valid(other, held).values()):
                     found[address] = held.stack
     return verify_claims(found)
+
+
+def ids_problems(snapshot: Snapshot) -> list[str]:
+    """The resources of a stack that have the object of another one."""
+    from providers.table import FACTS
+    from state.invariants import verify_ids
+
+    collections = {name: facts.collection for name, facts in FACTS.items()}
+    return verify_ids(snapshot, [name for name, one in collections.items() if one and "{id}" in one.item])
 
 
 def copied_stacks(source: State, target: State) -> "list[CopyResult]":

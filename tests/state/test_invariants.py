@@ -106,11 +106,20 @@ def test_verifying_only_changes_finds_the_same_broken_invariants(number: str, br
 
 def test_every_invariant_has_a_case_above() -> None:
     listed = {line.split()[0] for line in (invariants.__doc__ or "").splitlines() if line.startswith("    I")}
-    assert listed - {"I17", "I18"} == {number for number, _ in BROKEN}
+    assert listed - {"I17", "I18", "I19"} == {number for number, _ in BROKEN}
     assert numbers(invariants.verify_name(GOOD, ["org@PROD/other"])) == {"I17"}
     assert invariants.verify_name(GOOD, []) == []
     assert numbers(invariants.verify_claims({"processing/x": "org@PROD/other"})) == {"I18"}
     assert invariants.verify_claims({}) == []
+    assert invariants.verify_ids(GOOD, ["processing", "model"]) == []
+
+
+@pytest.mark.parametrize("kind", ["processing", "input", "model"])
+def test_two_resources_with_one_id_are_reported_where_an_id_identifies_an_object(kind: str) -> None:
+    ids = {"a": "1", "b": "2", "c": "1"}
+    twins = snapshot(*(replace(resource(f"{kind}/{name}"), id=id) for name, id in ids.items()))
+    expected = [] if kind == "input" else [f"I19 {kind}/c: has the id of {kind}/a"]
+    assert invariants.verify_ids(twins, ["processing", "model"]) == expected
 
 
 def test_a_problem_names_its_address() -> None:

@@ -27,6 +27,7 @@ from reconciler.api.state_edits import (
     forget_resource,
     forget_stack,
     full_name,
+    ids_problems,
     intact_serials,
     move_stack,
     names_problems,
@@ -247,6 +248,11 @@ _CLAIM_AGAIN = (
     "resources. After a move, you can also repeat it:  reconciler state move FROM TO"
 )
 
+_APPLY = (
+    "One was renamed to the other on the platform, or a run was interrupted. The next apply of this "
+    "stack corrects it."
+)
+
 
 def verify(name: str | None, where: options.TargetOptions, json_place: Path | None) -> int:
     with stores.opened() as state:
@@ -268,11 +274,12 @@ def verify(name: str | None, where: options.TargetOptions, json_place: Path | No
             return FAILED
         intact = intact_serials(state, stack)
         names, claims = names_problems(state, snapshot), claims_problems(state, snapshot)
-    if names or claims:
+    ids = ids_problems(snapshot)
+    if names or claims or ids:
         findings = {
             "whole": False,
             "serial": snapshot.serial,
-            "problems": [*names, *claims],
+            "problems": [*names, *claims, *ids],
             "whole_serials": intact,
         }
         if json_place is not None:
@@ -280,6 +287,7 @@ def verify(name: str | None, where: options.TargetOptions, json_place: Path | No
         for problems, summary, detail in (
             (names, f"{stack} is not the only one with its history", _FORGET_NAMES),
             (claims, f"resources of {stack} are claimed in the name of another stack", _CLAIM_AGAIN),
+            (ids, f"two resources of {stack} are one object", _APPLY),
         ):
             if problems:
                 print_diagnostics([error(summary, "\n".join((*problems, detail)))], console(sys.stderr))
