@@ -128,7 +128,7 @@ def _compare(
     planned = plan_for(
         session,
         pipeline,
-        graph_of(stored, stored),
+        graph_of(stored),
         kinds,
         stored,
         PlanRequest(options=PlanOptions()),

@@ -25,9 +25,13 @@ def pipeline_at(folder: Path, environment: str | None, shared: SharedSettings) -
     return Pipeline(folder, loaded.config.metadata.name, loaded.config, loaded, None, None)
 
 
-def graph_of(then: Snapshot, now: Snapshot) -> Graph:
-    """The earlier state as a desired graph. Children in owned lists that were added since are deleted."""
-    addresses = {Address.parse(text) for text in (*then.resources, *now.resources)}
+def graph_of(then: Snapshot) -> Graph:
+    """The earlier state as a desired graph.
+
+    A list of children belongs to it only if the state has some of them. Otherwise the files may have left the
+    list to the platform, so it is left as it is: what else is in it may have been there all the time.
+    """
+    addresses = {Address.parse(text) for text in then.resources}
     resources = []
     for recorded in then.resources.values():
         address = Address.parse(recorded.address)

@@ -251,7 +251,7 @@ def _plan_back(
     planned = plan_for(
         session,
         pipeline,
-        graph_of(earlier.snapshot, stored),
+        graph_of(earlier.snapshot),
         kinds,
         stored,
         PlanRequest(options=PlanOptions(ours=None)),  # a rollback overwrites later changes

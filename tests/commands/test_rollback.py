@@ -9,7 +9,7 @@ import pytest
 from providers.docker.registry.client import RegistryClient
 from providers.sandbox import Sandbox
 from tests.commands.folders import PARAMETERS
-from tests.conftest import Cli, copy_example, stack_of
+from tests.conftest import EXAMPLES, Cli, copy_example, stack_of
 
 APP = "multi_training"
 CLEANUP = "dataset_cleanup"
@@ -211,3 +211,74 @@ def test_the_same_command_writes_the_version_that_could_not_be_written(
 
 def _full(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
+
+
+NO_CLASS: list[str] = []
+CLASSES = [NO_CLASS, ["title"], ["title", "manual"]]
+
+
+@pytest.mark.parametrize("now", CLASSES, ids=str)
+@pytest.mark.parametrize("then", CLASSES, ids=str)
+def test_a_rollback_deletes_inputs_only_if_the_earlier_version_declared_all(
+    then: list[str], now: list[str], cli: Cli, sandbox: Sandbox
+) -> None:
+    """Without inputs_class, inputs are untouched. So "manual" may be there, made by hand."""
+    folder = copy_example(CLEANUP, cli.folder, sandbox.registry)
+    declare_inputs(folder, then)
+    assert cli("apply", CLEANUP, "--yes").code == 0
+    if then == NO_CLASS:
+        sandbox.platform.add_input(CLEANUP, "manual", required=False)
+    ran = inputs(sandbox)
+    declare_inputs(folder, now)
+    assert cli("apply", CLEANUP, "--bump", "patch", "--force-bump", "--yes").code == 0
+    before = inputs(sandbox)
+    sandbox.clear_requests()
+
+    back = cli("rollback", CLEANUP, "--yes")
+
+    assert back.code == 0, back.err
+    deleted = [
+        one["path"] for one in sandbox.writes() if one["method"] == "DELETE" and "/inputs/" in one["path"]
+    ]
+    if then == NO_CLASS:
+        assert deleted == []
+        assert inputs(sandbox) == before
+    else:
+        assert inputs(sandbox) == ran == set(then)
+
+
+def test_inputs_that_stay_are_named(cli: Cli, sandbox: Sandbox) -> None:
+    folder = copy_example(CLEANUP, cli.folder, sandbox.registry)
+    declare_inputs(folder, NO_CLASS)
+    assert cli("apply", CLEANUP, "--yes").code == 0
+    declare_inputs(folder, ["title"])
+    assert cli("apply", CLEANUP, "--bump", "patch", "--yes").code == 0
+
+    back = cli("rollback", CLEANUP, "--yes")
+
+    text = " ".join((back.out + back.err).split())
+    assert f"input/{CLEANUP}/title forget not in that state version; it stays on the platform" in text
+    assert cli("apply", CLEANUP, "--yes").code == 0, "the files have it, so it is taken over again"
+    assert cli("plan", CLEANUP, "--exit-code").code == 0
+
+
+def inputs(sandbox: Sandbox) -> set[str]:
+    return {one["name"] for one in sandbox.platform.inputs(CLEANUP)}
+
+
+def declare_inputs(folder: Path, names: list[str]) -> None:
+    """Optional text inputs with these names; no inputs class for none."""
+    key = 'inputs_class = "utils/inputs.py:ProcessingInputs"\n'
+    config, file = folder / "config.toml", folder / "utils" / "inputs.py"
+    text = config.read_text().replace(key, "")
+    if not names:
+        config.write_text(text)
+        file.unlink(missing_ok=True)
+        return
+    config.write_text(text.replace("[execution]\n", f"[execution]\n{key}"))
+    lines = [
+        f'        self.define_input(name="{name}", input_type=ProcessingInputType.TEXT, required=False)\n'
+        for name in names
+    ]
+    source = (EXAMPLES / CLEANUP / "utils" / "inputs.py").read_text()
+    file.write_text(source.partition("        self.define_input(")[0] + "".join(lines))
