@@ -45,6 +45,7 @@ class Reference(Struct, frozen=True):
         parent: the object it belongs to; None if it does not exist or the kind has no parent.
         fields: the desired fields, or else the recorded ones; an image reads the tags that they name.
         outputs: the recorded outputs; an image does not read these again.
+        recorded: the recorded fields; an image reads the tag that they name, too.
     """
 
     name: tuple[str, ...]
@@ -52,6 +53,7 @@ class Reference(Struct, frozen=True):
     parent: LiveObject | None = None
     fields: Mapping[str, JSON] = field(default_factory=dict)
     outputs: Mapping[str, JSON] = field(default_factory=dict)
+    recorded: Mapping[str, JSON] = field(default_factory=dict)
 
 
 class Progress(Struct, frozen=True):

@@ -126,6 +126,7 @@ class ImageKind:
         self._promoted = promoted
         self._is_recorded = is_recorded
         self._connect = connect
+        self._has_written_channel = False  # then the tag is read back, and never counts as left
         self._channel_before: dict[str, str] = {}  # version -> digest of the channel before it was put
         self.facts = replace(FACTS, assess=self._assess)
 
@@ -142,7 +143,7 @@ class ImageKind:
         desired_version, recorded = text(reference.fields, "version"), ImageOutputs.of(reference.outputs)
         recorded_version, _, recorded_digest = (reference.id or "").partition("@")
         with self._connect("/".join(reference.name)) as registry:
-            desired, *others = _channel_tags(reference.fields)
+            desired, *others = _channel_tags(reference)
             image = known = _recorded_image(recorded, self._source.platform)
             if known is None or registry.digest(desired_version) != known.digest:
                 image = self._image(registry, desired_version)
@@ -237,7 +238,7 @@ class ImageKind:
         """
         is_of_files = self._promoted is None and not self._is_recorded
         is_moved = channel is not None and channel != recorded.digest
-        follows = self._channel_use is ChannelUse.FOLLOWS and is_of_files
+        follows = self._channel_use is ChannelUse.FOLLOWS and is_of_files and not self._has_written_channel
         return self._channel_use is ChannelUse.LEAVES or (follows and is_moved)
 
     def check(self, name: Sequence[str], live: LiveObject | None, fields: Mapping[str, JSON]) -> None:
@@ -345,6 +346,7 @@ class ImageKind:
             if shown.tag != version:
                 self._publish(registry, fields, retag, report, digest)
             elif self._writes_channel(live, fields):
+                self._has_written_channel = True
                 _move_tag(registry, text(fields, "channel"), digest, version, report)
 
     def _hash(self, report: Report, *, cached: bool = False) -> SourceKey:
@@ -506,6 +508,7 @@ class ImageKind:
         if published is None and not tags.state_of(ours).ours:
             raise TransientError(f"another build was pushed to {registry.repository} at the same moment")
         leaves = self._channel_use is ChannelUse.LEAVES
+        self._has_written_channel = not leaves
         steps = publication(ours, self._channel_before.get(version), leaves_channel=leaves)
         outcome = tags.run(steps, self._channel_before)
         if outcome.end is PublicationEnd.TAKEN:
@@ -670,9 +673,11 @@ def _image_of(user: Mapping[str, JSON]) -> tuple[JSON, JSON]:
     return rules.repository(user.get("docker_image")), user.get("docker_tag")
 
 
-def _channel_tags(desired: Mapping[str, JSON]) -> list[str]:
-    """The desired channel tag, then the usual ones, which may have been the desired one earlier."""
-    return list(dict.fromkeys((text(desired, "channel"), "latest", "test")))
+def _channel_tags(reference: Reference) -> list[str]:
+    """The desired channel tag, then the recorded one, then the usual ones, which another tool puts."""
+    recorded = reference.recorded.get("channel")
+    earlier = [recorded] if isinstance(recorded, str) and recorded else []
+    return list(dict.fromkeys((text(reference.fields, "channel"), *earlier, "latest", "test")))
 
 
 def _digest_by_tag(registry: RegistryClient, tag: str) -> dict[str, str]:

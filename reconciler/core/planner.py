@@ -556,7 +556,8 @@ def _step_for_undesired(address: Address, inputs: _PlanInputs) -> Step:
         return replace(step, reason=_UNFINISHED_REPLACE)
     may_delete = kind.prunable and (options.prune or (options.destroy and not kind.shared))
     if owner is None and not may_delete:
-        return step
+        tag = inputs.tags.get(address)
+        return replace(step, changes=tuple(_with_moved_tag((), tag, kind))) if tag and tag.is_moved else step
     if live is None:
         is_renamed = address in inputs.renamed
         return replace(step, reason=inputs.why_lost(address) if is_renamed else Reason(ReasonCode.GONE))

@@ -535,6 +535,8 @@ def _reported_changes(step: Step) -> Iterator[Change]:
             else Change("", ChangeClass.PENDING, MISSING, MISSING, MISSING, step.reason, write=step.writes)
         )
         yield from step.conflicts
+        if step.action is Action.FORGET:  # the platform runs it until the files are applied
+            yield from step.drifts
         return
     for change in step.changes:
         unread = change.cls is ChangeClass.UNVERIFIED and not change.write
@@ -579,6 +581,8 @@ def _restore_command(stack: Stack, step: Step, change: Change, facts: KindFacts)
     if step.refusal is not None and facts.published_as:
         # The published version stays; the files get a new one.
         return stack.command("apply", "--bump", "patch")
+    if step.action is Action.FORGET and facts.published_as:
+        return stack.command("apply")  # to forget it alone changes nothing that runs
     options = ["--ours", str(step.address)] if change.cls is ChangeClass.CONFLICT else []
     if step.action in (Action.DELETE, Action.REPLACE):
         options.append("--yes")

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from providers.image_names import normal_name
-from providers.protocol import ResourceKind, is_published
+from providers.protocol import LiveObject, Reference, ResourceKind, is_published
 from providers.reasons import Reason, Refusal, WayOut
 from providers.table import FACTS
 from reconciler.core.diagnostics import Diagnostic, warning
@@ -63,18 +63,26 @@ def running_images(
     recorded: Mapping[Address, RecordedResource],
     remote_state: RemoteState,
     kinds: Mapping[str, ResourceKind],
+    left_behind: Mapping[Address, LiveObject],
 ) -> tuple[RunningImage, ...]:
     """The images that the platform's resources use, one for each tag.
+
+    Args:
+        left_behind: as by `images_left_behind`.
 
     Raises:
         ProviderError: the registry cannot be read.
     """
     running = []
-    for resource in desired:
-        kind, live = kinds[resource.address.kind], remote_state.found.get(resource.address)
+    images = [
+        (resource.address, resource.fields, remote_state.found.get(resource.address)) for resource in desired
+    ]
+    images += [(address, recorded[address].inputs, live) for address, live in left_behind.items()]
+    for address_of_image, fields, live in images:
+        kind = kinds[address_of_image.kind]
         if not is_published(kind) or live is None:
             continue
-        ours = recorded.get(resource.address)
+        ours = recorded.get(address_of_image)
         # A field that the platform does not return counts as the last apply left it.
         users = [
             {**(recorded[address].inputs if address in recorded else {}), **other.fields}
@@ -84,9 +92,10 @@ def running_images(
         tags = (
             [ours.inputs.get(field) for field in (kind.facts.moves, kind.facts.published_as)] if ours else []
         )
-        for tag, digest in kind.running(live, resource.fields, users).items():
-            declared = digest == digest_of(live.outputs) and not kind.is_other_content(live, resource.fields)
-            image = RunningImage(resource.address, tag, digest, "", applied if tag in tags else "", declared)
+        for tag, digest in kind.running(live, fields, users).items():
+            is_this = digest == digest_of(live.outputs) and not kind.is_other_content(live, fields)
+            declared = is_this and address_of_image not in left_behind
+            image = RunningImage(address_of_image, tag, digest, "", applied if tag in tags else "", declared)
             if ours is not None and digest == applied:
                 version, by = str(ours.inputs.get(kind.facts.published_as) or ""), ""
             elif digest is None:
@@ -95,9 +104,29 @@ def running_images(
                 version, by = _origin(session, stack, stored, pipeline.loaded.shared, image)
                 if not version and digest == digest_of(live.outputs):
                     version = str(live.fields.get(kind.facts.published_as) or "")
-                version = version or kind.version_behind(resource.address.name, digest)
+                version = version or kind.version_behind(address_of_image.name, digest)
             running.append(replace(image, version=version, by=by))
     return tuple(running)
+
+
+def images_left_behind(
+    desired: Graph, recorded: Mapping[Address, RecordedResource], kinds: Mapping[str, ResourceKind]
+) -> dict[Address, LiveObject]:
+    """The recorded images that left the files. The platform runs them until the files are applied.
+
+    Raises:
+        ProviderError: the registry cannot be read.
+    """
+    found: dict[Address, LiveObject] = {}
+    if not any(FACTS[resource.address.kind].published_as for resource in desired):
+        return found  # a destroy
+    for address, image in recorded.items():
+        kind = kinds[address.kind]
+        if not is_published(kind) or address in desired:
+            continue
+        reference = Reference(address.name, image.id, None, image.inputs, image.outputs, image.inputs)
+        found[address] = kind.read(reference) or LiveObject(image.id, address.name, {})
+    return found
 
 
 def tags_in_use(pipeline: Pipeline, running: Collection[RunningImage]) -> dict[Address, TagInUse]:

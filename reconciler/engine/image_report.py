@@ -106,8 +106,9 @@ def inspect_image(
         probes=probes,
     )
     try:
-        id, outputs = (recorded.id, recorded.outputs) if recorded else (None, {})
-        live = kind.read(Reference(address.name, id, None, resource.fields, outputs))
+        known = (recorded.id, recorded.outputs, recorded.inputs) if recorded else (None, {}, {})
+        id, outputs, inputs = known
+        live = kind.read(Reference(address.name, id, None, resource.fields, outputs, inputs))
         image, tags = _published(
             repository,
             source.platform,

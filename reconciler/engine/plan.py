@@ -17,7 +17,14 @@ from providers.docker.source.key import Announce, ImageSource, SourceKey
 from providers.docker.verdicts import ImageWay
 from providers.errors import ProviderError
 from providers.json_value import JSON
-from providers.protocol import Published, ResourceKind, SelectedBuilder, builder_text, is_published
+from providers.protocol import (
+    LiveObject,
+    Published,
+    ResourceKind,
+    SelectedBuilder,
+    builder_text,
+    is_published,
+)
 from providers.reasons import Reason, Refusal, WayOut
 from reconciler.core.diagnostics import (
     CannotCheckError,
@@ -43,6 +50,7 @@ from reconciler.engine import refresh
 from reconciler.engine.channels import (
     RunningImage,
     changed_environments,
+    images_left_behind,
     leader_of,
     running_images,
     tags_in_use,
@@ -231,13 +239,10 @@ def plan_for(
         raise CannotCheckError(*unread)
     settled = settle(stored, remote_state, facts, desired)
     recorded = recorded_by_address(settled)
-    running: tuple[RunningImage, ...] = ()
-    try:
-        running = running_images(session, stack, pipeline, desired, stored, recorded, remote_state, kinds)
-    except ProviderError as problem:
-        unread = (*unread, provider_diagnostic(problem, "the image in use could not be read"))
-        if not partial:
-            raise CannotCheckError(*unread) from None
+    running, problems = _running(
+        session, stack, pipeline, desired, stored, recorded, remote_state, kinds, partial=partial
+    )
+    unread = (*unread, *problems)
 
     def steps_with(applied: Appliers) -> tuple[tuple[Step, ...], tuple[Diagnostic, ...]]:
         return plan_steps(
@@ -309,6 +314,39 @@ def plan_for(
         also_changes,
         unread,
     )
+
+
+def _running(
+    session: Session,
+    stack: Stack,
+    pipeline: Pipeline,
+    desired: Graph,
+    stored: Snapshot,
+    recorded: Mapping[Address, RecordedResource],
+    remote_state: RemoteState,
+    kinds: Mapping[str, ResourceKind],
+    *,
+    partial: bool,
+) -> tuple[tuple[RunningImage, ...], tuple[Diagnostic, ...]]:
+    """The images that run, and what could not be read of them. Raises CannotCheckError unless `partial`."""
+    problems = []
+    running: tuple[RunningImage, ...] = ()
+    left_behind: Mapping[Address, LiveObject] = {}
+    summary = "the image in use could not be read"
+    try:
+        left_behind = images_left_behind(desired, recorded, kinds)
+    except ProviderError as problem:
+        if partial:  # a plan that is carried out writes nothing there, so it needs no answer
+            problems.append(provider_diagnostic(problem, summary))
+    try:
+        running = running_images(
+            session, stack, pipeline, desired, stored, recorded, remote_state, kinds, left_behind
+        )
+    except ProviderError as problem:
+        problems.append(provider_diagnostic(problem, summary))
+        if not partial:
+            raise CannotCheckError(*problems) from None
+    return running, tuple(problems)
 
 
 def read_live(

@@ -124,7 +124,7 @@ def _read_live(
     resource, known = desired.get(address), recorded.get(address)
     fields = resource.fields if resource else known.inputs if known else {}
     return kinds[address.kind].read(
-        Reference(address.name, known.id, parent, fields, known.outputs)
+        Reference(address.name, known.id, parent, fields, known.outputs, known.inputs)
         if known
         else Reference(address.name, None, parent, fields)
     )

@@ -371,6 +371,67 @@ def test_nothing_to_do_costs_no_request_more_than_one_environment(
     assert [method for method, path in both if path.startswith("/v2/")] == ["HEAD"] * 2, "one for each tag"
 
 
+PENDING_EDITS = {
+    "nothing": ("", "", ""),
+    "the name of the image": ("config.toml", f'examples/{NAME}"', f'examples/{NAME}-2"'),
+    "the version": ("config.toml", 'version = "1.0.1"', 'version = "1.0.2"'),
+    "the source": ("pipeline.py", "print", "print  "),
+    "cpu": ("config.toml", 'cpu = "', 'cpu = "1'),
+    "the channel": ("reconciler.toml", "", ""),
+    "the pin": ("reconciler.toml", "", ""),
+}
+KEYS_OF_EDIT = {"the channel": 'channel = "live"', "the pin": 'pin = "version"'}
+
+
+@pytest.mark.parametrize("edit", PENDING_EDITS)
+def test_no_edit_of_the_files_hides_that_another_image_runs(
+    cli: Cli, moved: Write, other: Sandbox, both_tokens: dict[str, str], edit: str
+) -> None:
+    file, old, new = PENDING_EDITS[edit]
+    moved(TEST=both_tokens["TEST"], LIVE=both_tokens["LIVE"] + KEYS_OF_EDIT.get(edit, ""))
+    if old:
+        path = cli.folder / NAME / file
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new, 1))
+
+    code, found = findings(cli)
+
+    assert code in (11, 12)
+    assert {one["class"] for one in found} & {"drift", "conflict"}, found
+    row = row_of(other, rows(cli, "LIVE"))
+    assert (row["running_version"], row["version"]) == ("1.0.1", "1.0.0")
+
+
+@pytest.mark.parametrize("edit", PENDING_EDITS)
+def test_an_edit_of_the_files_is_pending_and_nothing_else(cli: Cli, applied: Write, edit: str) -> None:
+    file, old, new = PENDING_EDITS[edit]
+    old = old.replace("1.0.1", "1.0")
+    if edit in KEYS_OF_EDIT:
+        applied(LIVE=KEYS_OF_EDIT[edit])
+    elif file:
+        path = cli.folder / NAME / file
+        path.write_text(
+            path.read_text().replace(old, new, 1) + ("# edited\n" if file == "pipeline.py" else "")
+        )
+
+    code, found = findings(cli)
+
+    assert code == (10 if file else 0)
+    assert {one["class"] for one in found} == ({"pending"} if file else set())
+
+
+def test_a_moved_tag_of_an_image_with_a_new_name_is_named(cli: Cli, moved: Write, sandbox: Sandbox) -> None:
+    config = cli.folder / NAME / "config.toml"
+    config.write_text(config.read_text().replace(f'examples/{NAME}"', f'examples/{NAME}-2"'))
+
+    (found,) = [one for one in findings(cli)[1] if one["class"] == "drift"]
+
+    assert found["reason"] == "latest was moved by TEST's apply of 1.0.1"
+    assert (found["recorded"], found["live"]) == (tag(sandbox, "1.0.0"), tag(sandbox, "1.0.1"))
+    assert cli("apply", NAME, "--env", "LIVE", "--yes").code == 0
+    assert findings(cli) == (0, [])
+
+
 # status
 
 

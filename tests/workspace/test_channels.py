@@ -130,3 +130,21 @@ def test_image_shows_the_channel(cli: Cli, file: Path, sandbox: Sandbox) -> None
     shown = json.loads(cli("image", NAME, "--env", "EU", "--json").out)
     assert (shown["verdict"], shown["source"]["channel"]) == ("published", "eu")
     assert set(shown["tags"]) == {"1.0.0", "eu"}
+
+
+@pytest.mark.parametrize("others", ["us", "latest", "test", "staging"])
+def test_a_renamed_channel_is_pending_whatever_else_points_there(
+    cli: Cli, file: Path, sandbox: Sandbox, others: str
+) -> None:
+    file.write_text(file.read_text().replace('channel = "us"', f'channel = "{others}"'))
+    for name in ("EU", "US"):
+        assert cli("apply", NAME, "--env", name, "--yes").code == 0
+    file.write_text(file.read_text().replace('channel = "eu"', 'channel = "europe"'))
+
+    ended = cli("drift", NAME, "--env", "EU", "--json", str(cli.folder / "drift.json"))
+
+    assert ended.code == 10
+    stacks = json.loads((cli.folder / "drift.json").read_text())["stacks"]
+    assert {found["class"] for stack in stacks for found in stack["findings"]} == {"pending"}
+    assert cli("apply", NAME, "--env", "EU", "--yes").code == 0
+    assert registered(sandbox) == "europe"
