@@ -100,10 +100,12 @@ def plan_steps(
         if address in recorded or address in unfinished_replaces or inputs.owner(address):
             steps[address] = _step_for_undesired(address, inputs)
     steps |= _children_of_replaced(steps, inputs)
+    lost = _children_lost(steps, inputs)
+    steps |= {address: _with_children(steps[address], children, inputs) for address, children in lost.items()}
     steps |= _refuse_protected(steps, options)
     steps |= _parents_after_children(steps, facts)
     order = ordered({address: step.depends_on for address, step in steps.items()})
-    return tuple(steps[address] for address in order), tuple(_remarks(steps, inputs))
+    return tuple(steps[address] for address in order), tuple(_remarks(steps, inputs, lost))
 
 
 def fingerprint(live: LiveObject, facts: KindFacts) -> str:
@@ -603,6 +605,24 @@ def _children_of_replaced(steps: Mapping[Address, Step], inputs: _PlanInputs) ->
     return recreated
 
 
+def _children_lost(steps: Mapping[Address, Step], inputs: _PlanInputs) -> dict[Address, list[Address]]:
+    """The live children without a step of their own that go with an object that is deleted or replaced."""
+    lost: dict[Address, list[Address]] = {}
+    deleted = {address for address, step in steps.items() if step.action in (Action.REPLACE, Action.DELETE)}
+    for address in sorted(inputs.live.keys() - steps.keys()) if deleted else ():
+        if (parent := parent_of(address, inputs.facts[address.kind])) in deleted and parent is not None:
+            lost.setdefault(parent, []).append(address)
+    return lost
+
+
+def _with_children(step: Step, children: Sequence[Address], inputs: _PlanInputs) -> Step:
+    """The step with a fingerprint that also has these live children, so that a saved plan has no others."""
+    below = [[str(address), inputs.live[address].id] for address in children]
+    return replace(
+        step, fingerprint=hashlib.sha256(_canonical([step.fingerprint, below]).encode()).hexdigest()
+    )
+
+
 def _refuse_protected(steps: Mapping[Address, Step], options: PlanOptions) -> dict[Address, Step]:
     """Refuse to delete or replace protected resources, whatever the other options are."""
     refused: dict[Address, Step] = {}
@@ -635,14 +655,18 @@ def _parents_after_children(
     }
 
 
-def _remarks(steps: Mapping[Address, Step], inputs: _PlanInputs) -> list[Diagnostic]:
+def _remarks(
+    steps: Mapping[Address, Step], inputs: _PlanInputs, lost_children: Mapping[Address, Sequence[Address]]
+) -> list[Diagnostic]:
     """Warnings about the effects of steps."""
     found = []
     for step in steps.values():
-        if step.action is Action.REPLACE and not inputs.desired_owns(step.address):
+        children = ", ".join(map(str, lost_children.get(step.address, ())))
+        if children or (step.action is Action.REPLACE and not inputs.desired_owns(step.address)):
+            doing = "replacing" if step.action is Action.REPLACE else "deleting"
             found.append(
                 warning(
-                    f"replacing {step.address} also deletes its children",
+                    f"{doing} {step.address} also deletes {children or 'its children'}",
                     "Children that the files do not declare are not created again.",
                     address=str(step.address),
                 )

@@ -370,11 +370,15 @@ def read_live(
     recorded = recorded_by_address(stored)
     identities = recorded if identities is None else identities
     also = {Address.parse(text) for text in stored.intents}
+    with_children = set(options.replace)
     if options.prune or options.destroy:
         also |= set(identities)
+        with_children |= set(identities) - {resource.address for resource in desired}
     refuse_unknown_kinds(stack, stored, {*recorded, *identities, *also}, kinds)
     register = session.registers.read(stack.scope)
-    return register, refresh.read(desired, identities, kinds, also=also, threads=session.threads)
+    return register, refresh.read(
+        desired, identities, kinds, also=also, with_children=with_children, threads=session.threads
+    )
 
 
 def _options(session: Session, stack: Stack, pipeline: Pipeline, request: PlanRequest) -> PlanOptions:

@@ -22,6 +22,7 @@ def read(
     kinds: Mapping[str, ResourceKind],
     *,
     also: Collection[Address] = (),
+    with_children: Collection[Address] = (),
     threads: int = AT_ONCE,
 ) -> RemoteState:
     """Read every desired resource, and all siblings in lists that the files own.
@@ -32,6 +33,7 @@ def read(
     Args:
         recorded: the recorded resources, whose ids find renamed objects.
         also: recorded resources to read although they left the files.
+        with_children: resources that may be deleted, whose children of listed kinds go with them.
         threads: most requests at once; 1 sends them from the calling thread.
     """
     requested = {resource.address for resource in desired} | set(also)
@@ -40,9 +42,17 @@ def read(
     parents = {address: parent_of(address, kinds[address.kind].facts) for address in requested}
     listed = {address for address, parent in parents.items() if _is_listed(address, parent, desired)}
     waiting = parents.keys() - listed
+    listed_kinds = {name: kind.facts.parent for name, kind in kinds.items() if is_a(kind, ListedKind)}
     found: dict[Address, LiveObject] = {}
     unreadable: dict[Address, ProviderError] = {}
     renamed: dict[Address, Address] = {}
+
+    def listed_below(address: Address) -> set[str]:
+        owned, below = desired.get(address), address in with_children
+        return {
+            *(owned.owns if owned else ()),
+            *(n for n, p in listed_kinds.items() if below and p == address.kind),
+        }
 
     def read_one(address: Address) -> None:
         parent = parents[address]
@@ -51,8 +61,7 @@ def read(
             if live is None:
                 return
             found[address] = live
-            resource = desired.get(address)
-            for kind in resource.owns if resource else ():
+            for kind in sorted(listed_below(address)):
                 listed_kind = kinds[kind]
                 assert is_a(listed_kind, ListedKind), f"{kind} is owned, but cannot be listed"
                 found.update({Address(kind, child.name): child for child in listed_kind.siblings(live)})

@@ -148,6 +148,9 @@ def print_stale(stale: Iterable[StaleStep], err: Console) -> None:
         for field in step.fields:
             if field.path:
                 err.print(indented(Text(field.path, "bold"), 2))
+            elif field.saved == field.current:
+                err.print(indented(Text("a field or a child that the files do not manage"), 2))
+                continue
             for line in columns(
                 [
                     [Text("in the plan", "dim"), Text(saved_or_current(field.saved, field.path))],
