@@ -73,7 +73,9 @@ class Team:
         registers = registers or Registers(self.store, EXCLUSIVE, sleep=lambda _: None)
         session: Any = SimpleNamespace(store=self.store, registers=registers, emit=self.notices.append)
         shared = SharedSettings(root=Path("/team"), name="team")
-        pipeline: Any = SimpleNamespace(folder=Path(f"/team/{name}"), loaded=SimpleNamespace(shared=shared))
+        folder = Path(f"/team/{name}")
+        loaded = SimpleNamespace(shared=shared)
+        pipeline: Any = SimpleNamespace(folder=folder, real_folder=folder, loaded=loaded)
         recorded = {Address.parse(text): entry for text, entry in stored.resources.items()}
         register = registers.read(SCOPE)
         also = {Address.parse(text) for text in stored.intents}
