@@ -419,6 +419,10 @@ ENDS = {
     },
     "kills its parent and leaves": "os.kill(os.getppid(), 9)\nos._exit(0)",
     "kills its parent and hangs": "os.kill(os.getppid(), 9)\ntime.sleep(600)",
+    "kills both supervisors and hangs": (
+        "above = open(f'/proc/{os.getppid()}/stat').read().rpartition(') ')[2].split()[1]\n"
+        "os.kill(int(above), 9)\nos.kill(os.getppid(), 9)\ntime.sleep(600)"
+    ),
     "stops its parent and leaves": "os.kill(os.getppid(), signal.SIGSTOP)\nos._exit(0)",
 }
 COMPLETE = {end for end in ENDS if end == "returns" or end.startswith("sends")}
@@ -454,6 +458,36 @@ def test_all_processes_of_a_class_end_with_it(start: str, end: str, folder: File
     assert marked(mark) == []
     assert outcome.parameters is not None
     assert (outcome.parameters.value == {"started": True}) == (end in COMPLETE), outcome.parameters
+
+
+@pytest.mark.parametrize("limit", ["a limit of the shell", "a limit of the class"])
+@pytest.mark.parametrize("start", ["a daemon", "ten of them", "a daemon that hands itself on"])
+@pytest.mark.parametrize("end", [end for end in ENDS if "parent" in end])
+def test_no_limit_of_locks_lets_a_process_live(
+    start: str,
+    end: str,
+    limit: str,
+    folder: Files,
+    bare: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The mark of the processes is such a limit: it cannot be set, or is gone."""
+    mark = f"started-by-{uuid.uuid4().hex}"
+    if limit == "a limit of the shell":
+        shell = tmp_path / "limited"
+        shell.write_text(f'#!/bin/bash\nulimit -x 1000\nexec {sys.executable} "$@"\n')
+        shell.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(shell))
+    top = (
+        "import os, resource, signal, subprocess, sys, time\n"
+        f"MARK = {mark!r}\nSLEEP = 'import time; time.sleep(600)'\nHOPPING = '{HOPPING}'\n" + DETACH
+    )
+    lower = "resource.setrlimit(10, (7, 7))" if limit == "a limit of the class" else "pass"
+    source = sources.parameters(lower, STARTS[start], "time.sleep(0.1)", ENDS[end], top=top)
+    where = folder({"parameters.py": source})
+    run(where, bare, parameters="parameters.py:Params", timeout=1.0 if "hangs" in end else 60.0)
+    assert marked(mark) == []
 
 
 def test_all_processes_of_a_class_end_with_ours(folder: Files, bare: Path) -> None:

@@ -5,9 +5,13 @@ pipeline. On Linux it adopts each descendant whose parent ended ("child subreape
 kill a process that detached itself with two forks and a session of its own. On other systems it kills the
 command's process group, which such a process has left.
 
-The command may end this program. For that case its processes have a mark, by which the runner finds and kills
-them: on Linux, a limit that each process inherits, and that has no effect since Linux 2.4, is set to a number
-of the run. Unlike a variable, it also reaches a process that is started with an empty environment.
+The command may end this program. For that case, on Linux, it consists of two processes that do the same: the
+parent of the command, and the parent of that one, which adopts all that is left when its child ends.
+
+The command may end both. For that case its processes have a mark, by which the runner finds and kills them:
+a limit that each process inherits, and that has no effect since Linux 2.4, is set to a number of the run.
+Unlike a variable, it also reaches a process that is started with an empty environment. A shell with a lower
+limit (`ulimit -x`) prevents it, and a process may lower its own.
 
 It ends like the command: with its exit status, or by its signal.
 """
@@ -15,6 +19,7 @@ It ends like the command: with its exit status, or by its signal.
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -129,6 +134,41 @@ def main(pipe: int, mark: int, command: list[str]) -> int:
     """Run `command`, which inherits `pipe`. Returns its exit status, or minus the number of its signal."""
     adopt_orphans()
     mark_descendants(mark)
+    parent = None
+    if sys.platform == "linux":
+        reading, parent = os.pipe()
+        child = os.fork()
+        if child:
+            os.close(pipe)
+            os.close(parent)
+            status = _wait_for(child)
+            _wait_for_adopted(int(os.read(reading, 32) or 0))
+            end_children()
+            return status
+        os.setsid()  # so that no signal to its group reaches its parent
+        adopt_orphans()
+    return _run(pipe, command, parent)
+
+
+def _wait_for_adopted(command: int) -> None:
+    """Wait until this command has ended, or stdin is closed, if a child has left it."""
+    with contextlib.suppress(ChildProcessError):  # it has ended with the child
+        while command and not os.waitpid(command, os.WNOHANG)[0]:
+            if select.select([0], [], [], 0.005)[0] and not os.read(0, 1):
+                return
+
+
+def _wait_for(child: int) -> int:
+    """The exit status of a child, or minus the number of its signal. One that is stopped is continued."""
+    while True:
+        _, status = os.waitpid(child, os.WUNTRACED)
+        if not os.WIFSTOPPED(status):
+            return os.waitstatus_to_exitcode(status)
+        os.kill(child, signal.SIGCONT)
+
+
+def _run(pipe: int, command: list[str], parent: int | None) -> int:
+    """As `main`, in the parent of the command, whose number is written to this pipe."""
     try:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, pass_fds=(pipe,), start_new_session=True
@@ -141,6 +181,8 @@ def main(pipe: int, mark: int, command: list[str]) -> int:
         )
         return 1
     os.close(pipe)
+    if parent is not None:
+        os.write(parent, str(process.pid).encode())
     threading.Thread(target=_end_with_stdin, args=(process.pid,), daemon=True).start()
     status = process.wait()
     _kill_group(process.pid)
