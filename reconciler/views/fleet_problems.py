@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from reconciler.core.diagnostics import Diagnostic, in_order
 from reconciler.core.plan import Plan
 from reconciler.core.values import MISSING
+from reconciler.views.conflict_ways import conflict_ways
 from reconciler.views.counting import plural
 from reconciler.views.phrases import (
-    CONFLICT_WAYS,
     WORLDS,
     audience_of,
     pipeline_name,
@@ -177,5 +177,5 @@ def _refusals(plan: Plan) -> Iterator[Problem]:
             f"{step.address}: {many}",
             f"{step.address.kind}: {many}",
             tuple(details),
-            ways=tuple((label, f"{plan.apply_command} {option}") for option, label in CONFLICT_WAYS.items()),
+            ways=tuple(conflict_ways(plan, step)),
         )

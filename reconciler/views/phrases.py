@@ -70,9 +70,6 @@ TONES = {
 WORLDS = {"desired": "in the files", "recorded": "last applied", "live": "live"}
 """World -> label of its value."""
 
-CONFLICT_WAYS = {"--ours": "keep the files' values", "--theirs": "keep the live values"}
-"""Option of apply -> what it does to a conflict."""
-
 
 def pipeline_name(stack: Stack) -> str:
     """A pipeline among others of one environment: its folder, or the name of its stack."""

@@ -12,6 +12,7 @@ from reconciler.core.plan import Plan, Stack, Step, command_for
 from reconciler.core.runs import PipelineRun, RunReport, RunResult
 from reconciler.core.values import Address
 from reconciler.views import phrases
+from reconciler.views.conflict_ways import conflict_ways
 from reconciler.views.counting import duration, plural
 from reconciler.views.phrases import audience_of, way_text
 
@@ -118,7 +119,7 @@ def _ways_out(run: PipelineRun) -> Iterator[str]:
         assert step.refusal is not None
         yield from [way.command for way in step.refusal.ways if way.command][:1]
     for step in run.plan.conflicts:
-        yield from (f"{run.plan.apply_command} --{who} {step.address}" for who in ("ours", "theirs"))
+        yield from (command for _, command in conflict_ways(run.plan, step, alone=True))
 
 
 def _together(verb: str, report: RunReport, runs: Iterable[PipelineRun]) -> list[str]:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from reconciler.core.approval import SHORT, digest
 from reconciler.core.diagnostics import Diagnostic, in_order
 from reconciler.core.plan import Action, Plan, Stack, Step
+from reconciler.views.conflict_ways import conflict_ways
 from reconciler.views.fleet_changes import change_rows, contract_rows, totals
 from reconciler.views.fleet_problems import ProblemRow, refusals, remarks
 from reconciler.views.phrases import audience_of, promotion, reason, way
@@ -137,6 +138,6 @@ def _refusals(plan: Plan) -> Iterator[str]:
         for label, command in map(way, step.refusal.ways):
             yield f"{plain(label)}\n\n{block([command]) if command else ''}\n"
     for step in plan.conflicts:
-        ways = [f"{plan.apply_command} --{who} {step.address}" for who in ("ours", "theirs")]
+        ways = [command for _, command in conflict_ways(plan, step, alone=True)]
         why = reason(step.conflicts[0].reason, audience_of(plan))
         yield f"{code(str(step.address))} {plain(why)}\n\n{block(ways)}\n"

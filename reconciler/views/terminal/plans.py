@@ -12,9 +12,9 @@ from reconciler.core.diff import ChangeClass
 from reconciler.core.plan import Action, Plan, Step
 from reconciler.core.stale import StaleStep
 from reconciler.core.values import MISSING, Address
+from reconciler.views.conflict_ways import conflict_ways
 from reconciler.views.counting import plural
 from reconciler.views.phrases import (
-    CONFLICT_WAYS,
     WORLDS,
     Audience,
     audience_of,
@@ -162,7 +162,7 @@ def print_stale(stale: Iterable[StaleStep], err: Console) -> None:
 
 
 def _print_conflict(step: Step, plan: Plan, err: Console) -> None:
-    command, many = plan.apply_command, plural(len(step.conflicts), "field")
+    many = plural(len(step.conflicts), "field")
     why = reason(step.conflicts[0].reason, audience_of(plan))
     err.print(
         Text.assemble(
@@ -182,15 +182,11 @@ def _print_conflict(step: Step, plan: Plan, err: Console) -> None:
         for line in columns(rows):
             err.print(indented(line, 4))
     err.print(indented(Text("Choose which value to keep:"), 2))
-    for line in columns(
-        [
-            *(
-                [Text(label, "dim"), Text(f"{command} {option}", "cyan")]
-                for option, label in CONFLICT_WAYS.items()
-            ),
-            [Text("for this resource only", "dim"), Text(f"{command} --ours {step.address}", "cyan")],
-        ]
-    ):
+    ways = conflict_ways(plan, step)
+    alone = [("for this resource only", command) for _, command in conflict_ways(plan, step, alone=True)[:1]]
+    if alone and alone[0][1] not in dict(ways).values():
+        ways += alone
+    for line in columns([[Text(label, "dim"), Text(command, "cyan")] for label, command in ways]):
         err.print(indented(line, 4))
 
 
