@@ -57,13 +57,16 @@ def in_a_processing(file: str) -> str:
             "/api/organization/{parent}": "/api/processing/{parent}",
             "(RULES, shared=True, ": '(RULES, parent="processing", exclusive=Exclusive.ID, ',
             "protocol import ": "protocol import Exclusive, ",
-            "import GoneError": "import GoneError, PermanentError",
+            "from providers.json_value": (
+                "from providers.errors import PermanentError\nfrom providers.json_value"
+            ),
             "        found = self._platform.find(self._collection, reference.name[0])": (
                 "        parent = reference.parent\n"
                 "        if parent is None:\n"
                 "            return None\n"
                 "        found = self._platform.find(self._collection(parent), reference.name[-1])"
             ),
+            "find_id(self._collection,": "find_id(self._collection(parent),",
             "self._live(found)": "self._live(parent, found)",
             "self._live(self._platform.post(self._collection,": (
                 "self._live(parent, self._platform.post(self._collection(parent),"
