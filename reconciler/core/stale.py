@@ -41,6 +41,7 @@ class PlanMismatch(StrEnum):
 
     OTHER_STACK = "other-stack"  # `saved` and `current`, with `saved_host` and `current_host`
     FILES_CHANGED = "files-changed"
+    OTHER_VERSION = "other-version"  # `saved` and `current`: the versions of the image
     OTHER_STATE = "other-state"
     OTHER_IMAGE = "other-image"  # the `source` of a promotion ran `saved`, and runs `current`
 
@@ -68,10 +69,19 @@ def plan_mismatch(saved: Plan, current: Plan) -> Reason | None:
             },
         )
     if saved.sources != current.sources:
+        versions = [_version(plan) for plan in (saved, current)]
+        if saved.request.get("bump") and None not in versions and versions[0] != versions[1]:
+            return Reason(PlanMismatch.OTHER_VERSION, dict(zip(("saved", "current"), versions, strict=True)))
         return Reason(PlanMismatch.FILES_CHANGED)
     if saved.lineage and current.lineage and saved.lineage != current.lineage:
         return Reason(PlanMismatch.OTHER_STATE)
     return None
+
+
+def _version(plan: Plan) -> JSON:
+    """The version of the image that a plan publishes; None for none."""
+    found = (c.desired for step in plan.steps for c in step.changes if c.path == "version")
+    return next((version for version in found if isinstance(version, str)), None)
 
 
 def stale_steps(

@@ -602,6 +602,10 @@ _MISMATCHES: Mapping[StrEnum, _Words] = {
     PlanMismatch.OTHER_IMAGE: lambda it: (
         f"{it['source']} ran {it['saved']} then, and runs {it['current']} now"
     ),
+    PlanMismatch.OTHER_VERSION: lambda it: (
+        f"it publishes {it['saved']}, and the next version is {it['current']} now: another run published in "
+        "the meantime, or config.toml has another version"
+    ),
     PlanMismatch.OTHER_STATE: "it was made from another state, which was lost or replaced",
 }
 

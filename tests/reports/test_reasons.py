@@ -9,10 +9,12 @@ from msgspec.structs import replace
 
 from providers.reasons import Reason, WayOut
 from reconciler.core.contract import ContractChange
-from reconciler.core.plan import Plan, Stack
+from reconciler.core.diff import Change, ChangeClass
+from reconciler.core.plan import Action, Plan, Stack, Step
 from reconciler.core.promotion import Promotion, PromotionRefusal, RunningVersion
-from reconciler.core.reasons import ReasonCode, RefusalCode, Way
+from reconciler.core.reasons import IN_SYNC, ReasonCode, RefusalCode, Way
 from reconciler.core.stale import PlanMismatch, plan_mismatch
+from reconciler.core.values import Address
 from reconciler.drift.findings import DriftState
 from reconciler.views import phrases
 from reconciler.views.phrases import Audience
@@ -116,15 +118,23 @@ def test_every_way_out_has_words(way: WayOut) -> None:
     assert phrases.way_text(way).startswith(label)
 
 
+def published(version: str) -> Step:
+    """A step that publishes a version of an image."""
+    change = Change("version", ChangeClass.PENDING, version, "1.0.0", "1.0.0", IN_SYNC, write=True)
+    return Step(Address.of("image", "reg.io/app"), Action.UPDATE, IN_SYNC, (change,))
+
+
 @pytest.mark.parametrize("code", PlanMismatch)
 def test_every_mismatch_of_a_saved_plan_has_words(code: PlanMismatch) -> None:
     here, there = (Stack("my-org", "PROD", f"https://{host}.org", "app") for host in ("a", "b"))
     runs = RunningVersion("my-org@STAGING/app", "STAGING", "reg.io/app", "1.0.0", "sha256:1")
     promotion = Promotion(runs, RunningVersion("my-org@PROD/app", "PROD"), "1.0.0")
-    saved = Plan(here, "lineage", 1, (), sources="digest", promotion=promotion)
+    saved = Plan(here, "lineage", 1, (published("1.0.1"),), sources="digest", promotion=promotion)
+    saved = replace(saved, request={"bump": "patch"} if code is PlanMismatch.OTHER_VERSION else {})
     current = {
         PlanMismatch.OTHER_STACK: replace(saved, stack=there),
         PlanMismatch.FILES_CHANGED: replace(saved, sources="another"),
+        PlanMismatch.OTHER_VERSION: replace(saved, sources="another", steps=(published("1.0.2"),)),
         PlanMismatch.OTHER_STATE: replace(saved, lineage="another"),
         PlanMismatch.OTHER_IMAGE: replace(
             saved, sources="another", promotion=replace(promotion, source=replace(runs, digest="sha256:2"))
