@@ -11,6 +11,7 @@ import select
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -177,6 +178,18 @@ def end_program(process: "subprocess.Popen[bytes]", *, at_once: bool = False) ->
             with contextlib.suppress(OSError):  # it ended without reading all of its input
                 pipe.close()
     _running.discard(process)
+
+
+def end_children_with(process: "subprocess.Popen[bytes]") -> None:
+    """Kill the rest of the program's group soon after its end, so that its output has an end, too."""
+
+    def end_rest() -> None:
+        process.wait()
+        time.sleep(_GRACE)
+        if process in _running:
+            _signal_group(process, force=True)
+
+    threading.Thread(target=end_rest, daemon=True).start()
 
 
 def end_programs() -> None:

@@ -415,6 +415,18 @@ def test_a_program_that_left_a_child_with_its_output_has_answered(
         until(lambda: not running(marker))
 
 
+def test_a_build_ends_with_its_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if that leaves a child with its output."""
+    marker = f"{903 + os.getpid() / 1e7:.7f}"
+    (tmp_path / "docker").write_text(f"#!/bin/sh\nsleep {marker} &\necho done\nexit 3\n")
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with command_line.run_docker(["build"], {}) as (lines, status):
+        assert list(lines) == ["done\n"]
+        assert status.code == 3
+    until(lambda: not running(marker))
+
+
 def test_a_long_output_is_complete(tmp_path: Path) -> None:
     size = 3 << 20
     script = f"head -c {size} /dev/zero; cat; head -c 70000 /dev/zero >&2"

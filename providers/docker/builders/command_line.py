@@ -14,7 +14,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from providers.errors import PermanentError
-from providers.programs import ProgramError, end_program, run_program, start_program, too_much
+from providers.programs import (
+    ProgramError,
+    end_children_with,
+    end_program,
+    run_program,
+    start_program,
+    too_much,
+)
 from providers.timeouts import answer_timeout
 
 _QUERY_TIMEOUT = 30  # seconds for a command that only prints information
@@ -121,6 +128,7 @@ def run_docker(
         raise PermanentError(f"the docker command cannot be started: {error.strerror}") from error
     try:
         status = ExitStatus()
+        end_children_with(process)
         yield _lines(process, status), status
     finally:
         end_program(process)
