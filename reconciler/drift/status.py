@@ -22,7 +22,7 @@ from reconciler.drift.check import last_apply, report_of
 from reconciler.drift.findings import DriftState, LastApply, Report, StackReport
 from reconciler.drift.orphans import Orphan
 from reconciler.engine.chunks import Problem, SignIn
-from reconciler.engine.inspection import read_each
+from reconciler.engine.inspection import read_each, shared_stacks
 from reconciler.engine.local_workers import local
 from reconciler.engine.missing_state import (
     emptied_note,
@@ -172,9 +172,10 @@ def status(
         unread = [folder for folder in here if folder not in complete]
         if sign_in is not None and unread and number > 0:
             outcomes = _read_live(unread, reads, sign_in(target), now, emit_once, open_workers)
+        shared = shared_stacks({folder: row.stack for folder, row in here.items()})
         for folder in folders:
             if folder in here:
-                yield _with_outcome(here[folder], outcomes.get(folder))
+                yield _with_outcome(here[folder], shared.get(folder, outcomes.get(folder)))
     without_login = [
         stack for stack in stored if stack not in listed and (scopes is None or scope_of(stack) in scopes)
     ]

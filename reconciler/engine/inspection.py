@@ -46,7 +46,7 @@ def inspect_all(
     emit: Emit,
     open_workers: OpenWorkers = local,
 ) -> FleetResult[T]:
-    """Inspect every pipeline whose files have no errors. A stack of two folders is an error of the second.
+    """Inspect every pipeline whose files have no errors. A stack of two folders is an error of both.
 
     Args:
         inspect: called once per pipeline, from several threads; only reads.
@@ -131,24 +131,39 @@ def _combine(
     found: Mapping[Path, tuple[str, T | Problem] | Problem],
     sign_in_error: Problem | None,
 ) -> FleetResult[T]:
-    """All outcomes, in the order of the folders. A pipeline with the stack of an earlier one is an error."""
+    """All outcomes, in the order of the folders. Pipelines with one stack are errors, whatever was read."""
     results: dict[Path, T] = {}
     problems: dict[Path, Problem] = {}
-    first: dict[str, Path] = {}
+    shared = shared_stacks({folder: one[0] for folder, one in found.items() if isinstance(one, tuple)})
     for folder in folders:
         outcome: tuple[str, T | Problem] | Problem | None = found.get(folder, sign_in_error)
         assert outcome is not None
         if isinstance(outcome, UserError | StateError):
             problems[folder] = outcome
             continue
-        name, result = outcome
-        if first.setdefault(name, folder) != folder:
-            result = duplicate_stack_error(name, first[name], folder)
+        result = shared.get(folder, outcome[1])
         if isinstance(result, UserError | StateError):
             problems[folder] = result
         else:
             results[folder] = result
     return FleetResult(results, problems, sign_in_error)
+
+
+def shared_stacks(names: Mapping[Path, str]) -> dict[Path, UserError]:
+    """The error of each folder whose stack another one has, too.
+
+    Args:
+        names: the name of the stack of each folder.
+    """
+    folders: dict[str, list[Path]] = {}
+    for folder in sorted(names):
+        folders.setdefault(names[folder], []).append(folder)
+    return {
+        folder: duplicate_stack_error(name, group[0], folder if folder != group[0] else group[1])
+        for name, group in folders.items()
+        if len(group) > 1
+        for folder in group
+    }
 
 
 def _without_notes(emit: Emit, event: Event) -> None:

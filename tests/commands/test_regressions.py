@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,25 @@ def test_two_folders_with_one_pipeline_name_are_an_error(cli: Cli, sandbox: Sand
     assert ended.code == 1
     assert "two pipelines have the stack 'twin'" in ended.err
     assert "one and " in ended.err
+
+
+@pytest.mark.parametrize("copy", ["a_copy", "z_copy"])
+def test_two_folders_with_one_stack_are_both_errors_whichever_is_read_first(
+    cli: Cli, sandbox: Sandbox, copy: str
+) -> None:
+    """No row of a status says that a copy is in sync, however often it is asked."""
+    app = _appended(folders.processing(cli.folder / "app", f"{sandbox.registry}/team/app"), sandbox)
+    assert cli("apply", "app", "--yes").code == 0
+    shutil.copytree(app, cli.folder / copy)
+    for _ in range(5):
+        status = cli("status", "--all", "--json")
+        assert status.code == 13
+        rows = json.loads(status.out)["rows"]
+        assert {str(row).count("two pipelines have the stack") for row in rows} == {1}
+        drift = cli("drift", "--all", "--json", "-")
+        assert drift.code == 13
+        report = json.loads(drift.out)
+        assert (sorted(report["failed"]), report["stacks"]) == (sorted(["app", copy]), [])
 
 
 def test_a_protected_input_is_not_lost_with_its_processing(app: Path, cli: Cli, sandbox: Sandbox) -> None:
