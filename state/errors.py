@@ -307,19 +307,26 @@ class SharedStackError(AmbiguousStateError):
         self.names = (stack,)
 
 
-class LeftOutStateError(AmbiguousStateError):
-    """The state with the name of a stack is that of a folder that is not checked out.
+class UnknownOwnerError(AmbiguousStateError):
+    """The state with the name of a stack is that of a folder that may still have it, or not.
 
     Args:
         stack: the name.
         folder: the folder, from the root of the workspace.
+        is_checked_out: whether its config.toml is there, so has errors.
     """
 
-    def __init__(self, stack: str, folder: str) -> None:
+    def __init__(self, stack: str, folder: str, *, is_checked_out: bool) -> None:
+        why = "whose config.toml cannot be read" if is_checked_out else "which is not checked out"
+        way = (
+            f"correct or delete {folder}/config.toml"
+            if is_checked_out
+            else "check that folder out (git sparse-checkout, git submodule)"
+        )
         StateError.__init__(
             self,
-            f"the state of {stack} is that of {folder}, which is not checked out",
-            hint="check that folder out (git sparse-checkout, git submodule), to see whether it still has it",
+            f"the state of {stack} is that of {folder}, {why}",
+            hint=f"{way}, to see whether it still has it",
         )
         self.names = (stack,)
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from providers.regular_files import real_path
 from providers.table import EXCLUSIVE
+from reconciler.core.diagnostics import has_errors
 from reconciler.engine.sources import left_out_folders, root_of, source_of, workspace_name
 from reconciler.pipeline import FILE_NAME
 from reconciler.pipeline.config import LoadedConfig, load
@@ -28,13 +29,15 @@ class Owner(Struct, frozen=True):
 
     Attributes:
         folder: from the root of the workspace.
-        stack: the stack that it declares now, which may be the same one; None if it is not checked out.
+        stack: the stack that it declares now, which may be the same one; None if that cannot be known.
         is_moved_by_apply: whether its next apply gives the state to that stack: its workspace has a name.
+        is_checked_out: whether it has a config.toml.
     """
 
     folder: str
     stack: str | None
-    is_moved_by_apply: bool
+    is_moved_by_apply: bool = False
+    is_checked_out: bool = True
 
 
 class FormerStacks:
@@ -99,9 +102,13 @@ class FormerStacks:
         folder = root / source.folder
         name = _name_in(self._declared_in(root), folder, stack, pipeline)
         if not name:
-            is_out = not lexists(folder / FILE_NAME)
-            is_out = is_out and source.folder in left_out_folders(root, [source.folder])
-            return Owner(source.folder, None, False) if is_out else None
+            is_there = lexists(folder / FILE_NAME)
+            is_unknown = (
+                _is_broken(_read(folder, pipeline))
+                if is_there
+                else source.folder in left_out_folders(root, [source.folder])
+            )
+            return Owner(source.folder, None, is_checked_out=is_there) if is_unknown else None
         present = f"{scope_of(stack)}/{name}"
         if present == stack:
             is_owner = True
@@ -148,6 +155,11 @@ class FormerStacks:
 def _read(folder: Path, like: Pipeline) -> LoadedConfig:
     """The config.toml in a folder, for the environment of another pipeline."""
     return load(folder, environment=like.loaded.environment, shared=like.loaded.shared)
+
+
+def _is_broken(loaded: LoadedConfig) -> bool:
+    """Whether nothing of the file can be read, so that it may declare any stack."""
+    return not loaded.document and has_errors(loaded.diagnostics)
 
 
 def _name_in(declared: Mapping[Path, Collection[str]], folder: Path, stack: str, like: Pipeline) -> str:

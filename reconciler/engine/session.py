@@ -40,10 +40,10 @@ from reconciler.pipeline.load import Pipeline, unnamed_image
 from reconciler.system.files import display_path
 from state.claims import Registers
 from state.errors import (
-    LeftOutStateError,
     OthersStateError,
     SharedStackError,
     SwappedStateError,
+    UnknownOwnerError,
     UnmovedStateError,
 )
 from state.register import UNKNOWN_SOURCE, Register
@@ -120,7 +120,7 @@ class StateNames:
         owner = self._former.owner(stack)
         if owner is not None and (state.resources or state.intents):
             if owner.stack is None:
-                raise LeftOutStateError(stack, owner.folder)
+                raise UnknownOwnerError(stack, owner.folder, is_checked_out=owner.is_checked_out)
             if owner.stack == stack:
                 raise SharedStackError(stack, owner.folder)
             if store.load(owner.stack) is not None:

@@ -360,6 +360,35 @@ def test_no_command_gives_a_copy_the_state_of_the_folder_that_it_was_copied_from
     assert cli("plan", str(pipelines / first), "--exit-code").code == 0
 
 
+def is_a_folder(config: Path) -> None:
+    config.unlink()
+    config.mkdir()
+
+
+BREAK: dict[str, Callable[[Path], object]] = {
+    "half a line": lambda config: config.write_text(config.read_text() + '\nname = "'),
+    "no UTF-8": lambda config: config.write_bytes(config.read_bytes() + b"\xff"),
+    "a conflict of git": lambda config: config.write_text(f"<<<<<<< HEAD\n{config.read_text()}"),
+    "empty": lambda config: config.write_text(""),
+    "a folder": is_a_folder,
+}
+
+
+@pytest.mark.parametrize("copied", [copied_training, copied_processing, copied_stack])
+@pytest.mark.parametrize("how", BREAK)
+def test_a_copy_does_not_get_the_state_while_the_original_cannot_be_read(
+    how: str, copied: Callable[[Cli], tuple[Path, str]], pipelines: Path, cli: Cli, sandbox: Sandbox
+) -> None:
+    folder, first = copied(cli)
+    BREAK[how](pipelines / first / "config.toml")
+    before = objects(sandbox)
+    for command in (("apply", "--prune"), ("destroy", "--prune")):
+        ended = cli(command[0], str(folder), *command[1:], "--yes")
+        assert ended.code != 0, ended.out
+        assert f"is that of {first}, whose config.toml cannot be read" in one_line(ended.err)
+    assert objects(sandbox) == before
+
+
 @pytest.mark.parametrize("copied", [copied_training, copied_processing, copied_stack])
 def test_a_copy_that_replaces_its_original_keeps_the_state(
     copied: Callable[[Cli], tuple[Path, str]], pipelines: Path, cli: Cli, sandbox: Sandbox
