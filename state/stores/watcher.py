@@ -1,4 +1,4 @@
-"""Who is told that a bucket does not respond, and how long a request waits."""
+"""Announces that a bucket does not respond; the timeout of its requests."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext

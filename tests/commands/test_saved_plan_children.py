@@ -13,7 +13,7 @@ NAME = "dataset_cleanup"
 
 @pytest.fixture
 def folder(cli: Cli, sandbox: Sandbox) -> Path:
-    """A pipeline whose inputs the files do not manage, applied, with an input that somebody added."""
+    """A pipeline whose inputs the files do not manage, applied, with an input that was added outside."""
     (cli.folder / "reconciler.toml").write_text('[workspace]\nname = "shop"\n')
     folder = copy_example(NAME, cli.folder, sandbox.registry)
     edit(folder, "(?m)^inputs_class.*$", "")

@@ -201,7 +201,7 @@ $ edit dataset_cleanup/pipeline.py argparse argparse2
 
 $ reconciler apply --plan second.json
 | error: the saved plan cannot be applied
-|   config.toml, a class or the image's source changed after it was made. Make a new plan.
+|   it publishes 1.0.1, and the next version is 1.0.2 now: another run published in the meantime, or config.toml has another version. Make a new plan.
 [12]
 
 # show works with a stale plan.

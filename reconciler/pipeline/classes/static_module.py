@@ -90,7 +90,7 @@ class Module(Struct):
     _enums: dict[str, type[enum.Enum] | None] = field(default_factory=dict)
 
     def official_enum(self, name: str) -> type[enum.Enum] | None:
-        """As `official.official_enum`, for this file's interpreter. Its file is looked at once."""
+        """As `official.official_enum`, for this file's interpreter. Its file is read once."""
         if name not in self._enums:
             self._enums[name] = official_enum(name, self.installed)
         return self._enums[name]
