@@ -29,7 +29,7 @@ def graph_of(then: Snapshot) -> Graph:
     """The earlier state as a desired graph.
 
     A list of children belongs to it only if the state has some of them. Otherwise the files may have left the
-    list to the platform, so it is left as it is: what else is in it may have been there all the time.
+    list to the platform, so it stays unchanged: what else is in it may have been there before.
     """
     addresses = {Address.parse(text) for text in then.resources}
     resources = []

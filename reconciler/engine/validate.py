@@ -186,27 +186,25 @@ def duplicates(configs: Iterable[LoadedConfig]) -> list[Diagnostic]:
 
 
 def _duplicate(what: str, here: Place, there: Place, address: str = "") -> Diagnostic:
-    file, line = there
-    place = str(file) if line is None else f"{file}:{line}"
-    return error(
-        f"two pipelines {what}",
-        f"{place} has it, too. It can belong to one pipeline only: change one of the two.",
-        file=here[0],
-        line=here[1],
-        address=address,
-    )
+    detail = "has it, too. It can belong to one pipeline only: change one of the two."
+    return _of_two(what, detail, here, there, address)
 
 
 def _contradiction(address: Address, field: str, here: Place, there: Place) -> Diagnostic:
+    what = f"set {field} of {address} to different values"
+    detail = "has another one. Set it in one of the two only, or to the same value."
+    return _of_two(what, detail, here, there, str(address))
+
+
+def _of_two(what: str, detail: str, here: Place, there: Place, address: str) -> Diagnostic:
+    """The error of what two pipelines declare.
+
+    Args:
+        detail: what follows the place of the first declaration.
+    """
     file, line = there
     place = str(file) if line is None else f"{file}:{line}"
-    return error(
-        f"two pipelines set {field} of {address} to different values",
-        f"{place} has another one. Set it in one of the two only, or to the same value.",
-        file=here[0],
-        line=here[1],
-        address=str(address),
-    )
+    return error(f"two pipelines {what}", f"{place} {detail}", file=here[0], line=here[1], address=address)
 
 
 def duplicate_stack_error(name: str, first: Path, second: Path) -> UserError:

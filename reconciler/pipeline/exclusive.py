@@ -10,6 +10,7 @@ from typing import Any
 from providers.enums import PROCESSING_TYPES, TRAINING
 from providers.json_value import JSON
 from providers.table import FACTS, ancestors
+from reconciler.core.shared_values import is_shared
 from reconciler.core.values import Address, image_address
 from reconciler.pipeline.config import LoadedConfig
 from reconciler.pipeline.stack_name import stack_name
@@ -41,7 +42,7 @@ def shared_values(loaded: LoadedConfig) -> dict[tuple[Address, str], tuple[JSON,
         for kind, fields in target.fields.items():
             facts = FACTS[kind]
             keys = facts.config.keys if facts.config is not None else {}
-            if facts.shared and facts.exclusive is None:
+            if is_shared(facts):
                 address = Address(kind, name[: 1 + len(ancestors(kind))])
                 for field, value in fields.items():
                     found[address, field] = value, loaded.place_of(*target.key, *keys[field].path)

@@ -108,7 +108,7 @@ def test_two_folders_with_one_pipeline_name_are_an_error(cli: Cli, sandbox: Sand
 def test_two_folders_with_one_stack_are_both_errors_whichever_is_read_first(
     cli: Cli, sandbox: Sandbox, copy: str
 ) -> None:
-    """No row of a status says that a copy is in sync, however often it is asked."""
+    """No row of any status says that a copy is in sync."""
     app = _appended(folders.processing(cli.folder / "app", f"{sandbox.registry}/team/app"), sandbox)
     assert cli("apply", "app", "--yes").code == 0
     shutil.copytree(app, cli.folder / copy)
