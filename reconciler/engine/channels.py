@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from providers.image_names import normal_name
-from providers.protocol import LiveObject, Reference, ResourceKind, is_published
+from providers.protocol import LiveObject, ResourceKind, is_published
 from providers.reasons import Reason, Refusal, WayOut
 from providers.table import FACTS
 from reconciler.core.diagnostics import Diagnostic, warning
@@ -19,6 +19,7 @@ from reconciler.core.promotion import PromotionRefusal, PromotionWay
 from reconciler.core.remote import RemoteState, TagInUse
 from reconciler.core.values import Address, image_address
 from reconciler.engine.kinds import digest_of, displaced_by
+from reconciler.engine.refresh import reference_to
 from reconciler.engine.session import Session
 from reconciler.pipeline.channels import affected_environments, followed_environment
 from reconciler.pipeline.load import Pipeline
@@ -124,8 +125,8 @@ def images_left_behind(
         kind = kinds[address.kind]
         if not is_published(kind) or address in desired:
             continue
-        reference = Reference(address.name, image.id, None, image.inputs, image.outputs, image.inputs)
-        found[address] = kind.read(reference) or LiveObject(image.id, address.name, {})
+        live = kind.read(reference_to(address, image, image.inputs))
+        found[address] = live or LiveObject(image.id, address.name, {})
     return found
 
 

@@ -22,13 +22,14 @@ from providers.docker.source.secret_scan import Secret
 from providers.docker.verdicts import ImageWay
 from providers.errors import ProviderError, TransientError
 from providers.json_value import JSON
-from providers.protocol import Assessment, LiveObject, Reference, RequiredAction
+from providers.protocol import Assessment, LiveObject, RequiredAction
 from providers.reasons import WayOut
 from reconciler.core.diagnostics import CannotCheckError, UserError, error
 from reconciler.core.events import Emit, Note
 from reconciler.core.values import image_address
 from reconciler.engine.kinds import image_kind
 from reconciler.engine.problems import provider_diagnostic
+from reconciler.engine.refresh import reference_to
 from reconciler.engine.validate import ValidatedPipeline
 from reconciler.pipeline.compile import desired_graph
 from reconciler.pipeline.image_source import image_source
@@ -106,9 +107,7 @@ def inspect_image(
         probes=probes,
     )
     try:
-        known = (recorded.id, recorded.outputs, recorded.inputs) if recorded else (None, {}, {})
-        id, outputs, inputs = known
-        live = kind.read(Reference(address.name, id, None, resource.fields, outputs, inputs))
+        live = kind.read(reference_to(address, recorded, resource.fields))
         image, tags = _published(
             repository,
             source.platform,
@@ -122,6 +121,7 @@ def inspect_image(
         raise CannotCheckError(error(f"{address} could not be read", detail, address=str(address))) from None
     assess = kind.facts.assess
     assert assess is not None
+    outputs = recorded.outputs if recorded else {}
     assessment = assess(resource.fields, recorded.inputs if recorded else None, outputs, live, ())
     builder = kind.builder_for(live, resource.fields)
     if assessment.refusal:  # show the builder that a new version would use

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from providers.errors import ProviderError
+from providers.json_value import JSON
 from providers.protocol import ListedKind, LiveObject, Reference, ResourceKind, SharedListKind, is_a
 from providers.rate_limit import AT_ONCE
 from providers.threads import Pool
@@ -132,8 +133,16 @@ def _read_live(
 ) -> LiveObject | None:
     resource, known = desired.get(address), recorded.get(address)
     fields = resource.fields if resource else known.inputs if known else {}
-    return kinds[address.kind].read(
-        Reference(address.name, known.id, parent, fields, known.outputs, known.inputs)
-        if known
-        else Reference(address.name, None, parent, fields)
-    )
+    return kinds[address.kind].read(reference_to(address, known, fields, parent))
+
+
+def reference_to(
+    address: Address,
+    recorded: RecordedResource | None,
+    fields: Mapping[str, JSON],
+    parent: LiveObject | None = None,
+) -> Reference:
+    """What a kind reads an object by: its name, these fields, and what the state has of it."""
+    if recorded is None:
+        return Reference(address.name, None, parent, fields)
+    return Reference(address.name, recorded.id, parent, fields, recorded.outputs, recorded.inputs)
