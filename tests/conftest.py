@@ -184,7 +184,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def cli(workplace: Path, capsys: pytest.CaptureFixture[str]) -> Cli:
+def cli(home: Path, workplace: Path, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """A user whose home is empty, so that no command of a test can write where another reads."""
     return Cli(workplace, capsys)
 
 
