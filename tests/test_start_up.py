@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[1]
 HEAVY = (
     *("picsellia", "docker", "requests", "urllib3", "ssl", "obstore"),
     *("pydantic", "tomlkit", "semver", "dotenv", "tenacity", "deepdiff", "jinja2", "xml", "sqlite3"),
-    *("rich", "rich.progress", "rich.table", "rich.live", "rich.markdown", "rich.syntax"),
+    *("rich", "rich.console", "rich.text", "rich.style"),
+    *("rich.progress", "rich.table", "rich.live", "rich.markdown", "rich.syntax"),
     *("starlette", "uvicorn", "asyncio", "multiprocessing", "tarfile"),
 )
 """Modules that take long to import, ours left out."""

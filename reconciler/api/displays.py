@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from io import StringIO
+from typing import TYPE_CHECKING
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from reconciler.views.terminal.console import Console, console
 
-from reconciler.views.terminal.console import collected, console
+if TYPE_CHECKING:
+    from rich import console as rich
 
 __all__ = ["Displayed"]
 
@@ -26,7 +28,9 @@ class Displayed:
     def _html(self, fragment: bool) -> str:
         raise NotImplementedError
 
-    def __rich_console__(self, target: Console, options: ConsoleOptions) -> RenderResult:
+    def __rich_console__(self, target: "rich.Console", options: "rich.ConsoleOptions") -> "rich.RenderResult":
+        from reconciler.views.terminal.rich_console import collected
+
         yield from collected(self._print, options.max_width)
 
     def _repr_html_(self) -> str:

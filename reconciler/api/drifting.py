@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Self
 
 from msgspec.structs import asdict
-from rich.console import Console
 
 from providers.errors import ProviderError
 from providers.leftovers import BASELINE
@@ -44,6 +43,7 @@ from reconciler.engine.problems import diagnostics_of, provider_diagnostic
 from reconciler.engine.run_identity import ci_run
 from reconciler.pipeline.image_source import git_commit
 from reconciler.system.files import display_path
+from reconciler.views.terminal.console import Console
 from reconciler.workspace.shards import selection_hash
 from state.errors import StateError
 

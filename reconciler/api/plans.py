@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from msgspec.structs import asdict
-from rich.console import Console
 
 from reconciler.api.arguments import checked
 from reconciler.api.commands import Command
@@ -29,6 +28,7 @@ from reconciler.engine.chunks import Problem
 from reconciler.engine.problems import diagnostics_of
 from reconciler.engine.sources import workspace_name
 from reconciler.system.files import display_path
+from reconciler.views.terminal.console import Console
 
 if TYPE_CHECKING:
     from reconciler.api.runs import RunReport

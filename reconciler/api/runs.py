@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Self
 
 from msgspec.structs import asdict
-from rich.console import Console
 
 from reconciler.api.displays import Displayed
 from reconciler.api.errors import RunFailedError
 from reconciler.core.runs import PipelineRun, RunResult
 from reconciler.core.runs import RunReport as CoreReport
+from reconciler.views.terminal.console import Console
 
 __all__ = ["PipelineRun", "RunReport", "RunResult"]
 

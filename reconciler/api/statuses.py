@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from functools import partial
 
 from msgspec import Struct
-from rich.console import Console
 
 from reconciler.api.displays import Displayed
 from reconciler.api.environments import Environment
@@ -27,6 +26,7 @@ from reconciler.drift.matrix import matrix as side_by_side
 from reconciler.drift.orphans import Orphan, orphans_note
 from reconciler.drift.status import Row, missing_state_notes, orphan_row, status
 from reconciler.engine.problems import diagnostics_of
+from reconciler.views.terminal.console import Console
 from state.errors import StateError
 from state.register import scope_of
 from state.stores.base import Store

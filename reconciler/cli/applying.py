@@ -7,7 +7,6 @@ from contextlib import ExitStack
 
 from msgspec import Struct
 from msgspec.structs import replace
-from rich.console import Console
 
 from reconciler.api.applying import (
     ApplyResult,
@@ -33,7 +32,7 @@ from reconciler.core.diagnostics import Diagnostic, UserError
 from reconciler.core.events import Emit, Event, PipelineEvent, StepStarted
 from reconciler.core.plan import Plan, request_options
 from reconciler.core.runs import Follow, PipelineStarted, RunEnded, RunReport, RunResult, RunStarted
-from reconciler.views.terminal.console import console
+from reconciler.views.terminal.console import Console, console
 from reconciler.views.terminal.lost_output import unstoppable
 from reconciler.views.terminal.messages import print_applied, print_diagnostics, print_outcomes
 from reconciler.views.terminal.plans import print_mismatch, print_plan, print_refusals, print_stale

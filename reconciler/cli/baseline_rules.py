@@ -3,13 +3,12 @@
 from datetime import timedelta
 from pathlib import Path
 
-from rich.console import Console
-
 from providers.leftovers import BASELINE
 from reconciler.api.acknowledging import Rule, acknowledged_report, read_rules, write_rules
 from reconciler.api.reports import Report
 from reconciler.cli.baseline_options import DAYS, BaselineOptions
 from reconciler.views.counting import plural
+from reconciler.views.terminal.console import Console
 
 
 def load_rules(baseline: BaselineOptions, err: Console) -> tuple[Rule, ...]:

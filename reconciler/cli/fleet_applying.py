@@ -5,7 +5,6 @@ from collections.abc import Collection
 
 import click
 from msgspec import Struct
-from rich.console import Console
 
 from reconciler.api.approvals import COMMAND, utc_now
 from reconciler.api.clusters import workers_of
@@ -22,7 +21,7 @@ from reconciler.cli.applying import WritingCommand
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.report_files import write_run
 from reconciler.core.plan import Plan
-from reconciler.views.terminal.console import console
+from reconciler.views.terminal.console import Console, console
 from reconciler.views.terminal.fleet_plan import print_fleet_plan
 from reconciler.views.terminal.fleet_progress import FleetTable
 from reconciler.views.terminal.lost_output import unstoppable

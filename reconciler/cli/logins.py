@@ -3,8 +3,6 @@
 import os
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from reconciler.cli import prompts
 from reconciler.cli.prompts import Default, choose
 from reconciler.core.diagnostics import UserError, error, warning
@@ -13,6 +11,7 @@ from reconciler.credentials import saved
 from reconciler.credentials.environment import host_variable
 from reconciler.credentials.saved import Login
 from reconciler.credentials.target import ENVIRONMENT, ORGANIZATION, TOKEN
+from reconciler.views.terminal.console import Console
 from reconciler.views.terminal.messages import print_diagnostics
 
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 from msgspec import Struct
-from rich.console import Console
-from rich.text import Text
 
 from reconciler.views.safe import one_line
+from reconciler.views.terminal.console import Console
 from reconciler.views.terminal.progress import paused
+from reconciler.views.terminal.text import Text
 
 if TYPE_CHECKING:
     from reconciler.core.plan import Plan

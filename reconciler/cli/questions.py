@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 from msgspec import Struct
-from rich.console import Console
 
 from providers import enums
 from providers.image_names import name_with_project
@@ -23,6 +22,7 @@ from reconciler.pipeline.targets import TARGET_FIELDS
 from reconciler.pipeline.toml.edits import Edits, Value
 from reconciler.pipeline.toml.overlays import overlaid
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath
+from reconciler.views.terminal.console import Console
 from reconciler.workspace.discovery import find_all
 
 _IMAGE: KeyPath = ("docker", "image_name")

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
-from rich.console import Console
 
 from reconciler.cli.documents import not_written, write_to
 from reconciler.cli.outputs import Outputs
@@ -20,7 +19,7 @@ from reconciler.core.plan import Plan
 from reconciler.core.runs import RunReport
 from reconciler.system.files import append_output, why_not_written
 from reconciler.views.safe import in_workflow
-from reconciler.views.terminal.console import console
+from reconciler.views.terminal.console import Console, console
 from reconciler.views.terminal.messages import print_diagnostics
 
 if TYPE_CHECKING:

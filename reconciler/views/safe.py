@@ -1,10 +1,9 @@
 """Makes text of servers and files safe for an output: one function per kind of output.
 
 Such text can neither start a line, send a command to a terminal or a workflow, nor add markup. Hidden
-characters become visible. The console in `terminal/console.py` passes every text through `on_one_line`.
-Markdown, annotations, JUnit and drawings use `one_line` before their own quoting, HTML pages `visible`, and
-JSON documents `json_text`, scripts `json_script`. In a workflow, a document on stdout passes through
-`safe_for_workflows`.
+characters become visible. The consoles pass every line through `Text.on_one_line`. Markdown, annotations,
+JUnit and drawings use `one_line` before their own quoting, HTML pages `visible`, and JSON documents
+`json_text`, scripts `json_script`. In a workflow, a document on stdout passes through `safe_for_workflows`.
 """
 
 import json
@@ -12,12 +11,11 @@ import os
 import re
 from collections.abc import Callable, Mapping
 
-from rich.text import Span, Text
-
 from providers.json_value import JSON
 from providers.text import HIDDEN, escape_match, one_line, visible
 
 __all__ = [
+    "by_number",
     "escape_match",
     "has_commands",
     "in_workflow",
@@ -26,9 +24,9 @@ __all__ = [
     "json_script",
     "json_text",
     "limited",
-    "on_one_line",
     "one_line",
     "safe_for_workflows",
+    "unsafe_places",
     "visible",
     "without_workflow_commands",
 ]
@@ -48,23 +46,12 @@ def in_workflow() -> bool:
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
-def on_one_line(text: Text) -> Text:
-    """The text on one line of a terminal or a log, with its styles; the beginning of a very long one."""
-    if len(text.plain) > LONGEST_LINE:
-        text = text[: LONGEST_LINE - 1].append("…")
-    marks = {found.start() for found in _HIDDEN.finditer(text.plain)}
+def unsafe_places(line: str) -> set[int]:
+    """The places of the characters that must be written by their numbers in a terminal or a log."""
+    places = {found.start() for found in _HIDDEN.finditer(line)}
     if in_workflow():
-        marks |= {found.end() - 1 for found in _COMMAND.finditer(text.plain)}
-    if not marks:
-        return text
-    safe, end = text.blank_copy(), 0
-    for mark in sorted(marks):
-        safe.append_text(text[end:mark])
-        written = _by_number(text.plain[mark])
-        styles = [Span(0, len(written), span.style) for span in text[mark].spans]
-        safe.append_text(Text(written, spans=styles))
-        end = mark + 1
-    return safe.append_text(text[end:])
+        places |= {found.end() - 1 for found in _COMMAND.finditer(line)}
+    return places
 
 
 def limited(line: str) -> str:
@@ -74,7 +61,7 @@ def limited(line: str) -> str:
 
 def without_workflow_commands(text: str) -> str:
     """The text without workflow commands: their first character is escaped."""
-    return _COMMAND.sub(lambda found: f"{found[1] or ''}{_by_number(found[0][-1])}", text)
+    return _COMMAND.sub(lambda found: f"{found[1] or ''}{by_number(found[0][-1])}", text)
 
 
 def has_commands(text: str) -> bool:
@@ -134,7 +121,8 @@ def safe_for_workflows(document: str, format_: str) -> str:
     return _COMMAND.sub(lambda found: f"{found[1] or ''}{write(found[0][-1])}", document)
 
 
-def _by_number(character: str) -> str:
+def by_number(character: str) -> str:
+    """A character as Python writes it in a string, by its number."""
     return ascii(character)[1:-1] if _HIDDEN.match(character) else f"\\x{ord(character):02x}"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from msgspec.structs import replace
-from rich.console import Console, ConsoleDimensions
+from rich.console import Console, Group
 
 from providers.protocol import Progress
 from providers.waits import SILENCE, Backoff, Hashing, Repeat, Silence, SilenceEnd
@@ -248,7 +248,7 @@ def test_no_line_of_the_table_is_too_long_and_there_are_never_too_many(columns: 
         run.follow(PipelineEvent(folder(0), Silence(f"{name}{server}", 10.0, 60.0)))
     clock.now = 36_000.0
     paper = Console(width=columns, height=lines, file=io.StringIO())
-    shown = paper.render_lines(table(run, ConsoleDimensions(columns, lines)), pad=False)
+    shown = paper.render_lines(Group(*table(run, columns, lines)), pad=False)
     assert all(sum(segment.cell_length for segment in line) <= columns for line in shown)
     assert len(shown) < lines
     assert "".join(segment.text for segment in shown[0]).startswith("0 of 180 done  32 running")

@@ -100,6 +100,7 @@ from reconciler.views.terminal.overview import overview_document, overview_lines
 from reconciler.views.terminal.plans import print_plan, print_refusals, print_stale
 from reconciler.views.terminal.progress import ProgressView
 from reconciler.views.terminal.recap import print_recap
+from reconciler.views.terminal.rich_console import RichConsole
 from state.changes import changes
 from state.lock_info import LockInfo
 from state.snapshot import Intent, RecordedResource, Snapshot
@@ -581,7 +582,7 @@ def test_every_text_of_a_run_over_many_pipelines_is_text(one_in: int) -> None:
 @pytest.mark.parametrize("payload", [PAYLOAD, *BEGINNINGS], ids=lambda text: ascii(text)[:30])
 def test_every_text_of_the_live_table_is_text(payload: str) -> None:
     log, run = io.StringIO(), FleetRun(lambda: 0.0)
-    paper = console(io.StringIO())
+    paper = RichConsole(io.StringIO())
     with FleetTable(console(log)) as view:
         for follow in (view, run.follow):
             follow(RunStarted("apply", [["a"], [payload]], {"a": PLAN}, "digest"))
@@ -592,7 +593,7 @@ def test_every_text_of_the_live_table_is_text(payload: str) -> None:
                 view(PipelineEvent(folder, event))
                 run.follow(PipelineEvent(folder, event))
             with paper.capture() as capture:
-                paper.print(table(run, paper.size))
+                paper.print(*table(run, *paper.size), sep="\n")
             check_log(capture.get())
             assert len(capture.get().splitlines()) == 4
         for finished in spoiled(RUN, payload):
@@ -603,7 +604,7 @@ def test_every_text_of_the_live_table_is_text(payload: str) -> None:
 def test_bars_show_text_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     from reconciler.views.terminal.progress_bars import ProgressBars
 
-    out = console(io.StringIO())
+    out = RichConsole(io.StringIO())
     bars = ProgressBars(out, lambda: 0.0)
     monkeypatch.setattr(bars._progress, "start", lambda: None)
     for one in spoiled(Progress("stage", "item", "text", 1, 2, "steps"), PAYLOAD):

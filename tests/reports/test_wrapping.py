@@ -6,9 +6,10 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.text import Text
 
-from reconciler.views.terminal.console import console
+from reconciler.views.terminal.console import PlainConsole
+from reconciler.views.terminal.rich_console import RichConsole
+from reconciler.views.terminal.text import Text
 
 WORDS = st.lists(st.text("abcdefgh.,/", min_size=1, max_size=70), min_size=1, max_size=30)
 STARTS = st.sampled_from(["", "    ", "├── ", "│   └── ", "│       "])
@@ -17,8 +18,11 @@ STARTS = st.sampled_from(["", "    ", "├── ", "│   └── ", "│    
 def printed(text: str, width: int, *, terminal: bool) -> list[str]:
     """The lines of this text on a terminal of this width, or in a file."""
     shown = io.StringIO()
-    out = console(shown)
-    out._force_terminal, out.width = terminal, width
+    out = (
+        RichConsole(shown, force_terminal=True, color_system=None, width=width)
+        if terminal
+        else PlainConsole(shown)
+    )
     out.print(Text(text))
     return shown.getvalue().splitlines()
 

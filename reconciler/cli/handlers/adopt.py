@@ -6,8 +6,6 @@ import sys
 from pathlib import Path
 from typing import IO
 
-from rich.console import Console
-
 from providers.regular_files import real_path
 from reconciler.api.adopting import Adoption, adoption, patch, plan_to_adopt, write
 from reconciler.api.requests import AdoptTarget, ReadOptions
@@ -18,7 +16,7 @@ from reconciler.core.exit_codes import CONFLICT, DONE, FAILED
 from reconciler.core.values import Address
 from reconciler.views.safe import has_commands, in_workflow
 from reconciler.views.terminal.adopted import print_adopted, print_config, print_remaining
-from reconciler.views.terminal.console import console
+from reconciler.views.terminal.console import Console, console
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.plans import print_refusals
 from reconciler.views.terminal.progress import ProgressView

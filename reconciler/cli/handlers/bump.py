@@ -3,7 +3,6 @@
 import sys
 
 from msgspec.structs import replace
-from rich.text import Text
 
 from reconciler.api.bumping import VersionBump, bump_version
 from reconciler.cli import options
@@ -12,6 +11,7 @@ from reconciler.core.exit_codes import DONE, code_of, worst
 from reconciler.pipeline.bumps import Bump
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
+from reconciler.views.terminal.text import Text
 
 
 def run(kind: str, selection: options.Selection, dry_run: bool) -> int:

@@ -7,13 +7,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from rich.console import Console
-from rich.text import Text
-
 from reconciler import cli
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.exit_codes import DONE, FAILED
-from reconciler.views.terminal.console import console
+from reconciler.views.terminal.console import Console, console
+from reconciler.views.terminal.text import Text
 
 PIPELINE = "dataset_cleanup"
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 from msgspec.structs import replace
-from rich.console import Console
 
 from reconciler.api.applying import ApplyResult, PlanResult
 from reconciler.api.commands import Command
@@ -31,7 +30,7 @@ from reconciler.pipeline.toml.toml_positions import Path as KeyPath
 from reconciler.pipeline.version import bump, image_tag_edits, is_rc
 from reconciler.views.counting import listed, plural, shown_names
 from reconciler.views.phrases import reason
-from reconciler.views.terminal.console import console
+from reconciler.views.terminal.console import Console, console
 from reconciler.views.terminal.deployed import print_deployed, print_details
 from reconciler.views.terminal.messages import print_applied
 

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.text import Text
 
 from providers.enums import TRAINING
 from reconciler.cli import kept_answers, options, prompts
@@ -24,8 +22,9 @@ from reconciler.pipeline.toml.toml_positions import Path as KeyPath
 from reconciler.schemas.editors import linked
 from reconciler.system.files import display_path, writing
 from reconciler.views.counting import plural
-from reconciler.views.terminal.console import console
+from reconciler.views.terminal.console import Console, console
 from reconciler.views.terminal.messages import print_diagnostics, print_pairs
+from reconciler.views.terminal.text import Text
 from reconciler.workspace.discovery import PipelineIndex, folders_of_stack, stacks_of_text
 
 _PARTS = {

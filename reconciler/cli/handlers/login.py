@@ -5,8 +5,6 @@ import sys
 from collections.abc import Callable, Mapping
 
 import click
-from rich.console import Console
-from rich.text import Text
 
 from reconciler.api.sessions import refused_value, user_of
 from reconciler.cli import logins, options, prompts
@@ -32,9 +30,10 @@ from reconciler.credentials.target import (
     known_environments,
 )
 from reconciler.pipeline.toml.edits import Value
-from reconciler.views.terminal.console import console
+from reconciler.views.terminal.console import Console, console
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.progress import ProgressView
+from reconciler.views.terminal.text import Text
 
 _TOKEN_PLACE = "your API token is in your Personal Settings, tab Token"
 

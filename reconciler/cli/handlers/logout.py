@@ -3,7 +3,6 @@
 import sys
 
 import click
-from rich.text import Text
 
 from reconciler.cli import logins
 from reconciler.core.diagnostics import UserError, error
@@ -11,6 +10,7 @@ from reconciler.core.exit_codes import DONE
 from reconciler.credentials import saved
 from reconciler.credentials.saved import Login
 from reconciler.views.terminal.console import console
+from reconciler.views.terminal.text import Text
 
 
 def run(organization: str | None, environment: str | None, everything: bool) -> int:

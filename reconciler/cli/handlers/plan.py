@@ -10,7 +10,6 @@ from typing import Final
 
 import click
 from msgspec.structs import replace
-from rich.console import Console
 
 from reconciler.api.approvals import COMMAND, missing_review, review_of
 from reconciler.api.clusters import workers_of
@@ -31,7 +30,7 @@ from reconciler.core.exit_codes import CONFLICT, DONE, UNCHECKED, code_of, worst
 from reconciler.core.plan import Plan
 from reconciler.pipeline.shared import SharedSettings
 from reconciler.views.reports.plan_json import plan_text, save_plan
-from reconciler.views.terminal.console import console
+from reconciler.views.terminal.console import Console, console
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.plans import print_plan, print_refusals
 from reconciler.views.terminal.progress import ProgressView

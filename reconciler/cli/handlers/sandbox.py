@@ -42,7 +42,7 @@ def run(port: int, folder: Path | None, environments: tuple[str, ...], switches:
             )
         ) from None
     kept = f"Its data is in {folder}." if folder else "Its data is gone; --folder keeps it."
-    out.print(f"The sandbox has ended. {kept}", soft_wrap=True, markup=False, highlight=False)
+    out.print(f"The sandbox has ended. {kept}")
     return DONE
 
 

@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 
 import click
-from rich.text import Text
 
 from reconciler.cli import options
 from reconciler.cli.documents import print_document
@@ -15,6 +14,7 @@ from reconciler.schemas import NAMES, schema_text
 from reconciler.schemas.editors import link_file, save_schema
 from reconciler.system.files import display_path, writing
 from reconciler.views.terminal.console import console
+from reconciler.views.terminal.text import Text
 from reconciler.workspace.discovery import find_all
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 from msgspec.structs import asdict
-from rich.text import Text
 
 from providers.json_value import JSON
 from reconciler.api.errors import StateError
@@ -59,6 +58,7 @@ from reconciler.views.terminal.history import (
     state_lines,
 )
 from reconciler.views.terminal.messages import print_diagnostics
+from reconciler.views.terminal.text import Text
 
 
 def list_stacks(where: options.TargetOptions, json_place: Path | None) -> int:

@@ -2,13 +2,12 @@
 
 import sys
 
-from rich.text import Text
-
 from reconciler.cli import logins
 from reconciler.core.exit_codes import DONE
 from reconciler.credentials import saved
 from reconciler.credentials.target import resolve
 from reconciler.views.terminal.console import console
+from reconciler.views.terminal.text import Text
 
 
 def run(organization: str | None, environment: str | None) -> int:

@@ -3,15 +3,13 @@
 import tomllib
 from pathlib import Path
 
-from rich.console import Console
-from rich.text import Text
-
 from providers.hiding import lines_with_secrets, secrets_in
 from reconciler.core.plan import Stack
 from reconciler.drift.adopt import Adoption, patch
 from reconciler.pipeline.toml.toml_positions import BOM
 from reconciler.views.counting import plural
-from reconciler.views.terminal.console import indented
+from reconciler.views.terminal.console import Console, indented
+from reconciler.views.terminal.text import Text
 
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 

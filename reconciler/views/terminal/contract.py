@@ -1,13 +1,11 @@
 """Prints the contract of a processing, or the changes from one to another."""
 
-from rich.console import Console
-from rich.text import Text
-
 from reconciler.core.contract import NamedContract
 from reconciler.engine.contract import ContractReport
 from reconciler.views.phrases import contract_counts, contract_source
-from reconciler.views.terminal.console import columns, indented
+from reconciler.views.terminal.console import Console, columns, indented
 from reconciler.views.terminal.plans import contract_rows
+from reconciler.views.terminal.text import Text
 
 
 def print_contract(report: ContractReport, out: Console) -> None:

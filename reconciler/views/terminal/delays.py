@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 from msgspec import Struct
-from rich.text import Text
 
 from providers.waits import SILENCE, Backoff, Exchange, Hashing, Repeat, Silence
 from reconciler.views.counting import size
 from reconciler.views.safe import one_line
+from reconciler.views.terminal.text import Text
 
 _TOLERANCE = 1.0  # seconds by which an event may be early on a busy machine
 

@@ -2,15 +2,13 @@
 
 from collections.abc import Iterator
 
-from rich.console import Console
-from rich.text import Text
-
 from providers.protocol import LiveObject
 from providers.table import ancestors
 from reconciler.core.values import Address
 from reconciler.engine.apply import ApplyResult
 from reconciler.pipeline.schema import Config
-from reconciler.views.terminal.console import columns, indented
+from reconciler.views.terminal.console import Console, columns, indented
+from reconciler.views.terminal.text import Text
 
 
 def print_details(config: Config, out: Console) -> None:

@@ -2,9 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 
-from rich.console import Console
-from rich.text import Text
-
 from reconciler.core.diff import ChangeClass
 from reconciler.drift.findings import Cause, Finding, Report, StackReport, causes
 from reconciler.views.phrases import (
@@ -20,7 +17,8 @@ from reconciler.views.phrases import (
     values,
     ways,
 )
-from reconciler.views.terminal.console import CLASS_STYLES, columns, indented
+from reconciler.views.terminal.console import CLASS_STYLES, Console, columns, indented
+from reconciler.views.terminal.text import Text
 
 _NAMED = 8  # pipelines to list for the same finding in several
 _STYLES = {**CLASS_STYLES, ChangeClass.PENDING: "yellow", ChangeClass.UNRECORDED: "cyan"}

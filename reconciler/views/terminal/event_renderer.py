@@ -3,9 +3,6 @@
 import threading
 from collections.abc import Callable
 
-from rich.console import Console
-from rich.text import Text
-
 from providers import protocol
 from providers.waits import (
     LONGEST_SILENCE,
@@ -34,8 +31,9 @@ from reconciler.core.events import (
 from reconciler.core.plan import Action, Step
 from reconciler.core.values import Address
 from reconciler.views.counting import amount, pace
-from reconciler.views.terminal.console import STYLES
+from reconciler.views.terminal.console import STYLES, Console
 from reconciler.views.terminal.delays import Announcements, Delay, exchange_text
+from reconciler.views.terminal.text import Text
 
 _NAMED = 3  # servers that a line names
 

@@ -3,19 +3,17 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from rich.console import Console
-from rich.text import Text
-
 from reconciler.core.diagnostics import Diagnostic, in_order
 from reconciler.core.plan import Action, Plan
 from reconciler.views.counting import plural, shown_names
 from reconciler.views.fleet_changes import ChangeRow, ContractRow, change_rows, contract_rows, totals
 from reconciler.views.fleet_problems import Affected, diagnostic_problem, problem_rows, refusals, remarks
 from reconciler.views.phrases import contract_reason, effect, pipeline_name
-from reconciler.views.terminal.console import CLASS_STYLES, STYLES, columns, indented
+from reconciler.views.terminal.console import CLASS_STYLES, STYLES, Console, columns, indented
 from reconciler.views.terminal.plans import SUMMARISED, effect_style
 from reconciler.views.terminal.problems import print_problems
 from reconciler.views.terminal.promotions import promotions_table
+from reconciler.views.terminal.text import Text
 
 _TOTALS = {
     **dict.fromkeys(["to change", "to change in config.toml only", "to rename in the state only"], "yellow"),

@@ -5,11 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
-
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
+from typing import TYPE_CHECKING, Self
 
 from providers.threads import start
 from providers.waits import SILENCE, Backoff, Exchange, Hashing, Repeat, Silence
@@ -28,10 +24,14 @@ from reconciler.core.runs import (
 from reconciler.views.counting import duration
 from reconciler.views.phrases import run_name
 from reconciler.views.run_problems import reasons
-from reconciler.views.terminal.console import is_quiet
+from reconciler.views.terminal.console import Console, is_quiet
 from reconciler.views.terminal.delays import Announcements, Delay, exchange_text
 from reconciler.views.terminal.fleet_table import FleetRun, heart_beat, table
 from reconciler.views.terminal.recap import RESULT_STYLES
+from reconciler.views.terminal.text import Text
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 _TICK = 0.25  # seconds
 _WORD = len("applied ")
@@ -66,17 +66,26 @@ class FleetTable:
         self._live: Live | None = None
         self._quiet = is_quiet()
         if err.is_interactive and not self._quiet:  # a dumb terminal cannot move its cursor
-            self._live = Live(
-                console=err,
-                transient=True,
-                auto_refresh=False,
-                vertical_overflow="crop",
-                get_renderable=lambda: table(self._run, err.size),
-            )
+            self._live = self._new_table()
         self._lines: list[Text] = []
         self._printed_at = clock()
         self._ended = threading.Event()
         self._ticker = threading.Thread(target=self._tick_regularly, name="fleet-table", daemon=True)
+
+    def _new_table(self) -> "Live":
+        from rich.console import Group
+        from rich.live import Live
+
+        from reconciler.views.terminal.rich_console import rich_of
+
+        screen = rich_of(self._err)
+        return Live(
+            console=screen,
+            transient=True,
+            auto_refresh=False,
+            vertical_overflow="crop",
+            get_renderable=lambda: Group(*table(self._run, *screen.size)),
+        )
 
     def __enter__(self) -> Self:
         with suppress(OSError):  # then it shows only what happens
@@ -131,7 +140,7 @@ class FleetTable:
                 if self._clock() - self._printed_at >= SILENCE and not self._quiet:
                     self._print(Text(heart_beat(self._run), "dim"))
             elif self._live.is_started:
-                with self._err:  # one write for both, so that nothing flickers
+                with self._live.console:  # one write for both, so that nothing flickers
                     self._flush()
                     self._live.refresh()
 

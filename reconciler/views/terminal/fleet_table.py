@@ -4,10 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from rich.cells import cell_len
-from rich.console import ConsoleDimensions, Group, RenderableType
-from rich.text import Text
-
 from providers import protocol
 from providers.waits import Backoff, Hashing, Repeat, Silence, SilenceEnd
 from reconciler.core.events import Event, Note, PipelineEvent, StepFinished, StepProgress, StepStarted
@@ -25,6 +21,7 @@ from reconciler.views.counting import amount, shown_names, timer
 from reconciler.views.phrases import pipeline_name
 from reconciler.views.safe import one_line
 from reconciler.views.terminal.delays import Delay
+from reconciler.views.terminal.text import Text, cell_len
 
 _WIDE, _MEDIUM = 110, 72  # columns of a terminal
 _BAR, _AMOUNT, _TIME = 20, len("123.4/123.4 MB"), len("1:00:00")
@@ -199,17 +196,22 @@ def heart_beat(run: FleetRun) -> str:
     return f"{words}: {shown_names(in_hand, 4)}" if in_hand else words
 
 
-def table(run: FleetRun, size: ConsoleDimensions) -> RenderableType:
-    """The table, in at most two thirds of the screen: above it are the pipelines that are finished."""
-    room = max(size.height * 2 // 3, 1)
-    lines: list[RenderableType] = [_top(run, size.width)]
+def table(run: FleetRun, width: int, height: int) -> list[Text]:
+    """The table, in at most two thirds of the screen: above it are the pipelines that are finished.
+
+    Args:
+        width: of the screen, in columns.
+        height: in lines.
+    """
+    room = max(height * 2 // 3, 1)
+    lines = [_top(run, width)]
     if room > 3:
-        lines.append(_bar(run.done, max(run.total, 1), min(size.width, _BAR_OF_RUN)))
+        lines.append(_bar(run.done, max(run.total, 1), min(width, _BAR_OF_RUN)))
     if run.interrupted():
-        lines.append(_cut(Text(INTERRUPTED, "yellow"), size.width))
+        lines.append(_cut(Text(INTERRUPTED, "yellow"), width))
     for delay, age in run.current_delays()[: max(room - len(lines) - 2, 0)]:
         text = Text(one_line(f"{delay.server}: {delay.reason}, {delay.outlook_after(age)}"), "yellow")
-        lines.append(_cut(text, size.width))
+        lines.append(_cut(text, width))
     rows = run.in_hand
     room -= len(lines)
     if len(rows) > room:
@@ -218,10 +220,10 @@ def table(run: FleetRun, size: ConsoleDimensions) -> RenderableType:
     else:
         shown = rows
     names = max((cell_len(run.name(folder)) for folder in run.plans), default=0)
-    lines += (_row(row, run.clock(), size.width, names) for row in shown)
+    lines += (_row(row, run.clock(), width, names) for row in shown)
     if room > 0 and len(shown) < len(rows):
         lines.append(Text(f"and {len(rows) - len(shown):,} more", "dim"))
-    return Group(*lines)
+    return lines
 
 
 def _top(run: FleetRun, width: int) -> Text:
@@ -251,13 +253,13 @@ def _row(row: InHand, now: float, width: int, names: int) -> Text:
     doing = Text(one_line(row.doing))
     if width >= _MEDIUM and row.text:
         doing.append(f"  {one_line(row.text)}", "dim")
-    doing.truncate(width - left.cell_len - right.cell_len - 2, overflow="ellipsis", pad=True)
+    doing.truncate(width - left.cell_len - right.cell_len - 2, pad=True)
     return Text.assemble(left, doing, "  ", right)
 
 
 def _column(text: str, width: int, style: str) -> Text:
     column = Text(text, style)
-    column.truncate(width, overflow="ellipsis", pad=True)
+    column.truncate(width, pad=True)
     return column.append("  ")
 
 
@@ -271,5 +273,5 @@ def _bar(done: int, total: int | None, width: int) -> Text:
 
 
 def _cut(text: Text, width: int) -> Text:
-    text.truncate(width, overflow="ellipsis")
+    text.truncate(width)
     return text

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import asdict
-from rich.text import Text
 
 from providers.json_value import JSON
 from reconciler.core.recorded_runs import RecordedRun, RunOutcome
 from reconciler.views.counting import plural, short_commit
 from reconciler.views.shown_values import format_value
 from reconciler.views.terminal.console import columns, indented
+from reconciler.views.terminal.text import Text
 from state.changes import ABSENT, Absent, Changes, ResourceChange
 from state.register import Register
 from state.snapshot import Snapshot

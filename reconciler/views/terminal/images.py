@@ -2,9 +2,6 @@
 
 from collections.abc import Iterator
 
-from rich.console import Console
-from rich.text import Text
-
 from providers.docker import labels
 from providers.docker.labels import SOURCE_KEY
 from providers.docker.registry.layers import layers
@@ -18,7 +15,8 @@ from reconciler.engine.image_report import ImageReport, PublishedSecrets, effect
 from reconciler.engine.image_verify import ImageVerification
 from reconciler.views import phrases
 from reconciler.views.counting import plural, size
-from reconciler.views.terminal.console import columns, indented, pairs
+from reconciler.views.terminal.console import Console, columns, indented, pairs
+from reconciler.views.terminal.text import Text
 from reconciler.views.verification import sentence, way_out
 
 _STYLES = {"nothing": "green", "re-tag": "yellow", "build": "yellow", "refuse": "bold red"}

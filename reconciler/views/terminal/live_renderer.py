@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress import (
     BarColumn,
@@ -15,7 +15,6 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.text import Text
 
 from providers import protocol
 from providers.waits import SLOW, Hashing
@@ -23,9 +22,12 @@ from reconciler.core.events import Event, Outcome
 from reconciler.core.plan import Step
 from reconciler.core.values import Address
 from reconciler.views.safe import one_line
+from reconciler.views.terminal.console import Console
 from reconciler.views.terminal.delays import Delay, hashing_text
 from reconciler.views.terminal.event_renderer import EventRenderer
 from reconciler.views.terminal.progress_bars import ProgressBars
+from reconciler.views.terminal.rich_console import rich_of
+from reconciler.views.terminal.text import Text
 
 
 class LiveRenderer(EventRenderer):
@@ -33,13 +35,14 @@ class LiveRenderer(EventRenderer):
 
     def __init__(self, err: Console, clock: Callable[[], float]) -> None:
         super().__init__(err, clock)
-        self._bars = ProgressBars(err, clock)
+        screen = rich_of(err)
+        self._bars = ProgressBars(screen, clock)
         self._waiting: TaskID | None = None  # the note of `tick`
         self._notes = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
             _Countdown(clock),
-            console=err,
+            console=screen,
             transient=True,
         )
         self._delays: dict[str, TaskID] = {}
@@ -49,11 +52,13 @@ class LiveRenderer(EventRenderer):
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            console=err,
+            console=screen,
             transient=True,
         )
         # One for all: rich loses count of several whose ends are not nested as their starts were.
-        self._area = Live(console=err, transient=True, refresh_per_second=10, get_renderable=self._renderable)
+        self._area = Live(
+            console=screen, transient=True, refresh_per_second=10, get_renderable=self._renderable
+        )
         self._bars.show_in(self._area)
         self._notes.live = self._pipelines.live = self._area
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from reconciler.views.terminal.console import Console
 
 
 class LiveView(Protocol):

@@ -4,15 +4,13 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime
 
-from rich.console import Console
-from rich.text import Text
-
 from reconciler.core.plan import with_folder
 from reconciler.drift.findings import DriftState
 from reconciler.drift.matrix import Cell, Column, Matrix, MatrixLine
 from reconciler.views.counting import ago
 from reconciler.views.phrases import behind, drift_state
-from reconciler.views.terminal.console import columns, indented
+from reconciler.views.terminal.console import Console, columns, indented
+from reconciler.views.terminal.text import Text
 
 _GAP = 2
 

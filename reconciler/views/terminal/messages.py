@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from rich.console import Console
-from rich.text import Text
-
 from reconciler.core.diagnostics import Diagnostic, Severity, in_order
 from reconciler.core.events import Outcome, Status
 from reconciler.core.plan import Action, with_folder
 from reconciler.system.files import display_path
 from reconciler.views.counting import listed, plural
 from reconciler.views.phrases import way_text
-from reconciler.views.terminal.console import SEVERITY_STYLES, indented, pairs
+from reconciler.views.terminal.console import SEVERITY_STYLES, Console, indented, pairs
+from reconciler.views.terminal.text import Text
 
 if TYPE_CHECKING:
     from providers.docker.source.key import SourceKey
@@ -114,7 +112,7 @@ def print_applied(applied: "ApplyResult", out: Console, err: Console, *, pages: 
         there = replace(stack, organization=organization, environment=source.environment)
         has = f"  {source.environment} has this image as {source.version}"
         command = f"  to record {promotion.version} there:  {there.command('apply')}"
-        out.print(Text.assemble(has, (command, "dim")), soft_wrap=True)
+        out.print(Text.assemble(has, (command, "dim")))
 
 
 def print_pipeline(pipeline: "Pipeline", key: "SourceKey", out: Console) -> None:

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 
-from rich.text import Text
-
 from providers.json_value import JSON
 from reconciler.core.plan import with_folder
 from reconciler.core.platforms import scope_label
@@ -15,6 +13,7 @@ from reconciler.views.counting import ago
 from reconciler.views.phrases import drift_state
 from reconciler.views.shown_values import SHORT_DIGEST
 from reconciler.views.terminal.console import WIDEST, columns
+from reconciler.views.terminal.text import Text
 
 _HEADER = ("pipeline", "environment", "runs", "applied", "files", "image", "drift", "last apply")
 

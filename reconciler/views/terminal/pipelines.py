@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable
 
-from rich.text import Text
-
 from reconciler.system.files import display_path
 from reconciler.views.terminal.console import columns
+from reconciler.views.terminal.text import Text
 from reconciler.workspace.discovery import PipelineSummary
 
 _HEADER = ("folder", "stack", "type", "version", "gpu")

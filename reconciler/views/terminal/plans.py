@@ -2,9 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from rich.console import Console
-from rich.text import Text
-
 from providers.reasons import Reason
 from reconciler.core.contract import ContractChange
 from reconciler.core.diagnostics import error
@@ -29,9 +26,10 @@ from reconciler.views.phrases import (
 )
 from reconciler.views.plan_rows import _is_row, rows
 from reconciler.views.shown_values import format_value
-from reconciler.views.terminal.console import CLASS_STYLES, STYLES, columns, indented, print_lines
+from reconciler.views.terminal.console import CLASS_STYLES, STYLES, Console, columns, indented, print_lines
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.promotions import promotion_lines
+from reconciler.views.terminal.text import Text
 
 _GUIDES = {False: ("├── ", "│   "), True: ("└── ", "    ")}
 """By whether a child is the last one of its parent: what is before its head, and before its rows."""

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
-from rich.console import Console
-from rich.text import Text
-
 from reconciler.core.diagnostics import Severity
 from reconciler.views.counting import plural, shown_names
 from reconciler.views.fleet_problems import ProblemRow
-from reconciler.views.terminal.console import SEVERITY_STYLES, indented
+from reconciler.views.terminal.console import SEVERITY_STYLES, Console, indented
+from reconciler.views.terminal.text import Text
 
 MOST_NAMES = 12
 """Pipelines that are named with one problem; the others are counted."""

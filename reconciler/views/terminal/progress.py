@@ -7,12 +7,10 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
-
 from providers.threads import start
 from providers.waits import LONGEST_SILENCE, SLOW, Exchange
 from reconciler.core.events import Event, Notice, PipelineEvent
-from reconciler.views.terminal.console import is_quiet
+from reconciler.views.terminal.console import Console, is_quiet
 from reconciler.views.terminal.live_views import live_views
 from reconciler.views.terminal.lost_output import unstoppable
 

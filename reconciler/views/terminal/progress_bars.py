@@ -12,12 +12,12 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
 from rich.table import Column
-from rich.text import Text
 
 from providers import protocol
 from reconciler.core.values import Address
 from reconciler.views.counting import amount, pace
 from reconciler.views.safe import one_line
+from reconciler.views.terminal.text import Text
 
 MOST = 8
 """Maximum number of lines. A count of the others appears below them."""

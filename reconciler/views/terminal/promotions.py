@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-from rich.text import Text
-
 from reconciler.core.plan import Plan
 from reconciler.core.promotion import Promotion, RunningVersion
 from reconciler.views.counting import plural
 from reconciler.views.phrases import NOT_APPLIED, pipeline_name, since
 from reconciler.views.shown_values import SHORT_DIGEST
 from reconciler.views.terminal.console import columns, indented
+from reconciler.views.terminal.text import Text
 
 MOST_PIPELINES = 40
 """Pipelines that the table of a run shows; the others are counted."""

@@ -2,9 +2,6 @@
 
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.text import Text
-
 from reconciler.core.diagnostics import Severity
 from reconciler.core.exit_codes import DONE
 from reconciler.core.plan import Plan
@@ -14,9 +11,10 @@ from reconciler.views.fleet_changes import published_versions
 from reconciler.views.fleet_problems import Affected, diagnostic_problem, problem_rows, refusals
 from reconciler.views.phrases import run_name
 from reconciler.views.run_problems import SUCCEEDED, WORST_FIRST, RunCause, causes, commands, run_reasons
-from reconciler.views.terminal.console import indented
+from reconciler.views.terminal.console import Console, indented
 from reconciler.views.terminal.messages import print_block, print_diagnostics
 from reconciler.views.terminal.problems import in_pipelines, print_problems
+from reconciler.views.terminal.text import Text
 
 RESULT_STYLES = {
     RunResult.APPLIED: "green",
