@@ -9,23 +9,22 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from providers.image_names import normal_name
-from providers.protocol import LiveObject, ResourceKind, is_published
+from providers.protocol import LiveObject, is_published
 from providers.reasons import Reason, Refusal, WayOut
 from providers.table import FACTS
 from reconciler.core.diagnostics import Diagnostic, warning
-from reconciler.core.graph import Graph
 from reconciler.core.plan import Plan, Stack
 from reconciler.core.promotion import PromotionRefusal, PromotionWay
-from reconciler.core.remote import RemoteState, TagInUse
+from reconciler.core.remote import TagInUse
 from reconciler.core.values import Address, image_address
 from reconciler.engine.kinds import digest_of, displaced_by
 from reconciler.engine.refresh import reference_to
 from reconciler.engine.session import Session
+from reconciler.engine.worlds import Worlds
 from reconciler.pipeline.channels import affected_environments, followed_environment
 from reconciler.pipeline.load import Pipeline
-from reconciler.pipeline.shared import SharedSettings
 from state.errors import StateError
-from state.snapshot import RecordedResource, Snapshot
+from state.snapshot import Snapshot
 
 
 class RunningImage(Struct, frozen=True):
@@ -56,15 +55,7 @@ class RunningImage(Struct, frozen=True):
 
 
 def running_images(
-    session: Session,
-    stack: Stack,
-    pipeline: Pipeline,
-    desired: Graph,
-    stored: Snapshot,
-    recorded: Mapping[Address, RecordedResource],
-    remote_state: RemoteState,
-    kinds: Mapping[str, ResourceKind],
-    left_behind: Mapping[Address, LiveObject],
+    session: Session, worlds: Worlds, left_behind: Mapping[Address, LiveObject]
 ) -> tuple[RunningImage, ...]:
     """The images that the platform's resources use, one for each tag.
 
@@ -74,20 +65,19 @@ def running_images(
     Raises:
         ProviderError: the registry cannot be read.
     """
+    recorded, found = worlds.recorded, worlds.live.found
     running = []
-    images = [
-        (resource.address, resource.fields, remote_state.found.get(resource.address)) for resource in desired
-    ]
+    images = [(resource.address, resource.fields, found.get(resource.address)) for resource in worlds.desired]
     images += [(address, recorded[address].inputs, live) for address, live in left_behind.items()]
     for address_of_image, fields, live in images:
-        kind = kinds[address_of_image.kind]
+        kind = worlds.kinds[address_of_image.kind]
         if not is_published(kind) or live is None:
             continue
         ours = recorded.get(address_of_image)
         # A field that the platform does not return counts as the last apply left it.
         users = [
             {**(recorded[address].inputs if address in recorded else {}), **other.fields}
-            for address, other in remote_state.found.items()
+            for address, other in found.items()
         ]
         applied = digest_of(ours.outputs) if ours else ""
         tags = (
@@ -102,7 +92,7 @@ def running_images(
             elif digest is None:
                 version = by = ""
             else:
-                version, by = _origin(session, stack, stored, pipeline.loaded.shared, image)
+                version, by = _origin(session, worlds, image)
                 if not version and digest == digest_of(live.outputs):
                     version = str(live.fields.get(kind.facts.published_as) or "")
                 version = version or kind.version_behind(address_of_image.name, digest)
@@ -110,20 +100,18 @@ def running_images(
     return tuple(running)
 
 
-def images_left_behind(
-    desired: Graph, recorded: Mapping[Address, RecordedResource], kinds: Mapping[str, ResourceKind]
-) -> dict[Address, LiveObject]:
+def images_left_behind(worlds: Worlds) -> dict[Address, LiveObject]:
     """The recorded images that left the files. The platform runs them until the files are applied.
 
     Raises:
         ProviderError: the registry cannot be read.
     """
     found: dict[Address, LiveObject] = {}
-    if not any(FACTS[resource.address.kind].published_as for resource in desired):
+    if not any(FACTS[resource.address.kind].published_as for resource in worlds.desired):
         return found  # a destroy
-    for address, image in recorded.items():
-        kind = kinds[address.kind]
-        if not is_published(kind) or address in desired:
+    for address, image in worlds.recorded.items():
+        kind = worlds.kinds[address.kind]
+        if not is_published(kind) or address in worlds.desired:
             continue
         live = kind.read(reference_to(address, image, image.inputs))
         found[address] = live or LiveObject(image.id, address.name, {})
@@ -148,26 +136,21 @@ def tags_in_use(pipeline: Pipeline, running: Collection[RunningImage]) -> dict[A
 
 
 def changed_environments(
-    session: Session,
-    pipeline: Pipeline,
-    plan: Plan,
-    desired: Graph,
-    remote_state: RemoteState,
-    kinds: Mapping[str, ResourceKind],
+    session: Session, worlds: Worlds, plan: Plan
 ) -> tuple[tuple[str, ...], tuple[Diagnostic, ...]]:
     """The other environments that run something else after this plan, and a warning about them."""
     names: dict[str, None] = {}
     warnings = []
     for step in plan.steps:
-        kind, resource = kinds[step.address.kind], desired.get(step.address)
-        live = remote_state.found.get(step.address)
+        kind, resource = worlds.kinds[step.address.kind], worlds.desired.get(step.address)
+        live = worlds.live.found.get(step.address)
         if not is_published(kind) or resource is None or live is None:
             continue
         if not step.writes or step.refusal or not kind.moves_tag(live, resource.fields):
             continue
         tag = str(resource.fields[kind.facts.moves])
-        found = dict.fromkeys(affected_environments(pipeline, step.address, tag))
-        found |= dict.fromkeys(_registered(session, plan.stack, pipeline.loaded.shared, step.address, tag))
+        found = dict.fromkeys(affected_environments(worlds.pipeline, step.address, tag))
+        found |= dict.fromkeys(_registered(session, worlds, step.address, tag))
         if found:
             are = "have" if len(found) > 1 else "has"
             listed = _listed(list(found))
@@ -226,38 +209,34 @@ def refused(plan: Plan, refusal: Refusal) -> Plan:
     )
 
 
-def _origin(
-    session: Session, stack: Stack, stored: Snapshot, shared: SharedSettings, image: RunningImage
-) -> tuple[str, str]:
+def _origin(session: Session, worlds: Worlds, image: RunningImage) -> tuple[str, str]:
     """The version of an image, and the environment whose apply moved the tag to it; "" for unknown ones.
 
     State proves who moved it, without a comparison of times, as the clocks of two machines differ: the last
     apply of that environment left this image behind the tag, it moved the tag away from the image of this
     stack, and no apply of this stack moved it away from this image since.
     """
-    ours = stored.resources.get(str(image.address))
+    ours = worlds.stored.resources.get(str(image.address))
     moved_back = ours is not None and image.digest in displaced_by(ours.outputs)
     versions, movers = set[str](), set[str]()
-    for scope, state in _other_states(session, stack):
+    for scope, state in _other_states(session, worlds.stack):
         recorded = state.resources.get(str(image.address))
         if recorded is None or digest_of(recorded.outputs) != image.digest:
             continue
         versions.add(str(recorded.inputs.get("version") or ""))
         if recorded.inputs.get("channel") == image.tag and image.applied in displaced_by(recorded.outputs):
-            movers.add(_name(scope, stack, shared))
+            movers.add(_name(scope, worlds))
     version = versions.pop() if len(versions) == 1 else ""
     return version, movers.pop() if len(movers) == 1 and not moved_back else ""
 
 
-def _registered(
-    session: Session, stack: Stack, shared: SharedSettings, image: Address, tag: str
-) -> Iterator[str]:
+def _registered(session: Session, worlds: Worlds, image: Address, tag: str) -> Iterator[str]:
     """The other environments whose last apply registered this tag, without those that follow this one."""
-    for scope, state in _other_states(session, stack):
-        name = _name(scope, stack, shared)
+    for scope, state in _other_states(session, worlds.stack):
+        name = _name(scope, worlds)
         users = (one.inputs for one in state.resources.values() if one.inputs.get("docker_tag") == tag)
         used = any(image_address(str(fields.get("docker_image"))) == image for fields in users)
-        if used and not shared.is_follower(name, of=stack.environment):
+        if used and not worlds.pipeline.loaded.shared.is_follower(name, of=worlds.stack.environment):
             yield name
 
 
@@ -278,12 +257,13 @@ def _other_states(session: Session, stack: Stack) -> Iterator[tuple[str, Snapsho
             yield scope, state
 
 
-def _name(scope: str, stack: Stack, shared: SharedSettings) -> str:
+def _name(scope: str, worlds: Worlds) -> str:
     """The name that reconciler.toml has for a scope; otherwise its environment, or all of it."""
-    if scope in shared.names:
-        return shared.names[scope]
+    names = worlds.pipeline.loaded.shared.names
+    if scope in names:
+        return names[scope]
     organization, at, place = scope.partition("@")
-    return place if organization + at == stack.scope.partition("@")[0] + at else scope
+    return place if organization + at == worlds.stack.scope.partition("@")[0] + at else scope
 
 
 def _listed(names: list[str]) -> str:

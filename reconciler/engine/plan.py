@@ -65,6 +65,7 @@ from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline, time_problems, unreadable_context
+from reconciler.engine.worlds import Worlds
 from reconciler.pipeline.bumps import Bump
 from reconciler.pipeline.compile import desired_graph
 from reconciler.pipeline.image_source import image_source
@@ -239,9 +240,8 @@ def plan_for(
         raise CannotCheckError(*unread)
     settled = settle(stored, remote_state, facts, desired)
     recorded = recorded_by_address(settled)
-    running, problems = _running(
-        session, stack, pipeline, desired, stored, recorded, remote_state, kinds, partial=partial
-    )
+    worlds = Worlds(stack, pipeline, desired, stored, recorded, remote_state, kinds)
+    running, problems = _running(session, worlds, partial=partial)
     unread = (*unread, *problems)
 
     def steps_with(applied: Appliers) -> tuple[tuple[Step, ...], tuple[Diagnostic, ...]]:
@@ -292,7 +292,7 @@ def plan_for(
         plan = replace(plan, contract=whole.contract)
     also_changes: tuple[str, ...] = ()
     if not partial:  # a report builds nothing and moves no tag
-        also_changes, notes = changed_environments(session, pipeline, plan, desired, remote_state, kinds)
+        also_changes, notes = changed_environments(session, worlds, plan)
         if pipeline.config.reconciler.image.builder == "auto":
             notes = (*notes, *_selected_builders(plan, desired, remote_state, kinds))
         source = request.promote.source if request.promote is not None else leader_of(pipeline, stack)
@@ -317,16 +317,7 @@ def plan_for(
 
 
 def _running(
-    session: Session,
-    stack: Stack,
-    pipeline: Pipeline,
-    desired: Graph,
-    stored: Snapshot,
-    recorded: Mapping[Address, RecordedResource],
-    remote_state: RemoteState,
-    kinds: Mapping[str, ResourceKind],
-    *,
-    partial: bool,
+    session: Session, worlds: Worlds, *, partial: bool
 ) -> tuple[tuple[RunningImage, ...], tuple[Diagnostic, ...]]:
     """The images that run, and what could not be read of them. Raises CannotCheckError unless `partial`."""
     problems = []
@@ -334,14 +325,12 @@ def _running(
     left_behind: Mapping[Address, LiveObject] = {}
     summary = "the image in use could not be read"
     try:
-        left_behind = images_left_behind(desired, recorded, kinds)
+        left_behind = images_left_behind(worlds)
     except ProviderError as problem:
         if partial:  # a plan that is carried out writes nothing there, so it needs no answer
             problems.append(provider_diagnostic(problem, summary))
     try:
-        running = running_images(
-            session, stack, pipeline, desired, stored, recorded, remote_state, kinds, left_behind
-        )
+        running = running_images(session, worlds, left_behind)
     except ProviderError as problem:
         problems.append(provider_diagnostic(problem, summary))
         if not partial:
