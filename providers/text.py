@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from urllib.parse import quote, quote_plus
 
+from providers.patterns import pattern
+
 _CONTROL = r"\x00-\x08\x0b-\x1f\x7f-\x9f"  # Cc but tab and line feed
 _FORMAT = (  # Cf of Unicode 16: bidirectional controls, zero-width characters, tags and others
     r"\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
@@ -22,18 +24,23 @@ _SURROGATES = r"\ud800-\udfff"
 HIDDEN = _CONTROL + _FORMAT + _BLANK + _BREAKS + _SURROGATES
 """The characters to escape, as the inside of a character class of a regular expression."""
 
-_HIDDEN = re.compile(f"[{HIDDEN}]")
-_HIDDEN_OR_END = re.compile(f"[\n{HIDDEN}]")
+_HIDDEN = pattern(f"[{HIDDEN}]")
+_HIDDEN_OR_END = pattern(f"[\n{HIDDEN}]")
 
 
 def visible(text: str) -> str:
     """The text with every hidden character escaped; line feeds stay."""
-    return _HIDDEN.sub(escape_match, text)
+    return text if _is_plain(text) else _HIDDEN.sub(escape_match, text)
 
 
 def one_line(text: str) -> str:
     """The text on one line, with line feeds and every hidden character escaped."""
-    return _HIDDEN_OR_END.sub(escape_match, text)
+    return text if _is_plain(text) else _HIDDEN_OR_END.sub(escape_match, text)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether no character is hidden, as far as that is known without a search."""
+    return text.isascii() and text.isprintable()
 
 
 def without_secrets(text: str, secrets: Iterable[str]) -> str:
@@ -66,14 +73,14 @@ def _in_base64(secret: str) -> Iterator[str]:
 _URL_SAFE = str.maketrans("+/", "-_")
 _SHORTEST_PART = 6
 """Characters of a part of base64 that is hidden. Shorter ones are parts of words."""
-_IN_ADDRESS = re.compile(r"""(?<=://)[^/\s"'<>]*@""")
+_IN_ADDRESS = pattern(r"""(?<=://)[^/\s"'<>]*@""")
 """What stands before the host in `https://me:password@host`."""
-_BEFORE_AT = re.compile(r"""(?<![^\s"'<>@])[^\s"'<>@]++@(?!sha\d+:)""")
+_BEFORE_AT = pattern(r"""(?<![^\s"'<>@])[^\s"'<>@]++@(?!sha\d+:)""")
 """What may end with a login, as in `me:password@host/image`. The name of an image with its digest,
 `app:1.0@sha256:…`, has the same form and no login."""
-_USER = re.compile(r"""(?:(?<=\bimage/)|(?<![^\s"'<>(=,]))[^/\s"'<>:@=,]++(:(?!//))?""")
+_USER = pattern(r"""(?:(?<=\bimage/)|(?<![^\s"'<>(=,]))[^/\s"'<>:@=,]++(:(?!//))?""")
 """A word where a login may begin, and whether a password follows."""
-_QUERY = re.compile(
+_QUERY = pattern(
     r"""(?:(?<=[?&;\#])|(?<=%3f)|(?<=%26)|(?<=%23))
     ((?=[\w.-]*?(?:token|key|secret|sig|passw(?:or)?d|pwd|auth|credential))[\w.-]++(?:=|%3d))
     [^&\s"'<>]+""",

@@ -28,6 +28,7 @@ FOR_HELP = {
     "providers.image_names",
     "providers.json_value",
     "providers.leftovers",
+    "providers.patterns",
     "providers.text",
     "reconciler.cli.interruption",
     "reconciler.api.requests",

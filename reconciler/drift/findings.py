@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from providers.hiding import is_hidden
 from providers.json_value import JSON
+from providers.patterns import pattern
 from providers.protocol import KindFacts, LiveObject
 from providers.reasons import Reason
 from providers.rules import Effect
@@ -298,7 +299,7 @@ ORPHANS: Final = "the stacks without a folder"
 UNMANAGED: Final = "the unmanaged objects"
 FOLDER: Final = "the folder "
 PART: Final = "part "
-_OTHER: Final = re.compile(rf"{ORPHANS}|{UNMANAGED}|{FOLDER}.+|{PART}\d+/\d+( of .+)?", re.DOTALL)
+_OTHER: Final = pattern(rf"{ORPHANS}|{UNMANAGED}|{FOLDER}.+|{PART}\d+/\d+( of .+)?", re.DOTALL)
 """What is in `Report.failed` beside pipelines; a part is that of `drift --shard`."""
 
 

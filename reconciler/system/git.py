@@ -21,6 +21,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from providers.patterns import pattern
 from providers.programs import ProgramError, end_program, run_program, start_program
 from providers.regular_files import read_regular, real_path
 from providers.waits import pending
@@ -30,8 +31,8 @@ _MOST_OUTPUT = 256 << 20  # bytes; the list of a million files has less
 _MOST_LINE = 1024  # bytes of a line that names a file and its size
 _PATHS = 500  # arguments of one call
 _POINTER = 1024  # bytes; a pointer of Git LFS is shorter
-_COMMITTER = re.compile(rb"^committer .*> (-?\d+) [-+]\d+$", re.MULTILINE)
-_OID = re.compile(rb"^oid sha256:([0-9a-f]{64})$", re.MULTILINE)
+_COMMITTER = pattern(rb"^committer .*> (-?\d+) [-+]\d+$", re.MULTILINE)
+_OID = pattern(rb"^oid sha256:([0-9a-f]{64})$", re.MULTILINE)
 _LFS = b"version https://git-lfs.github.com/spec/v1\n"
 _LINK, _SUBMODULE, _EXECUTABLE = "120000", "160000", "100755"
 _NEUTRAL = {

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from providers.json_value import JSON
+from providers.patterns import pattern
 from providers.text import HIDDEN, escape_match, one_line, visible
 
 __all__ = [
@@ -34,8 +35,8 @@ __all__ = [
 LONGEST_LINE = 20_000
 """Characters of a line in a terminal, a log or an annotation. A name from a server may have ten million."""
 
-_HIDDEN = re.compile(f"[\n{HIDDEN}]")
-_BUT_LINES = re.compile(f"[{HIDDEN}]")
+_HIDDEN = pattern(f"[\n{HIDDEN}]")
+_BUT_LINES = pattern(f"[{HIDDEN}]")
 # Commands as the runner parses them: `::` at the beginning of a line, after blanks, and `##[` anywhere.
 # https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
 _COMMAND = re.compile(r"^([^\S\n]*+):(?=:)|#(?=#\[)", re.MULTILINE)
@@ -48,7 +49,8 @@ def in_workflow() -> bool:
 
 def unsafe_places(line: str) -> set[int]:
     """The places of the characters that must be written by their numbers in a terminal or a log."""
-    places = {found.start() for found in _HIDDEN.finditer(line)}
+    is_plain = line.isascii() and line.isprintable()
+    places = set() if is_plain else {found.start() for found in _HIDDEN.finditer(line)}
     if in_workflow():
         places |= {found.end() - 1 for found in _COMMAND.finditer(line)}
     return places

@@ -1,17 +1,17 @@
 """Formats values: short, on one line, and only the differing parts of large ones."""
 
 import json
-import re
 
 from providers.hiding import HIDDEN, is_hidden
 from providers.json_value import JSON
+from providers.patterns import pattern
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.reasons import ReasonCode
 from reconciler.core.values import NoValue
 
 LONGEST = 72  # characters
 SHORT_DIGEST = 19  # characters of a digest, with its "sha256:"
-_SOURCE_KEY = re.compile(r"v[0-9]+:[0-9a-f]{64}")
+_SOURCE_KEY = pattern(r"v[0-9]+:[0-9a-f]{64}")
 
 
 def format_value(value: JSON | NoValue, name: str) -> str:
