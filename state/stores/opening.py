@@ -73,7 +73,7 @@ def state_files(url: str | None) -> tuple[Path, ...]:
             path = Path(url.removeprefix(_SQLITE)).expanduser() if url else default_path()
     except StoreUnavailableError:
         return ()
-    return path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal"))
+    return tuple(Path(f"{path}{suffix}") for suffix in ("", "-wal", "-shm", "-journal")) if path.name else ()
 
 
 def check_url(url: str) -> None:
