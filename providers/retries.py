@@ -4,7 +4,7 @@ Used by the engine for the calls of a step, and by the registry client for its r
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from providers.errors import TransientError
 
@@ -43,6 +43,18 @@ def problem_of(state: "RetryCallState") -> BaseException | None:
     return state.outcome.exception() if state.outcome else None
 
 
+def exhausted(problem: BaseException | None) -> BaseException | None:
+    """The error of the last attempt, so that no caller repeats what was repeated already."""
+    if isinstance(problem, TransientError):
+        problem.waits = False
+    return problem
+
+
+def _raise(problem: BaseException | None) -> NoReturn:
+    assert problem is not None
+    raise problem
+
+
 def retrying(
     *,
     sleep: Callable[[float], None],
@@ -64,7 +76,7 @@ def retrying(
         stop=lambda state: not is_rate_limited(problem_of(state)) and state.attempt_number >= ATTEMPTS,
         before_sleep=before_sleep,
         sleep=sleep,
-        reraise=True,
+        retry_error_callback=lambda state: _raise(exhausted(problem_of(state))),
     )
 
 

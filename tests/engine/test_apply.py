@@ -188,6 +188,12 @@ LOST = TransientError("the connection dropped", outcome_unknown=True)
 BUSY = TransientError("busy")
 
 
+@pytest.fixture(autouse=True)
+def busy_for_now() -> None:
+    """An error whose attempts are used up says so."""
+    BUSY.waits = None
+
+
 def failing(bench: Bench, kind: str, *faults: Fault, verbs: Collection[str] = WRITES) -> Faults:
     """Let the calls of one kind fail from now on."""
     counted = Faults(*faults, verbs=verbs)

@@ -49,7 +49,7 @@ from providers.errors import (
 )
 from providers.http import same_origin
 from providers.protocol import Progress, Report, silent
-from providers.retries import ATTEMPTS, is_transient
+from providers.retries import ATTEMPTS, exhausted, is_transient
 
 _CHUNK_SIZE = 1 << 20  # bytes read at a time
 _MAX_CACHED = 200  # configurations, a few kilobytes each, shared by the clients of a run
@@ -182,8 +182,9 @@ class RegistryClient:
         hasher = hashlib.sha256()
         position, breaks = start, 0
         while True:
+            response = self._open(blob, position)  # repeats the request; here only a broken answer is resumed
             try:
-                for chunk in self._stream(blob, position):
+                for chunk in self._content(response, blob, position):
                     hasher.update(chunk)
                     position, breaks = position + len(chunk), 0
                     if position > blob.size:
@@ -192,20 +193,25 @@ class RegistryClient:
                 break
             except TransientError as error:
                 breaks += 1
-                if breaks >= ATTEMPTS or not is_transient(error):
+                if breaks >= ATTEMPTS:
+                    exhausted(error)
+                if not is_transient(error):
                     raise
                 self._connection.wait_after(error, breaks)
         if not start and f"sha256:{hasher.hexdigest()}" != blob.digest:
             raise self._content_error(blob.digest)
 
-    def _stream(self, blob: Blob, start: int) -> Iterator[bytes]:
-        """A blob's bytes from `start` on, until the connection breaks."""
-        doing = f"reading {blob.digest[:19]} of {self.repository}"
+    def _open(self, blob: Blob, start: int) -> requests.Response:
+        """The response with a blob from byte `start` on, or with all of it."""
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
         url = self._connection.url(f"blobs/{blob.digest}")
-        response = self._connection.read("GET", url, doing, headers=headers, stream=True)
+        response = self._connection.read("GET", url, self._reading(blob), headers=headers, stream=True)
         if response is None:
             raise GoneError(f"{self.repository} refers to {blob.digest} but does not contain it")
+        return response
+
+    def _content(self, response: requests.Response, blob: Blob, start: int) -> Iterator[bytes]:
+        """A blob's bytes from `start` on, until the connection breaks."""
         surplus = start if response.status_code != 206 else 0  # the registry may not support ranges
         try:
             with response:
@@ -216,7 +222,11 @@ class RegistryClient:
                         yield chunk[surplus:]
                     surplus = max(surplus - len(chunk), 0)
         except (requests.RequestException, ValueError) as error:
+            doing = self._reading(blob)
             raise error_mapping.from_exception(error, self.repository, doing, writing=False) from error
+
+    def _reading(self, blob: Blob) -> str:
+        return f"reading {blob.digest[:19]} of {self.repository}"
 
     def _read_manifest(self, method: str, reference: str) -> requests.Response | None:
         url = self._connection.url(f"manifests/{reference}")
