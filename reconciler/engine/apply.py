@@ -315,6 +315,7 @@ def _execute(
         parallel=parallel,
         now=now,
         run=run.id,
+        holder=planned.claims.holder,
     )
     result = execute()
     problem = _config_problem(edited) if result.succeeded and edited is not None else None

@@ -131,6 +131,13 @@ class PlanClaims:
         registers.update(scope, change)
         return result
 
+    def holder(self, address: Address, id: str) -> str:
+        """The other stack that claims the object with this id; "" without one."""
+        if self.facts[address.kind].exclusive is not Exclusive.ID:
+            return ""
+        claims = self.session.registers.read(self.stack.scope).matching(str(address), [id]).values()
+        return next((one.stack for one in claims if one.id == id and one.stack not in self.own), "")
+
     def settle(self, saved: Snapshot) -> None:
         """After the last step: add the ids of new objects, and release the claims of resources that are gone.
 

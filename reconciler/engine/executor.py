@@ -66,6 +66,7 @@ class Executor:
         parallel: most writes at once.
         now: returns the time as ISO 8601 text, for intents.
         run: id of this run, for intents.
+        holder: the other stack that claims the object with this id of a kind; "" without one.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Executor:
         parallel: int,
         now: Callable[[], str],
         run: str,
+        holder: Callable[[Address, str], str],
     ) -> None:
         self._plan = plan
         self._kinds = kinds
@@ -89,7 +91,18 @@ class Executor:
         self._stop = stop
         self._parallel = parallel
         self._lives = dict(found)
-        self._steps = Steps(plan, desired, self._lives, kinds, writer, emit=emit, stop=stop, now=now, run=run)
+        self._steps = Steps(
+            plan,
+            desired,
+            self._lives,
+            kinds,
+            writer,
+            emit=emit,
+            stop=stop,
+            now=now,
+            run=run,
+            holder=holder,
+        )
 
     def __call__(self) -> ExecutionResult:
         """Run every step that can run. Raises only for a bug in reconciler, or if state cannot be saved."""

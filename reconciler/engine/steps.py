@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from providers.errors import ExistsError, GoneError, PermanentError, ProviderError
 from providers.hiding import HIDDEN, is_hidden
 from providers.json_value import JSON
-from providers.protocol import ListedKind, LiveObject, Progress, Reference, ResourceKind, is_a
+from providers.protocol import Exclusive, ListedKind, LiveObject, Progress, Reference, ResourceKind, is_a
 from providers.retries import is_rate_limited, is_transient, problem_of, retrying
 from reconciler.core.diff import Change, ChangeClass, Resolution, compare, effective_fields
 from reconciler.core.events import Emit, StepProgress, StepRetried
@@ -90,6 +90,7 @@ class Steps:
         stop: threading.Event,
         now: Callable[[], str],
         run: str,
+        holder: Callable[[Address, str], str],
     ) -> None:
         self._plan = plan
         self._desired = desired
@@ -100,6 +101,8 @@ class Steps:
         self._stop = stop
         self._now = now
         self._run = run
+        self._holder = holder
+        self._owners = {_identity(address, live): address for address, live in lives.items()}
         self._unanswered: set[Address] = set()  # resources with a write that was sent and not answered
 
     def work(self, step: Step) -> Work:
@@ -136,9 +139,10 @@ class Steps:
             nonlocal unsettled
             if unsettled is None:
                 try:
-                    return kind.create(
+                    made = kind.create(
                         step.address.name, fields, parent=self.parent(step), report=self._report(step)
                     )
+                    return self._checked_new(step, made)
                 except ProviderError as problem:
                     if kind.facts.repeatable or not (
                         problem.outcome_unknown or isinstance(problem, ExistsError)
@@ -151,10 +155,24 @@ class Steps:
             if live is None:
                 failure, unsettled = unsettled, None  # not created, so the next attempt sends it again
                 raise failure
-            return live
+            return self._checked_new(step, live)
 
         live = yield from self._write(step, fields, create)
         yield from self._clear_owned_lists(step, live)
+        return live
+
+    def _checked_new(self, step: Step, live: LiveObject) -> LiveObject:
+        """The created object. Raises PermanentError if it is that of another resource.
+
+        Its children would be written to that one, and a later delete would remove it.
+        """
+        if self._kinds[step.address.kind].facts.exclusive is Exclusive.NAME:
+            return live  # an image: its digest is its content, which others may have, too
+        owner = self._owners.setdefault(_identity(step.address, live), step.address)
+        if owner != step.address:
+            raise _other_object_error(str(owner))
+        if holder := self._holder(step.address, live.id):
+            raise _other_object_error(f"a resource of {holder}")
         return live
 
     def _clear_owned_lists(self, step: Step, live: LiveObject) -> Part:
@@ -473,3 +491,16 @@ def _rejected_fields(fields: Mapping[str, JSON], live: LiveObject, kind: Resourc
         if change.cls is ChangeClass.DRIFT
     ]
     return sorted(set(differing))
+
+
+def _identity(address: Address, live: LiveObject) -> tuple[str, tuple[str, ...], str]:
+    """What no two objects have in common: an id is one of its kind and parent."""
+    return address.kind, address.name[:-1], live.id
+
+
+def _other_object_error(what: str) -> PermanentError:
+    return PermanentError(
+        f"the create was answered with the id of {what}",
+        hint="nothing was written to that one; tell the administrator of the platform",
+        outcome_unknown=True,
+    )

@@ -188,6 +188,7 @@ class Bench:
             parallel=parallel,
             now=lambda: AT,
             run="run-1",
+            holder=lambda _, __: "",
         )()
 
     def writes(self) -> list[tuple[str, str]]:

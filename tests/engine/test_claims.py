@@ -1,7 +1,8 @@
 """Claims in plans and applies: what one stack claims is never written, kept or deleted by another one."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from providers.protocol import Exclusive
+from providers.protocol import Exclusive, LiveObject, Reference
 from providers.table import EXCLUSIVE
 from reconciler.core.events import ignore
 from reconciler.core.graph import Graph, Origin, Resource
@@ -118,6 +119,7 @@ class Team:
                     parallel=1,
                     now=lambda: AT,
                     run="run-1",
+                    holder=claims.holder,
                 )()
                 claims.settle(writer.snapshot)
         return plan
@@ -135,6 +137,52 @@ class Team:
 @pytest.fixture
 def team(store: SqliteStore) -> Team:
     return Team(store)
+
+
+@dataclass
+class Mistaken:
+    """A kind whose creates are answered with another object, as is every read of what was created."""
+
+    kind: MemoryKind
+    other: LiveObject
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.kind, name)
+
+    def create(self, name: Sequence[str], *arguments: Any, **options: Any) -> LiveObject:
+        return replace(self.kind.create(name, *arguments, **options), id=self.other.id)
+
+    def read(self, reference: Reference) -> LiveObject | None:
+        live = self.kind.read(reference)
+        return live and replace(live, id=self.other.id)
+
+
+@pytest.mark.parametrize(
+    ("there", "new", "stack"),
+    [
+        pytest.param(processing("x"), processing("y"), A, id="processing, own stack"),
+        pytest.param(processing("x"), processing("y"), B, id="processing, another stack"),
+        pytest.param(version_of("m", "v"), version_of("m", "w"), A, id="version, own stack"),
+        pytest.param(version_of("m", "v"), version_of("m", "w"), B, id="version, another stack"),
+        pytest.param(model("m"), model("n"), A, id="model, own stack"),  # others may share it
+    ],
+)
+def test_a_create_that_is_answered_with_the_object_of_another_resource(
+    there: Resource, new: Resource, stack: str, team: Team
+) -> None:
+    kind, parents = there.address.kind, [model("m")] if there.depends_on else []
+    team.apply(A, *parents, there)
+    team.writes()
+    before, claims = dict(team.world.objects), team.holders
+    theirs = [there] if stack == A else []
+    team.kinds[kind] = Mistaken(team.kinds[kind], before[kind, there.address.name])  # type: ignore[assignment]
+
+    team.apply(stack, *parents, *theirs, new)
+
+    assert team.writes() in ([("create", new.address)], [])
+    assert str(new.address) not in team.state(stack).resources
+    assert {key: team.world.objects[key] for key in before} == before
+    assert {address: team.holders[address] for address in claims} == claims
 
 
 def declared(resource: Resource, file: str = "/team/b/config.toml", line: int = 4) -> Resource:
