@@ -48,7 +48,7 @@ FOR_HELP = {
     "state.errors",
 }
 """All of ours, beside the declarations in `reconciler.cli`, that help may import: plain values."""
-DECLARATIONS = ("commands", "baseline_options", "files_in_images", "mistyped", "options", "outputs")
+DECLARATIONS = ("commands", "baseline_options", "output_places", "mistyped", "options", "outputs")
 """The modules of `reconciler.cli` that declare commands."""
 
 TERMINAL = {"rich"}

@@ -9,8 +9,8 @@ import click
 from msgspec import Struct
 
 from providers.leftovers import BASELINE
-from reconciler.cli.files_in_images import warn_if_in_image
 from reconciler.cli.options import Command
+from reconciler.cli.output_places import baseline_file
 
 DAYS = 30
 """Default duration of an acknowledgement."""
@@ -26,7 +26,7 @@ class _BaselineType(click.ParamType[Path]):
         if not path.parent.is_dir():  # refused before any request is sent
             self.fail(f"there is no folder {path.parent}", param, ctx)
         if ctx is not None and not ctx.resilient_parsing:
-            warn_if_in_image(path)
+            baseline_file(path)
         return path
 
 

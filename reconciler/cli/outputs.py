@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import Struct, field
 
-from reconciler.cli.files_in_images import outside_of_images, warn_if_in_image
 from reconciler.cli.options import Command
-from reconciler.cli.options.param_types import STDOUT, ParsedType
+from reconciler.cli.options.param_types import STDOUT, ParsedType, ReportFile
+from reconciler.cli.output_places import file_identity, outside_of_images, report_file
 
 if TYPE_CHECKING:
     from reconciler.core.diagnostics import Diagnostic
@@ -161,7 +161,7 @@ _FLAG = click.option(
 
 
 def _file_option(name: str, text: str) -> Callable[[Command], Command]:
-    kind = click.Path(path_type=Path, allow_dash=True)
+    kind = ReportFile(path_type=Path, allow_dash=True)
 
     def checked(ctx: click.Context, param: click.Parameter, place: Path | None) -> Path | None:
         return _checked(ctx, param, name, place)
@@ -207,22 +207,27 @@ def _places(asked: Iterable[tuple[str, Path]]) -> dict[str, Path]:
     for name, place in asked:
         if places.setdefault(name, place) != place:
             raise click.UsageError(f"-o {name}: two destinations for one format")
-    if len(set(map(_file, places.values()))) < len(places):
+    files = {STDOUT if place == STDOUT else file_identity(place): name for name, place in places.items()}
+    if len(files) < len(places):
         raise click.UsageError("two outputs cannot go to the same place")
+    for place, option in _other_files() if places else ():
+        if format_ := files.get(file_identity(place)):
+            raise click.UsageError(f"-o {format_}: {place} is the file of {option}; write to another file")
     return places
 
 
-def _file(place: Path) -> object:
-    """What all paths of one file have in common, also links to it."""
-    from providers.regular_files import is_file, real_path  # late: `--help` needs none of it
+def _other_files() -> Iterator[tuple[Path, str]]:
+    """The files and folders of the command's other options, with the name of the option.
 
-    if place == STDOUT:
-        return place
-    real = real_path(place)
-    if not is_file(real):
-        return real
-    status = real.stat()
-    return status.st_dev, status.st_ino
+    An option of one format is another one for `-o`, and is compared in `_places`.
+    """
+    context = click.get_current_context()
+    for param in context.command.params:
+        value = context.params.get(param.name or "")
+        if isinstance(value, Path) and not isinstance(param.type, ReportFile):
+            yield value, param.opts[0]
+        elif isinstance(value, tuple):
+            yield from ((one, param.human_readable_name) for one in value if isinstance(one, Path))
 
 
 def _in_a_folder(ctx: click.Context, param: click.Parameter, place: Path | None) -> Path | None:
@@ -246,5 +251,5 @@ def _checked(ctx: click.Context, param: click.Parameter, name: str, place: Path 
     if name == "events":
         return outside_of_images(ctx, param, place)
     if place is not None and place != STDOUT and not ctx.resilient_parsing:
-        warn_if_in_image(place)
+        report_file(place)
     return place

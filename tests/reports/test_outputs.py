@@ -105,7 +105,7 @@ def test_a_failed_output_does_not_stop_the_others(drifted: Cli) -> None:
 
 def test_an_existing_file_is_replaced_and_keeps_its_mode(drifted: Cli) -> None:
     file = drifted.folder / "d.md"
-    file.write_text("old")
+    file.write_text("<!-- reconciler:drift -->\nold")
     file.chmod(0o600)
     drifted("drift", "dataset_cleanup", "--markdown", "d.md")
     assert file.read_text().startswith("<!-- reconciler:drift -->")

@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from reconciler.cli.files_in_images import pages_of
 from reconciler.cli.options.param_types import WholeNumberType
+from reconciler.cli.output_places import pages_of
 
 MOST = 100  # runs of each pipeline in each environment that are shown by default
 

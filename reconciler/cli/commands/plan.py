@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from reconciler.cli import options
-from reconciler.cli.files_in_images import outside_of_images
+from reconciler.cli.output_places import outside_of_images
 from reconciler.cli.outputs import output_files
 
 

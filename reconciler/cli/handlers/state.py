@@ -41,6 +41,7 @@ from reconciler.api.states import State
 from reconciler.cli import options, prompts, stores
 from reconciler.cli.documents import write_document
 from reconciler.cli.options.param_types import STDOUT
+from reconciler.cli.output_places import refuse_state
 from reconciler.cli.prompts import Question, confirm
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED
@@ -306,6 +307,8 @@ def verify(name: str | None, where: options.TargetOptions, json_place: Path | No
 def copy(source: str, target: str, json_place: Path | None) -> int:
     if source == target:
         raise click.UsageError("FROM and TO are the same")
+    if json_place is not None and json_place != STDOUT:
+        refuse_state(json_place, source, target)
     err = console(sys.stderr)
     with stores.opened(source) as old, stores.opened(target) as new:
         if not old.store.exists():

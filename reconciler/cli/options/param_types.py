@@ -37,6 +37,10 @@ class ParsedType(click.ParamType[T]):
             self.fail(str(problem), param, ctx)
 
 
+class ReportFile(click.Path):
+    """The file of one format, which `outputs` checks."""
+
+
 class WholeNumberType(click.IntRange):
     """A number of 64 bits that is not too low: stores and the platform have no larger ones."""
 
