@@ -8,6 +8,8 @@ import ipaddress
 from functools import lru_cache
 from typing import Final
 
+from providers.ascii_case import ascii_lower
+
 HUB: Final = "docker.io"
 _ALIASES: Final = frozenset({HUB, "index.docker.io", "registry-1.docker.io"})
 _OFFICIAL: Final = "library/"
@@ -71,9 +73,9 @@ def _is_host(text: str) -> bool:
 
 def _normal_host(text: str) -> str:
     """A registry in lower case, without the port that it has anyway: 443, or 80 on this machine."""
-    host, colon, port = text.lower().rpartition(":")
+    host, colon, port = ascii_lower(text).rpartition(":")
     if not colon or not port.isdecimal() or not port.isascii():  # an IPv6 address ends with a bracket
-        host, port = text.lower(), ""
+        host, port = ascii_lower(text), ""
     usual = "80" if is_loopback(host.strip("[]")) else "443"
     port = port.lstrip("0") or "0" if port else usual
     # Docker takes a name without a dot for a user of Docker Hub, unless it has a port or upper case.

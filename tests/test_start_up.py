@@ -25,6 +25,7 @@ HEAVY = (
 """Modules that take long to import, ours left out."""
 
 FOR_HELP = {
+    "providers.ascii_case",
     "providers.image_names",
     "providers.json_value",
     "providers.leftovers",

@@ -8,6 +8,7 @@ from typing import Self
 
 from msgspec import structs
 
+from providers.ascii_case import ascii_upper
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.plan import target_options
 from reconciler.core.platforms import HOSTS, platform_address
@@ -61,7 +62,7 @@ class Environment:
             if self.host is not None:
                 raise ValueError("an environment with a host needs a name")
             return
-        object.__setattr__(self, "name", self.name.upper())
+        object.__setattr__(self, "name", ascii_upper(self.name))
         if self.host is None:
             return
         if self.name in HOSTS:

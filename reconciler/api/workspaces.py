@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from providers.ascii_case import ascii_upper
 from reconciler.api.arguments import checked
 from reconciler.api.events import EventSink, OnEvent
 from reconciler.api.requests import ReadOptions, SelectionRequest
@@ -91,7 +92,7 @@ class Workspace:
         from reconciler.api.environments import Environment
 
         declared = self.settings.declared()
-        own = declared.get(name.upper()) if name is not None else None
+        own = declared.get(ascii_upper(name)) if name is not None else None
         found = Environment(
             name,
             organization or (own.organization.value if own else None),
@@ -182,7 +183,7 @@ class Workspace:
             names,
             all,
             tuple(groups),
-            tuple(kind.upper() for kind in types),
+            tuple(ascii_upper(kind) for kind in types),
             gpu,
             (changed if isinstance(changed, str) else "") if changed else None,
             stale,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from msgspec import Struct
 
+from providers.ascii_case import ascii_lower
 from reconciler.views.safe import one_line
 from reconciler.views.terminal.console import Console
 from reconciler.views.terminal.progress import paused
@@ -133,11 +134,11 @@ def choose(text: str, choices: Mapping[str, str], default: Default | None, err: 
         line = Text.assemble((f"    {word:<{widest}}", "bold"), f"  {meaning}")
         line.rstrip()
         err.print(line)
-    by_lower = {word.lower(): word for word in choices}
+    by_lower = {ascii_lower(word): word for word in choices}
 
     def convert(typed: str) -> str:
         try:
-            return by_lower[typed.strip().lower()]
+            return by_lower[ascii_lower(typed.strip())]
         except KeyError:
             raise click.UsageError(f"{typed!r} is not one of {', '.join(choices)}.") from None
 

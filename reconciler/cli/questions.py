@@ -12,6 +12,7 @@ import click
 from msgspec import Struct
 
 from providers import enums
+from providers.ascii_case import ascii_upper
 from providers.image_names import name_with_project
 from reconciler.cli import kept_answers, prompts
 from reconciler.cli.options.model import ENUMS
@@ -151,7 +152,7 @@ def _questions(loaded: LoadedConfig, given: Edits) -> Iterator[Question]:
             "user/pipeline_name",
             _image_like_others(loaded, str(metadata.get("name", ""))),
         )
-    if str(metadata.get("type", "")).upper() == enums.TRAINING:
+    if ascii_upper(str(metadata.get("type", ""))) == enums.TRAINING:
         # A training gets its CPU and GPU from the experiment that launches it.
         yield from _model_questions(document)
         return
@@ -238,7 +239,7 @@ def _converter(question: Question, complete: LoadedConfig) -> Callable[..., Valu
     def value_of(typed: Value, *_: object) -> Value:
         text = str(typed).strip()
         is_number = question.path in (_CPU, _GPU) and text.isascii() and text.isdecimal()
-        value: Value = int(text) if is_number else text.upper() if question.path[-1] in ENUMS else text
+        value: Value = int(text) if is_number else ascii_upper(text) if question.path[-1] in ENUMS else text
         for problem in edited_config(complete, {question.path: value}).diagnostics:
             if problem.summary not in existing_problems:
                 raise click.UsageError(f"{problem.summary}. {problem.detail}")

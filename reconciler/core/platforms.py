@@ -12,6 +12,7 @@ from functools import lru_cache
 from ipaddress import IPv6Address
 from urllib.parse import quote, urlsplit
 
+from providers.ascii_case import ascii_lower
 from providers.image_names import is_loopback
 from providers.text import has_login
 
@@ -46,7 +47,7 @@ def platform_address(text: str) -> str:
     """
     text = text.strip(" \t\r\n")
     scheme, colon, rest = text.partition("://")
-    scheme = scheme.lower()
+    scheme = ascii_lower(scheme)
     if not colon or scheme not in _PORTS:
         raise ValueError("must start with http:// or https://")
     if any(character in text for character in "?#\\") or not text.isprintable() or " " in text:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from providers.ascii_case import ascii_upper
 from providers.regular_files import home_folder, read_regular
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.platforms import CUSTOM, HOSTS
@@ -99,9 +100,9 @@ def environments() -> list[str]:
 def current() -> Login | None:
     """The login in use, even if its token is no longer saved; None if you are not logged in."""
     values = context()
-    if not {"organization", "env"} <= values.keys() or values["env"].upper() not in environments():
+    if not {"organization", "env"} <= values.keys() or ascii_upper(values["env"]) not in environments():
         return None
-    return Login(values["organization"], values["env"].upper())
+    return Login(values["organization"], ascii_upper(values["env"]))
 
 
 def save(login: Login, token: str, host: str | None = None) -> None:

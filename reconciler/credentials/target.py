@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from providers.ascii_case import ascii_upper
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.platforms import ENVIRONMENTS, HOSTS, organization_problem, platform_address, scope
 from reconciler.credentials import saved
@@ -147,7 +148,7 @@ class TargetSettings:
         if found is None:
             found = self._first((saved.context().get("env"), str(saved.context_file())), ("PROD", DEFAULT))
             assert found is not None
-        name = found.value.upper()
+        name = ascii_upper(found.value)
         if name not in (*ENVIRONMENTS, *self._declared) and name not in saved.environments():
             raise UserError(
                 error(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path as File
 from typing import Any
 
+from providers.ascii_case import ascii_upper
 from providers.enums import PROCESSING_TYPES, TRAINING
 from providers.json_value import JSON
 from providers.table import FACTS, ancestors
@@ -56,8 +57,9 @@ def declared_stack(loaded: LoadedConfig) -> tuple[str, Place]:
         _text(document, *key)
         for key in (("metadata", "type"), ("metadata", "name"), ("docker", "image_name"), _STACK)
     )
-    key = _STACK if stack else ("docker", "image_name") if kind.upper() == TRAINING else ("metadata", "name")
-    return stack_name(kind.upper(), name, image, stack or None), loaded.place_of(*key)
+    kind = ascii_upper(kind)
+    key = _STACK if stack else ("docker", "image_name") if kind == TRAINING else ("metadata", "name")
+    return stack_name(kind, name, image, stack or None), loaded.place_of(*key)
 
 
 _STACK = ("reconciler", "stack")
@@ -70,7 +72,7 @@ def _document(loaded: LoadedConfig) -> Mapping[str, Any]:
 
 def _keys(document: Mapping[str, Any]) -> Iterator[tuple[Address, KeyPath]]:
     """The image, and the processing or the model versions. Of two rows with one version, the last one."""
-    kind = _text(document, "metadata", "type").upper()
+    kind = ascii_upper(_text(document, "metadata", "type"))
     if image := _text(document, "docker", "image_name"):
         yield image_address(image), ("docker", "image_name")
     if kind in PROCESSING_TYPES and (name := _text(document, "metadata", "name")):

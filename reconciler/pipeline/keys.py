@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from providers import enums
+from providers.ascii_case import ascii_upper
 from providers.collection import BodyKey
 from providers.config_keys import Holds, Key
 from providers.json_value import JSON
@@ -166,7 +167,7 @@ def _variables(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> 
 def _framework(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> JSON:
     if not isinstance(value, str):
         return _text(reader, value, where)
-    name = value.upper() or enums.NOT_CONFIGURED
+    name = ascii_upper(value) or enums.NOT_CONFIGURED
     if name in enums.DOCUMENTED_FRAMEWORKS:
         reader.warn(
             f"{dotted(where[:-1])}: framework {value} is not in the installed SDK's list",
@@ -181,7 +182,7 @@ def _framework(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> 
 def _inference_type(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> JSON:
     if not isinstance(value, str):
         return _text(reader, value, where)
-    name = value.upper() or enums.NOT_CONFIGURED
+    name = ascii_upper(value) or enums.NOT_CONFIGURED
     return _enum(reader, name, value, enums.INFERENCE_TYPES, (), where)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from semver import Version
 
 from providers import enums
+from providers.ascii_case import ascii_upper
 from providers.image_names import name_problem, normal_name
 from providers.text import has_login
 from reconciler.pipeline import version
@@ -73,7 +74,7 @@ def _type(reader: TomlReader, table: Mapping[str, Any]) -> str | None:
     value = reader.required_text(table, "metadata", "type", f"one of {', '.join(allowed)}")
     if value is None:
         return None
-    if value.upper() not in allowed:
+    if ascii_upper(value) not in allowed:
         reader.error(
             f"metadata.type {value!r} is not a pipeline type",
             f"Allowed: {', '.join(allowed)}.{did_you_mean(value, allowed)}",
@@ -81,7 +82,7 @@ def _type(reader: TomlReader, table: Mapping[str, Any]) -> str | None:
             "type",
         )
         return None
-    return value.upper()
+    return ascii_upper(value)
 
 
 def read_execution(reader: TomlReader) -> Execution | None:

@@ -21,6 +21,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from providers.ascii_case import ascii_lower
 from providers.patterns import pattern
 from providers.programs import ProgramError, end_program, run_program, start_program
 from providers.regular_files import read_regular, real_path
@@ -400,11 +401,11 @@ def remote_name(url: str) -> str:
         if not colon or "/" in host or len(host) == 1:  # C:/repository is a path
             return _bare_path(url.strip())
         return _remote(host, path)
-    if scheme.lower() == "file":
+    if ascii_lower(scheme) == "file":
         return _bare_path("/" + rest.partition("/")[2])
     host, _, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
     name, _, port = host.rpartition("@")[2].partition(":")
-    is_usual = not port or port == _REMOTE_PORTS.get(scheme.lower())
+    is_usual = not port or port == _REMOTE_PORTS.get(ascii_lower(scheme))
     return _remote(name if is_usual else f"{name}:{port}", path)
 
 
@@ -412,7 +413,7 @@ _REMOTE_PORTS = {"ssh": "22", "git+ssh": "22", "https": "443", "http": "80", "gi
 
 
 def _remote(host: str, path: str) -> str:
-    return f"{host.rpartition('@')[2].lower()}/{_bare_path(path).lstrip('/')}"
+    return f"{ascii_lower(host.rpartition('@')[2])}/{_bare_path(path).lstrip('/')}"
 
 
 def _bare_path(path: str) -> str:

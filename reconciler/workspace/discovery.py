@@ -16,6 +16,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from providers.ascii_case import ascii_upper
 from providers.image_names import normal_name
 from providers.regular_files import (
     NO_DESCRIPTORS,
@@ -112,7 +113,7 @@ def summarize(folder: Path, environment: str | None) -> PipelineSummary:
         folder,
         name=without_logins(_text(tables, "metadata", "name")),
         stack=without_logins(_stack_name(tables)),
-        type=without_logins(_text(tables, "metadata", "type").upper()),
+        type=without_logins(ascii_upper(_text(tables, "metadata", "type"))),
         version=without_logins(_text(tables, "metadata", "version")),
         gpu=gpu if isinstance(gpu, int) and not isinstance(gpu, bool) else None,
         is_readable=document is not None,
@@ -451,7 +452,7 @@ def _stack_names(document: _Document) -> set[str]:
 
 def _stack_name(tables: Mapping[str, Any]) -> str:
     return stack_name(
-        _text(tables, "metadata", "type").upper(),
+        ascii_upper(_text(tables, "metadata", "type")),
         _text(tables, "metadata", "name"),
         _text(tables, "docker", "image_name"),
         _text(tables, "reconciler", "stack") or None,

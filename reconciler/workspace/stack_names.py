@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
+from providers.ascii_case import ascii_upper
 from reconciler.core.diagnostics import UserError
 from reconciler.core.platforms import HOSTS, in_scope, place
 from reconciler.workspace.schema import Workspace
@@ -73,7 +74,7 @@ def split_name(workspace: Workspace, name: str) -> tuple[StackFilter, str]:
     from reconciler.credentials.target import known_environments  # late: reads the saved logins
 
     organization, _, environment = before.rpartition("@")
-    if environment.upper() in known_environments(workspace.declared()):
+    if ascii_upper(environment) in known_environments(workspace.declared()):
         with suppress(UserError):  # a CUSTOM without an address
             return stack_filter(workspace, environment, unquote(organization) or None), rest
     return StackFilter(), name

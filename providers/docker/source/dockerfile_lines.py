@@ -10,6 +10,8 @@ from functools import lru_cache
 
 from msgspec import Struct
 
+from providers.ascii_case import ascii_upper
+
 _DIRECTIVE = re.compile(r"\s*#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(\S.*)")
 _KNOWN_DIRECTIVES = ("syntax", "escape")  # an older BuildKit has no `check`, and it ends the directives there
 _SYNTAX = re.compile(r"\s*(?:#|//)\s*syntax\s*=\s*(\S+)", re.IGNORECASE)
@@ -77,7 +79,7 @@ def instructions(text: str) -> Iterator[tuple[int, str]]:
 def split_word(instruction: str) -> tuple[str, str]:
     """The name of an instruction in upper case, and its arguments."""
     word, rest = [*_SPACES.split(instruction.strip(), maxsplit=1), ""][:2]
-    return word.upper(), rest
+    return ascii_upper(word), rest
 
 
 def variables(instruction: str, escape: str = "\\") -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import click
 
+from providers.ascii_case import ascii_upper
 from reconciler.api.sessions import refused_value, user_of
 from reconciler.cli import logins, options, prompts
 from reconciler.cli.prompts import Default, ask, choose
@@ -227,7 +228,7 @@ def _default_environment(declared: Declared) -> Default:
 
 
 def _environment(name: str, declared: Declared) -> str | None:
-    return name.upper() if name.upper() in known_environments(declared) else None
+    return ascii_upper(name) if ascii_upper(name) in known_environments(declared) else None
 
 
 def _address(name: str, declared: Declared) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from providers.ascii_case import ascii_upper
 from reconciler.cli.options import completions
 from reconciler.cli.options.command import Command
 
@@ -41,7 +42,7 @@ def model(command: Command) -> Command:
         given = {key: arguments.pop(name) for name, key in _KEYS.items()}
         values = {key: value for key, value in given.items() if value is not None}
         for key in ENUMS & values.keys():
-            values[key] = values[key].upper()  # as the official tool needs them
+            values[key] = ascii_upper(values[key])  # as the official tool needs them
         return command(model=values, **arguments)
 
     return with_model

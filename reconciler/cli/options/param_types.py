@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from providers.ascii_case import ascii_upper
 from reconciler.cli.options import completions
 from reconciler.core.values import Address
 
@@ -118,7 +119,7 @@ class PipelineTypeType(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         from providers.enums import PROCESSING_TYPES, TRAINING
 
-        name: str = value.upper()
+        name: str = ascii_upper(value)
         if name not in (TRAINING, *PROCESSING_TYPES):
             from reconciler.pipeline.suggestions import did_you_mean
 

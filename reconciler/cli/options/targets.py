@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 from msgspec import Struct
 
+from providers.ascii_case import ascii_upper
 from reconciler.api.requests import ReadOptions
 from reconciler.cli.options import completions
 from reconciler.cli.options.command import Command
@@ -62,7 +63,7 @@ class EnvironmentType(click.ParamType[str]):
     name = "ENV"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        name: str = value.upper()
+        name: str = ascii_upper(value)
         if name not in ENVIRONMENTS and name not in (names := environment_names()):
             from reconciler.pipeline.suggestions import did_you_mean  # late: not for help
 
