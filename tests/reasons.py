@@ -53,6 +53,7 @@ _GATE = {"source": "STAGING", "environment": "PROD"}
 _DETAILS: dict[StrEnum, list[dict[str, Any]]] = {
     ReasonCode.SEVERAL: [{"codes": ["changed-outside", "files-changed"]}],
     ReasonCode.UNMANAGED: [_FIELDS],
+    ReasonCode.IGNORED_FIELDS: [_FIELDS],
     ReasonCode.UNREADABLE_FIELDS: [_FIELDS],
     ReasonCode.IMMUTABLE: [_FIELDS],
     ReasonCode.PARENT_REPLACED: [{"parent": "processing/app"}],
@@ -63,7 +64,11 @@ _DETAILS: dict[StrEnum, list[dict[str, Any]]] = {
         {"tag": "latest", "by": "STAGING", "version": ""},
         {"tag": "latest", "by": "", "version": ""},
     ],
-    ReasonCode.CHANNEL_NOT_MOVED: [{"tag": "live", "version": "1.0.1"}, {"tag": "live", "version": ""}],
+    ReasonCode.CHANNEL_NOT_MOVED: [
+        {"tag": "live", "version": "1.0.1"},
+        {"tag": "live", "version": ""},
+        {"tag": "live", "version": "", "runs": "1.0.0"},
+    ],
     ReasonCode.RENAMED_OUTSIDE: [{"to": "model/B"}],
     ReasonCode.APPLIED_ELSEWHERE: [{"stack": "my-org@STAGING/other"}],
     ReasonCode.CLAIMED_ELSEWHERE: [{"stack": "my-org@STAGING/other"}],

@@ -68,6 +68,11 @@ class Change(NamedTuple):
         return self.cls is ChangeClass.DRIFT and not self.write and same(self.desired, self.live)
 
     @property
+    def is_ignored(self) -> bool:
+        """Whether an ignored live value is another one than in the files."""
+        return self.resolution is Resolution.IGNORED and self.cls not in _NO_OTHER
+
+    @property
     def field(self) -> str:
         """The field without its key: `default_parameters` of `default_parameters.epochs`."""
         return self.path.partition(".")[0]
@@ -259,6 +264,7 @@ def _change(
     return Change(path, cls, desired, recorded, live, reason, write, place=place)
 
 
+_NO_OTHER = (ChangeClass.CONVERGED, ChangeClass.UNVERIFIED)
 _NESTED = (dict, list)
 _SIMPLE = frozenset([str, int, bool, type(None)])
 _REASON = {

@@ -333,6 +333,11 @@ class Plan(Struct, frozen=True, dict=True):
         """The number of fields that the platform does not return and the files have not changed."""
         return sum(c.cls is ChangeClass.UNVERIFIED and not c.write for s in self.steps for c in s.changes)
 
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The ignored fields that are not as in the files: `processing/app#docker_tag`."""
+        return tuple(f"{s.address}#{c.path}" for s in self.steps for c in s.changes if c.is_ignored)
+
     def without(self, addresses: Collection[Address]) -> Self:
         """The plan without these steps and the steps that depend on them."""
         excluded = set(addresses)

@@ -317,7 +317,10 @@ def _pending(change: Change, tag: TagInUse, kind: KindFacts, places: Mapping[str
         return change
     if change.path != kind.moves:
         return change._replace(cls=ChangeClass.PENDING, reason=Reason(ReasonCode.FILES_CHANGED))
-    reason = Reason(ReasonCode.CHANNEL_NOT_MOVED, {"tag": tag.tag, "version": tag.version})
+    details = {"tag": tag.tag, "version": tag.version}
+    if change.desired != tag.tag:  # what runs has the tag of its version, or an ignored one
+        details = {"tag": str(change.desired), "version": "", "runs": tag.version}
+    reason = Reason(ReasonCode.CHANNEL_NOT_MOVED, details)
     place = places.get(kind.published_as, "") or change.place
     return change._replace(cls=ChangeClass.PENDING, reason=reason, place=place)
 
@@ -443,6 +446,8 @@ def _action_in_place(
         return Action.ADOPT, Reason(ReasonCode.CONVERGED)
     if dropped := sorted(recorded.inputs.keys() - resource.fields.keys()):
         return Action.ADOPT, Reason(ReasonCode.UNMANAGED, {"fields": dropped})
+    if ignored := [change.path for change in differing if change.is_ignored]:
+        return Action.NOOP, Reason(ReasonCode.IGNORED_FIELDS, {"fields": ignored})
     if unread := [change.path for change in differing if change.cls is ChangeClass.UNVERIFIED]:
         return Action.NOOP, Reason(ReasonCode.UNREADABLE_FIELDS, {"fields": unread})
     return Action.NOOP, IN_SYNC

@@ -36,7 +36,7 @@ class ReasonCode(StrEnum):
     RECREATED_OUTSIDE = "recreated-outside"
     OVERWRITTEN_OUTSIDE = "overwritten-outside"
     CHANNEL_MOVED = "channel-moved"  # `tag`, `by` an environment or "", which applied `version` or ""
-    CHANNEL_NOT_MOVED = "channel-not-moved"  # `tag`, which points at `version` or ""
+    CHANNEL_NOT_MOVED = "channel-not-moved"  # `tag`, at `version` or ""; what `runs` if by another tag
     ADDED_OUTSIDE = "added-outside"
     UNDECLARED = "undeclared"
     UNFINISHED_CREATE = "unfinished-create"
@@ -45,6 +45,7 @@ class ReasonCode(StrEnum):
     TAKEN_OVER_AND_CHANGED = "taken-over-and-changed"
     SEVERAL = "several"  # `codes` of the fields
     UNMANAGED = "unmanaged"  # `fields`
+    IGNORED_FIELDS = "ignored-fields"  # `fields`
     UNREADABLE_FIELDS = "unreadable-fields"  # `fields`
     IMMUTABLE = "immutable"  # `fields`
     PARENT_REPLACED = "parent-replaced"  # `parent`

@@ -57,6 +57,7 @@ def report_of(
         last_apply(session.store, str(stack), planned.stored),
         planned.plan.unverified,
         is_emptied(planned.stored),
+        planned.plan.ignored,
     )
 
 

@@ -60,6 +60,10 @@ class DriftState(StrEnum):
 
     NOT_REQUESTED = "not-requested"
     IN_SYNC = "in-sync"  # `unverified`: number of fields that the platform does not return, if there are any
+    IGNORED = "ignored"  # no finding, and the number of `ignored` fields that are not as in the files
+    IGNORED_IMAGE = (
+        "ignored-image"  # another image runs than the files declare; `fields`: names and live values
+    )
     DIFFERENT = "different"  # `counts`: class of change -> number of findings
     FOLLOWS = "follows"  # `environment`, which moved the shared tag
     NOT_RECORDED = "not-recorded"  # as in the files, but not what the state has: `version`, of the same image
@@ -198,6 +202,7 @@ class StackReport(Struct, frozen=True):
         last_apply: the last apply; None if there is no state.
         unverified: number of fields that the platform does not return.
         is_emptied: whether the state has had resources and has none now.
+        ignored: the fields that are not as in the files and ignored, as `processing/app#docker_tag`.
     """
 
     stack: Stack
@@ -207,6 +212,7 @@ class StackReport(Struct, frozen=True):
     last_apply: LastApply | None = None
     unverified: int = 0
     is_emptied: bool = False
+    ignored: tuple[str, ...] = ()
 
     @property
     def is_new(self) -> bool:
@@ -344,8 +350,10 @@ class Report(Struct, frozen=True):
 
     @property
     def in_sync(self) -> tuple[StackReport, ...]:
-        """The stacks that were checked completely and have no finding."""
-        return tuple(stack for stack in self.stacks if not stack.findings and not stack.unchecked)
+        """The stacks that were checked completely and are as in the files, without ignored differences."""
+        return tuple(
+            stack for stack in self.stacks if not stack.findings and not stack.unchecked and not stack.ignored
+        )
 
     @property
     def counts(self) -> dict[str, int]:

@@ -12,11 +12,12 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
+from providers.json_value import JSON
 from providers.reasons import Reason
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.core.events import Emit, Event, Notice, PipelineEvent
 from reconciler.core.plan import Stack, command_for
-from reconciler.core.values import image_address, present_address
+from reconciler.core.values import NoValue, image_address, present_address
 from reconciler.credentials.target import Target
 from reconciler.drift.check import last_apply, report_of
 from reconciler.drift.findings import DriftState, LastApply, Report, StackReport
@@ -31,7 +32,7 @@ from reconciler.engine.missing_state import (
     no_state_note,
     not_applied_note,
 )
-from reconciler.engine.plan import make_plan
+from reconciler.engine.plan import PlanResult, make_plan
 from reconciler.engine.recorded import image_in, pipeline_at
 from reconciler.engine.requests import PlanRequest, ReadOptions
 from reconciler.engine.session import Session, stack_of, with_older_names
@@ -52,12 +53,16 @@ _NOT_REQUESTED = Reason(DriftState.NOT_REQUESTED)
 _NO_LOGIN = Reason(DriftState.NO_LOGIN)
 _READ = (
     DriftState.IN_SYNC,
+    DriftState.IGNORED,
+    DriftState.IGNORED_IMAGE,
     DriftState.DIFFERENT,
     DriftState.FOLLOWS,
     DriftState.NOT_RECORDED,
     DriftState.NOT_APPLIED,
     DriftState.ORPHANED,  # the state is all there is to read
 )
+_OF_IMAGE = ("docker_image", "docker_tag")
+"""The fields of a resource that name the image that it runs."""
 _STATE_UNREAD = (DriftState.DAMAGED_STATE, DriftState.NEWER_STATE)
 
 
@@ -388,10 +393,21 @@ def _live_row(now: datetime, opened: Session, validated: ValidatedPipeline, _: N
     stack, store = planned.plan.stack, opened.store
     report = report_of(opened, planned, first_seen={}, now=now)
     row = with_state(_row_of(stack, pipeline), planned.stored, report.last_apply)
-    for image in sorted(planned.running, key=lambda image: image.is_moved):  # a moved one is shown
+    runs_files = False
+    # One that is not as applied is shown, above all if its tag was moved.
+    for image in sorted(planned.running, key=lambda image: (image.is_moved, image.digest != row.digest)):
         row = replace(row, running_version=image.version, running_digest=image.digest or "")
+        runs_files = image.declared
     stored_name = store.stored_name(str(stack)) if isinstance(store, RenamingStore) else str(stack)
-    return _LiveRow(replace(row, drift=_drift(report, row, now)), stored_name)
+    ignored = [] if row.agrees or runs_files else _ignored_image(planned)
+    return _LiveRow(replace(row, drift=_drift(report, row, ignored, now)), stored_name)
+
+
+def _ignored_image(planned: PlanResult) -> list[JSON]:
+    """Name and live value of the ignored fields that name another image than the files."""
+    found = (change for step in planned.plan.steps for change in step.changes if change.is_ignored)
+    values = {(c.path, c.live) for c in found if c.path in _OF_IMAGE and not isinstance(c.live, NoValue)}
+    return [[*value] for value in sorted(values)]
 
 
 def _with_outcome(row: Row, outcome: _LiveRow | Problem | None) -> Row:
@@ -428,16 +444,25 @@ def drift_found(report: StackReport, now: datetime) -> Reason | None:
 
 
 def in_sync(report: StackReport) -> Reason:
-    """In sync, with the number of fields that the platform does not return."""
+    """In sync, with the number of fields that the platform does not return, or of ignored ones."""
+    if report.ignored:
+        return Reason(DriftState.IGNORED, {"ignored": len(report.ignored)})
     return Reason(DriftState.IN_SYNC, {"unverified": report.unverified} if report.unverified else {})
 
 
-def _drift(report: StackReport, row: Row, now: datetime) -> Reason:
+def _drift(report: StackReport, row: Row, ignored_image: Sequence[JSON], now: datetime) -> Reason:
+    """The drift of a row.
+
+    Args:
+        ignored_image: as by `_ignored_image`, if the platform runs another image than the files declare.
+    """
     if report.is_new:
         return Reason(DriftState.NOT_APPLIED, {"destroyed": report.is_emptied})
     if (found := drift_found(report, now)) is not None:
         return found
-    if row.agrees:
+    if ignored_image:
+        return Reason(DriftState.IGNORED_IMAGE, {"fields": [*ignored_image]})
+    if row.agrees or report.ignored:
         return in_sync(report)
     if row.follows:
         return Reason(DriftState.FOLLOWS, {"environment": row.follows})

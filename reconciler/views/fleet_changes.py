@@ -62,12 +62,17 @@ def totals(plans: Sequence[Plan], unplanned: int = 0) -> dict[str, int]:
     changing = sum(not plan.is_empty for plan in ready)
     files = sum(plan.is_empty and plan.writes_config for plan in ready)
     moved = sum(plan.is_empty and plan.moves_state and not plan.writes_config for plan in ready)
+    ignoring = sum(
+        bool(plan.is_empty and plan.ignored and not plan.writes_config and not plan.moves_state)
+        for plan in ready
+    )
     erroneous = sum(plan.has_errors for plan in plans)
     counts = {
         "to change": changing,
         "to change in config.toml only": files,
         "to rename in the state only": moved,
-        "in sync": len(ready) - changing - files - moved,
+        "with ignored fields only": ignoring,
+        "in sync": len(ready) - changing - files - moved - ignoring,
         "refused": len(plans) - len(ready) - erroneous,
         "with errors": erroneous + unplanned,
     }

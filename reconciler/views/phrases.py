@@ -103,7 +103,13 @@ def coverage(report: Report) -> str:
     words += [plural(count, noun) for count, noun in ((folders, "folder"), (parts, "part")) if count]
     others = f"Not checked beside pipelines: {listed(words)}." if words else ""
     fields = sum(stack.unverified for stack in report.stacks)
-    return " ".join(filter(None, (text, others, unverified(fields), unmanaged(report))))
+    differing = ignored(sum(len(stack.ignored) for stack in report.stacks))
+    return " ".join(filter(None, (text, others, differing, unverified(fields), unmanaged(report))))
+
+
+def ignored(fields: int) -> str:
+    """How many fields are not as in the files, as the user allows; "" for none."""
+    return f"{plural(fields, 'field')} ignored (ignore_changes)." if fields else ""
 
 
 def unverified(fields: int) -> str:
@@ -344,6 +350,12 @@ def _made(words: _Words, details: Details) -> str:
     return words if isinstance(words, str) else words(details)
 
 
+def _ignored_image(details: Details) -> str:
+    """Why another image runs than that of the files."""
+    fields = [f"{name} {format_value(value, name)}" for name, value in details["fields"]]
+    return f"not the image of the files, as {listed(fields)} {'are' if fields[1:] else 'is'} ignored"
+
+
 def _limit(details: Details) -> str:
     """`framework` for the field `framework_constraint`."""
     return str(details["field"]).removesuffix("_constraint").replace("_", " ")
@@ -508,7 +520,9 @@ _WORDS: Mapping[StrEnum, _Words] = {
     ReasonCode.OVERWRITTEN_OUTSIDE: "overwritten outside",
     ReasonCode.CHANNEL_MOVED: _channel_moved,
     ReasonCode.CHANNEL_NOT_MOVED: lambda it: (
-        f"the tag {it['tag']} is at {it['version'] or 'another image'}, not yet at this image"
+        f"the tag {it['tag']} is at {it['version']}, not yet at this image"
+        if it["version"]
+        else f"the tag {it['tag']} is not yet at this image"
     ),
     ReasonCode.ADDED_OUTSIDE: "added outside",
     ReasonCode.UNDECLARED: "not declared in the files",
@@ -518,6 +532,7 @@ _WORDS: Mapping[StrEnum, _Words] = {
     ReasonCode.TAKEN_OVER_AND_CHANGED: "exists already; added to the state and changed",
     ReasonCode.SEVERAL: _several,
     ReasonCode.UNMANAGED: lambda it: f"no longer managed, as the files no longer set it: {_fields(it)}",
+    ReasonCode.IGNORED_FIELDS: lambda it: f"as in the files, except for ignored fields: {_fields(it)}",
     ReasonCode.UNREADABLE_FIELDS: lambda it: f"unchanged since the last apply; cannot be read: {_fields(it)}",
     ReasonCode.IMMUTABLE: lambda it: f"{_fields(it)} cannot be changed in place",
     ReasonCode.PARENT_REPLACED: lambda it: f"recreated with {it['parent']}, which is replaced",
@@ -614,6 +629,8 @@ _DRIFT_STATES: Mapping[StrEnum, _Words] = {
     DriftState.IN_SYNC: lambda it: (
         f"in sync, {plural(it['unverified'], 'field')} not verified" if "unverified" in it else "in sync"
     ),
+    DriftState.IGNORED: lambda it: f"{plural(it['ignored'], 'field')} ignored",
+    DriftState.IGNORED_IMAGE: _ignored_image,
     DriftState.FOLLOWS: lambda it: f"follows {it['environment']}",
     DriftState.NOT_RECORDED: lambda it: (
         f"in sync; the next apply records {it['version']}"

@@ -45,7 +45,11 @@ def _changes_of(step: Step) -> list[Change]:
     A tag that has to move names the version that runs. The image that it moves to has its version already.
     """
     runs = next(
-        (c.reason.details["version"] for c in step.changes if c.reason.code is ReasonCode.CHANNEL_NOT_MOVED),
+        (
+            c.reason.details.get("runs") or c.reason.details["version"]
+            for c in step.changes
+            if c.reason.code is ReasonCode.CHANNEL_NOT_MOVED
+        ),
         "",
     )
     if not runs:

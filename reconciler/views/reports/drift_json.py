@@ -179,6 +179,7 @@ def _stack_to_document(stack: StackReport) -> dict[str, JSON]:
         "resources": [_step_to_document(step) for step in stack.plan.steps],
         "unverified": stack.unverified,
         "emptied": stack.is_emptied,
+        "ignored": [*stack.ignored],
         "findings": [_finding_to_document(finding) for finding in stack.findings],
         "unchecked": [diagnostic_to_document(problem) for problem in stack.unchecked],
     }
@@ -243,6 +244,7 @@ def _stack_from_document(document: Document) -> StackReport:
         LastApply(**last) if last else None,
         document["unverified"],
         document.get("emptied", False),
+        tuple(document.get("ignored", ())),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from reconciler.core.graph import Graph, ordered
 from reconciler.core.plan import Action, Plan, Step
 from reconciler.core.values import Address
-from reconciler.drift.findings import Finding, StackReport
+from reconciler.drift.findings import StackReport
 from reconciler.views.phrases import TONES, Audience, reason, state
 from reconciler.views.reports.drawing import Drawing, Node
 
@@ -27,7 +27,7 @@ def of_report(stack: StackReport) -> Drawing:
     checked = {step.address for step in stack.plan.steps} - unread
     return _with_actions(
         stack.plan,
-        {address: _of_findings(address, stack.findings) for address in checked}
+        {address: _of_findings(address, stack) for address in checked}
         | {address: Node(str(address), "unknown", ("not checked",)) for address in unread},
     )
 
@@ -39,9 +39,14 @@ def _of_step(step: Step) -> Node:
     return Node(str(step.address), tone, (f"{word}, {stopped}".strip(", "),))
 
 
-def _of_findings(address: Address, findings: Iterable[Finding]) -> Node:
-    own = [finding for finding in findings if finding.address == address]
+def _of_findings(address: Address, stack: StackReport) -> Node:
+    own = [finding for finding in stack.findings if finding.address == address]
     if not own:
+        fields = [
+            path for one, _, path in (text.partition("#") for text in stack.ignored) if one == str(address)
+        ]
+        if fields:
+            return Node(str(address), TONES["acknowledged"], (f"ignored: {', '.join(fields)}",))
         return Node(str(address), TONES["in-sync"], ("in sync",))
     first, others = own[0], len(own) - 1
     more = f" and {others} more" if others else ""

@@ -128,6 +128,7 @@ def matrix_html(found: Matrix, now: datetime, *, fragment: bool = False) -> str:
     counts = {
         "with changes": codes.count(DriftState.DIFFERENT),
         "not applied": codes.count(DriftState.NOT_APPLIED),
+        "with ignored fields": sum(code in (DriftState.IGNORED, DriftState.IGNORED_IMAGE) for code in codes),
         "behind": sum(bool(cell.behind) for cell in cells),
     }
     words = [f"{count:,} {word}" for word, count in counts.items() if count]

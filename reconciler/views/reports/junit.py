@@ -35,6 +35,7 @@ def junit_text(report: Report) -> str:
 
 def _of_stack(stack: StackReport, report: Report) -> ET.Element:
     properties = {"folder": stack.stack.folder}
+    properties |= {"ignored": ", ".join(stack.ignored)} if stack.ignored else {}
     properties |= {"unverified": str(stack.unverified)} if stack.unverified else {}
     return suite(str(stack.stack), report.at, _cases(stack), properties=properties)
 

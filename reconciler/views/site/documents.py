@@ -45,6 +45,7 @@ STATES: Final[Mapping[str, str]] = {
     "pending": "warn",
     "behind": "info",
     "not checked": "unknown",
+    "ignored": "muted",
     "in sync": "good",
 }
 """The states that the tiles count and that the table is filtered by, worst first -> tone."""
@@ -53,7 +54,7 @@ _SHOWN_EFFECTS = (Effect.RESOURCES, Effect.IMAGE)
 """The effects of fields whose values are shown. Others, such as parameters, may be secret."""
 _ALARMING = frozenset({ChangeClass.DRIFT, ChangeClass.CONFLICT, ChangeClass.ORPHANED})
 _UNFINISHED = frozenset({RunOutcome.FAILED, RunOutcome.INTERRUPTED})
-_OF_REPORTS = ("drift", "pending", "in sync")
+_OF_REPORTS = ("drift", "pending", "ignored", "in sync")
 """The states that only reports of drift show."""
 _DAY = 86_400  # seconds
 
@@ -158,6 +159,8 @@ def counted(deployment: Deployment) -> Counted:
         state = "not checked"
     elif found:
         state = "pending"
+    elif code is DriftState.IGNORED:
+        state = "ignored"
     elif code in (DriftState.IN_SYNC, DriftState.DIFFERENT):
         state = "in sync"
     elif row.applied is None and deployment.check is None:

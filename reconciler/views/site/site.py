@@ -121,7 +121,7 @@ class Site(Struct, frozen=True):
         return text.encode("utf-8", "backslashreplace")
 
 
-_WAITING = ("pending", "not checked")
+_WAITING = ("pending", "not checked", "ignored")
 """The states of `STATES` that are no alarm, and not in sync either."""
 
 

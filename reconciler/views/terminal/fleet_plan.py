@@ -17,6 +17,7 @@ from reconciler.views.terminal.text import Text
 
 _TOTALS = {
     **dict.fromkeys(["to change", "to change in config.toml only", "to rename in the state only"], "yellow"),
+    "with ignored fields only": "dim",
     "in sync": "green",
     **dict.fromkeys(["refused", "with errors"], "bold red"),
 }

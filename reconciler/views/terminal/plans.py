@@ -18,6 +18,7 @@ from reconciler.views.phrases import (
     contract_counts,
     contract_reason,
     effect,
+    ignored,
     plan_mismatch,
     reason,
     saved_or_current,
@@ -107,6 +108,8 @@ def summary(plan: Plan) -> Text:
         text.append(f" {plural(counts['drift'], 'field')} changed outside.", "red")
     if counts["conflict"]:
         text.append(f" {plural(counts['conflict'], 'field')} in conflict.", "bold red")
+    if plan.ignored:
+        text.append(f" {ignored(len(plan.ignored))}", "dim")
     if plan.unverified:
         text.append(f" {unverified(plan.unverified)}", "dim")
     return text

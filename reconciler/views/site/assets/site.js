@@ -186,6 +186,7 @@ const WORDS = [
   ["behind", "runs a lower version than another environment"],
   ["acknowledged", "drift that is accepted until a date"],
   ["not checked", "the last check could not read it, or there was none since the last apply"],
+  ["ignored", "not as in the files in fields that ignore_changes names"],
   ["in sync", "none of these"],
   ["not managed", "on the platform, but in no pipeline's state"],
 ];
