@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Literal, TypedDict
 
 from reconciler.api.requests import Bump, PlanOptions, PlanRequest
-from reconciler.core.values import Address
+from reconciler.core.values import Address, address_of_option
 from reconciler.pipeline.suggestions import did_you_mean
 
 __all__ = ["PlanSettings", "bump_of", "request_of"]
@@ -91,4 +91,4 @@ def _winners(value: Iterable[str] | bool) -> tuple[Address, ...] | None:
 def _addresses(texts: Iterable[str]) -> tuple[Address, ...]:
     if isinstance(texts, str):
         raise TypeError(f"write a list of addresses: [{texts!r}]")
-    return tuple(map(Address.parse, texts))
+    return tuple(map(address_of_option, texts))

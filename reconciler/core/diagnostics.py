@@ -31,6 +31,7 @@ class Diagnostic(Struct, frozen=True):
         file: the file concerned, or None.
         line: line in the file, counted from 1, or None.
         may_pass: whether the cause may be gone by itself when the command runs again.
+        in_options: whether an option of the command is the cause, so that no output may repeat that command.
     """
 
     severity: Severity
@@ -40,6 +41,7 @@ class Diagnostic(Struct, frozen=True):
     file: Path | None = None
     line: int | None = None
     may_pass: bool = False
+    in_options: bool = False
 
     def __post_init__(self) -> None:
         for name in ("summary", "detail"):  # both may quote a file, a class, a program or a server
@@ -85,8 +87,9 @@ def error(
     file: Path | None = None,
     line: int | None = None,
     may_pass: bool = False,
+    in_options: bool = False,
 ) -> Diagnostic:
-    return Diagnostic(Severity.ERROR, summary, detail, address, file, line, may_pass)
+    return Diagnostic(Severity.ERROR, summary, detail, address, file, line, may_pass, in_options)
 
 
 def warning(

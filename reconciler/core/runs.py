@@ -92,6 +92,11 @@ class PipelineRun(Struct, frozen=True):
         return tuple(dict.fromkeys(problem for problem in every if problem.severity is Severity.ERROR))
 
     @property
+    def needs_other_options(self) -> bool:
+        """Whether an option is refused, so that the same command fails again."""
+        return any(problem.in_options for problem in self.errors)
+
+    @property
     def needs_change(self) -> bool:
         """Whether the same run fails again until the user changes something."""
         if self.result is RunResult.REFUSED:

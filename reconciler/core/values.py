@@ -71,6 +71,14 @@ def _quoted(part: str) -> str:
     return quote(part, safe=":@+=,", errors=_ANY)
 
 
+def address_of_option(text: str) -> Address:
+    """The address that a user gives for a whole resource. Raises ValueError if `text` is none, or a field."""
+    resource, is_field, _ = text.partition("#")
+    if is_field:
+        raise ValueError(f"{text!r} is a field, and this is for whole resources: {resource}")
+    return Address.parse(text)
+
+
 def image_address(name: str) -> Address:
     """The address of the image in the repository of this name, which has one address under all its names."""
     return Address(IMAGE, tuple(normal_name(name).split("/")))

@@ -482,6 +482,7 @@ def _refuse_unknown_addresses(addresses: Collection[Address], plan: Plan) -> Non
         error(
             f"no resource is called {address}",
             f"There are: {', '.join(existing)}.{did_you_mean(str(address), existing)}",
+            in_options=True,
         )
         for address in sorted(addresses)
         if plan.step(address) is None

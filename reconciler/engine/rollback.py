@@ -92,7 +92,7 @@ def find_earlier(
     for earlier in candidates:
         if earlier.is_at(to):
             return earlier
-    raise UserError(error(_why_not(store, stack, to), _versions(store, stack)))
+    raise UserError(error(_why_not(store, stack, to), _versions(store, stack), in_options=True))
 
 
 MOST_RUNS = 10

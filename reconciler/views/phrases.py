@@ -532,7 +532,7 @@ _WORDS: Mapping[StrEnum, _Words] = {
     ReasonCode.TAKEN_OVER_AND_CHANGED: "exists already; added to the state and changed",
     ReasonCode.SEVERAL: _several,
     ReasonCode.UNMANAGED: lambda it: f"no longer managed, as the files no longer set it: {_fields(it)}",
-    ReasonCode.IGNORED_FIELDS: lambda it: f"as in the files, except for ignored fields: {_fields(it)}",
+    ReasonCode.IGNORED_FIELDS: lambda it: f"differs only in ignored fields: {_fields(it)}",
     ReasonCode.UNREADABLE_FIELDS: lambda it: f"unchanged since the last apply; cannot be read: {_fields(it)}",
     ReasonCode.IMMUTABLE: lambda it: f"{_fields(it)} cannot be changed in place",
     ReasonCode.PARENT_REPLACED: lambda it: f"recreated with {it['parent']}, which is replaced",

@@ -101,7 +101,7 @@ def commands(report: RunReport, runs: Sequence[PipelineRun]) -> list[str]:
     stale: list[PipelineRun] = []
     again: list[PipelineRun] = []
     for run in runs:
-        if run.result in SUCCEEDED:
+        if run.result in SUCCEEDED or run.needs_other_options:
             continue
         ways = [*_ways_out(run)] if run.result is RunResult.REFUSED else []
         found += ways

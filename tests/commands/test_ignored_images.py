@@ -115,7 +115,7 @@ def check(made: World) -> None:
     assert stack["ignored"] == [f"{PROCESSING}#{name}" for name in sorted(ignored)]
     if ignored and code in (0, 10):
         fields = ", ".join(sorted(ignored))
-        assert f"{PROCESSING}  unchanged  as in the files, except for ignored fields: {fields}" in plan.out
+        assert f"{PROCESSING}  unchanged  differs only in ignored fields: {fields}" in plan.out
     for out in (drift.out, plan.out):
         for tag, version in re.findall(r"the tag (\S+) is at (\S+),", out):
             assert made.digest(tag) == made.digest(version), out

@@ -4,6 +4,7 @@ No login is in use, so a suggestion without its environment fails, or works in a
 """
 
 import ast
+import json
 import re
 import shlex
 import shutil
@@ -238,6 +239,36 @@ def test_a_command_for_a_place_with_a_space_can_be_copied(
         ("git", "fetch", "origin", "add(x):refs/remotes/origin/add(x)"),
         ("mkdir", "-p", "no folder"),
     }
+
+
+OF_RESOURCES = ("--target", "--replace", "--take", "--ours", "--theirs")
+REFUSED = [*(("apply", option, "processing/unknown") for option in OF_RESOURCES), ("rollback", "--to", "99")]
+
+
+@pytest.mark.parametrize(("verb", "option", "value"), REFUSED)
+def test_no_command_repeats_an_option_that_is_refused(
+    cli: Cli, environments: Sandbox, tmp_path: Path, verb: str, option: str, value: str
+) -> None:
+    copy_example(NAME, cli.folder, environments.registry)
+    copy_example("computed_inputs", cli.folder, environments.registry)
+    assert cli("apply", "--all", *LIVE, "--yes").code == 0
+    files = {form: tmp_path / form for form in ("json", "junit", "markdown", "html")}
+    outputs = [word for form, file in files.items() for word in (f"--{form}", str(file))]
+    ended = cli(verb, "--all", *LIVE, "--yes", *outputs, option, value)
+    assert ended.code == 1
+    texts = [ended.out, ended.err, *(file.read_text() for file in files.values())]
+    assert all(value in text for text in texts[1:]), "each names what is refused"
+    assert [text for text in texts if re.search(rf"reconciler {verb} [^\n]*{value}", text)] == []
+    assert "Correct the refused options" in ended.err
+    assert [run["next"] for run in json.loads(files["json"].read_text())["pipelines"]] == [[], []]
+
+
+@pytest.mark.parametrize("option", OF_RESOURCES)
+def test_a_field_is_refused_where_a_resource_is_named(cli: Cli, environments: Sandbox, option: str) -> None:
+    copy_example(NAME, cli.folder, environments.registry)
+    ended = cli("apply", "--all", *LIVE, "--yes", option, f"{PROCESSING}#default_cpu")
+    assert ended.code == 2
+    assert f"is a field, and this is for whole resources: {PROCESSING}" in " ".join(ended.err.split())
 
 
 def commands(output: str) -> list[tuple[str, ...]]:

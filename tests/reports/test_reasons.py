@@ -154,6 +154,7 @@ def test_every_mismatch_of_a_saved_plan_has_words(code: PlanMismatch) -> None:
 def test_every_drift_state_has_words(code: DriftState) -> None:
     counts = {"drift": 2, "pending": 1}
     details = {"counts": counts, "problem": "no answer", "environment": "STAGING", "destroyed": True}
+    details |= {"ignored": 2, "fields": [["docker_tag", "1.0.0"]]}
     words = phrases.drift_state(Reason(code, details))
     assert bool(words) == (code is not DriftState.NOT_REQUESTED)
     assert ("2 drift, 1 pending" in words) == (code in (DriftState.DIFFERENT, DriftState.PARTLY_READ))

@@ -92,14 +92,14 @@ $ platform edit-processing dataset_cleanup description="ours by hand" default_cp
 
 $ reconciler plan dataset_cleanup --exit-code
 sandbox@sandbox/dataset_cleanup  http://sandbox
-  processing/dataset_cleanup  unchanged  as in the files, except for ignored fields: default_cpu, description
+  processing/dataset_cleanup  unchanged  differs only in ignored fields: default_cpu, description
     default_cpu  16 -> 4  drift: ignored (ignore_changes)
     description  ours by hand -> Copies a dataset version without blurred and duplicated images.  drift: ignored (ignore_changes)
 Nothing to do: 7 resources unchanged. 2 fields ignored (ignore_changes).
 
 $ reconciler apply dataset_cleanup --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
-  processing/dataset_cleanup  unchanged  as in the files, except for ignored fields: default_cpu, description
+  processing/dataset_cleanup  unchanged  differs only in ignored fields: default_cpu, description
     default_cpu  16 -> 4  drift: ignored (ignore_changes)
     description  ours by hand -> Copies a dataset version without blurred and duplicated images.  drift: ignored (ignore_changes)
 Nothing to do: 7 resources unchanged. 2 fields ignored (ignore_changes).

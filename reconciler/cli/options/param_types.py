@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 
 from providers.ascii_case import ascii_upper
 from reconciler.cli.options import completions
-from reconciler.core.values import Address
+from reconciler.core.values import Address, address_of_option
 
 EVERYWHERE = "*"
 STDOUT = Path("-")
@@ -70,7 +70,7 @@ class AddressType(ParsedType[Address]):
     """The address of a resource."""
 
     def __init__(self) -> None:
-        super().__init__("ADDR", Address.parse)
+        super().__init__("ADDR", address_of_option)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -101,9 +101,11 @@ class WinnerType(click.ParamType[Address | None]):
         if value == EVERYWHERE:
             return None
         try:
-            return Address.parse(value)
-        except ValueError:
-            self.fail(f"{value!r} is not an address; name pipelines before this option", param, ctx)
+            return address_of_option(value)
+        except ValueError as problem:
+            is_name = "#" not in value
+            words = f"{value!r} is not an address; name pipelines before this option"
+            self.fail(words if is_name else str(problem), param, ctx)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str

@@ -62,6 +62,8 @@ def print_recap(report: RunReport, out: Console, err: Console, *, is_planned_onl
         what = f"{plural(left, 'pipeline')} left. " if left else ""
         if "--plan" in report.options:
             again = ""
+        elif any(run.needs_other_options for run in report.runs):
+            again = "Correct the refused options: the command then does only what is left."
         elif report.problems or any(run.needs_change for run in report.runs):
             again = "Solve the problems above first: the same command then does only what is left."
         else:
