@@ -93,6 +93,10 @@ _DETAILS: dict[StrEnum, list[dict[str, Any]]] = {
     PromotionRefusal.NOT_APPLIED: [{"source": "STAGING"}],
     PromotionRefusal.UNFINISHED: [{"source": "STAGING"}],
     PromotionRefusal.DRIFTED: [_DRIFTED, {**_DRIFTED, "more": 2}],
+    PromotionRefusal.IGNORES_IMAGE: [
+        {**_RUNS, "fields": ["docker_tag"]},
+        {**_RUNS, "runs": "", "digest": "", "fields": ["docker_image", "docker_tag"]},
+    ],
     PromotionRefusal.OTHER_FILES: [
         {**_FILES, **_CHANGED, "revision": "0123456789abcdef"},
         {**_FILES, "files": 5, "revision": "0123456789abcdef", "dirty": True},
@@ -105,6 +109,7 @@ _DETAILS: dict[StrEnum, list[dict[str, Any]]] = {
         {**_GATE, "why": "source-not-applied"},
         {**_GATE, "why": "source-unfinished"},
         {**_GATE, **_DRIFTED, "why": "source-drifted"},
+        {**_GATE, **_RUNS, "fields": ["docker_tag"], "why": "source-ignores-image"},
     ],
     PromotionRefusal.OPENS_GATE: [_GATE],
     ImageVerdict.PROMOTED: [

@@ -48,6 +48,7 @@ class PromotionRefusal(StrEnum):
     NOT_APPLIED = "source-not-applied"
     UNFINISHED = "source-unfinished"  # its last apply left writes open
     DRIFTED = "source-drifted"  # `differing` lines and `more`
+    IGNORES_IMAGE = "source-ignores-image"  # ignored `fields` keep what it `runs`, with `digest`
     OTHER_FILES = "other-files"  # `version`, `differing` and `more`, or None if unknown; `commit`, `dirty`
     OTHER_VERSION = "other-version"  # it `runs` one, and config.toml has `version`
     GATED = "gate-closed"  # `environment`, and `why`: one of those above or RUNS_ANOTHER, with its details
@@ -59,6 +60,7 @@ class PromotionWay(StrEnum):
     """A way out of such a refusal."""
 
     APPLY_SOURCE = "apply-source"
+    MANAGE_IMAGE = "manage-image"
     CHECK_OUT = "check-out"
     FINAL = "final"
     PROMOTE = "promote"

@@ -21,6 +21,8 @@ ABSENT: Final = NoValue.ABSENT
 
 
 IMAGE: Final = "image"
+IMAGE_FIELDS: Final = ("docker_image", "docker_tag")
+"""The fields of a resource that name the image that it runs."""
 """The kind of images in registries."""
 
 

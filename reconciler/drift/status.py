@@ -17,7 +17,7 @@ from providers.reasons import Reason
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.core.events import Emit, Event, Notice, PipelineEvent
 from reconciler.core.plan import Stack, command_for
-from reconciler.core.values import NoValue, image_address, present_address
+from reconciler.core.values import IMAGE_FIELDS, NoValue, image_address, present_address
 from reconciler.credentials.target import Target
 from reconciler.drift.check import last_apply, report_of
 from reconciler.drift.findings import DriftState, LastApply, Report, StackReport
@@ -61,8 +61,6 @@ _READ = (
     DriftState.NOT_APPLIED,
     DriftState.ORPHANED,  # the state is all there is to read
 )
-_OF_IMAGE = ("docker_image", "docker_tag")
-"""The fields of a resource that name the image that it runs."""
 _STATE_UNREAD = (DriftState.DAMAGED_STATE, DriftState.NEWER_STATE)
 
 
@@ -406,7 +404,7 @@ def _live_row(now: datetime, opened: Session, validated: ValidatedPipeline, _: N
 def _ignored_image(planned: PlanResult) -> list[JSON]:
     """Name and live value of the ignored fields that name another image than the files."""
     found = (change for step in planned.plan.steps for change in step.changes if change.is_ignored)
-    values = {(c.path, c.live) for c in found if c.path in _OF_IMAGE and not isinstance(c.live, NoValue)}
+    values = {(c.path, c.live) for c in found if c.path in IMAGE_FIELDS and not isinstance(c.live, NoValue)}
     return [[*value] for value in sorted(values)]
 
 

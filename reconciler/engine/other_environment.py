@@ -18,7 +18,7 @@ from reconciler.core.diagnostics import CannotCheckError
 from reconciler.core.plan import Action, Plan, Stack
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.promotion import PromotionRefusal, RunningVersion
-from reconciler.core.values import Address, NoValue
+from reconciler.core.values import IMAGE_FIELDS, Address, NoValue
 from reconciler.engine.kinds import digest_of, kinds_of, recorded_image_kind
 from reconciler.engine.plan import PlanResult, plan_for
 from reconciler.engine.recorded import graph_of, image_in, pipeline_at
@@ -88,6 +88,10 @@ def inspect_other(session: Session, pipeline: Pipeline, environment: str) -> Oth
         shown: list[JSON] = [*differing[:_LISTED]]
         more = len(differing) - len(shown)
         problem = Reason(PromotionRefusal.DRIFTED, {**details, "differing": shown, "more": more})
+    elif fields := _ignored_image(theirs, planned, running.digest):
+        runs = next((one for one in planned.running if one.digest), None)
+        what = {"runs": runs.version, "digest": runs.digest} if runs else {"runs": "", "digest": ""}
+        problem = Reason(PromotionRefusal.IGNORES_IMAGE, {**details, **what, "fields": fields})
     return OtherEnvironment(running, declared, apply_command, image, planned, problem)
 
 
@@ -137,6 +141,14 @@ def _compare(
     if planned.unread:
         raise CannotCheckError(*planned.unread)
     return planned
+
+
+def _ignored_image(pipeline: Pipeline, planned: PlanResult, digest: str) -> list[JSON]:
+    """The ignored fields that keep another image than this one; none if it runs."""
+    if digest in {image.digest for image in planned.running}:
+        return []
+    ignored = {path for paths in pipeline.config.reconciler.ignore_changes.values() for path in paths}
+    return [*sorted(ignored.intersection(IMAGE_FIELDS))]
 
 
 def _differences(plan: Plan) -> Iterator[dict[str, JSON]]:

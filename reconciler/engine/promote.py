@@ -134,6 +134,8 @@ def _version(
 def _apply_source(source: OtherEnvironment, validated: ValidatedPipeline, image: PublishedKind) -> WayOut:
     """The command that lets the other environment run the files, with a new version if they need one."""
     pipeline, _ = validated.require_valid()
+    if source.refusal is not None and source.refusal.code is PromotionRefusal.IGNORES_IMAGE:
+        return WayOut(PromotionWay.MANAGE_IMAGE, source.apply_command)
     version, bump = source.declared, ""
     address = image_address(pipeline.config.docker.image_name)
     if source.image is not None:

@@ -459,6 +459,10 @@ _OF_SOURCE: Mapping[StrEnum, _Words] = {
     PromotionRefusal.UNFINISHED: "has an apply that did not finish",
     PromotionRefusal.DRIFTED: _drifted,
     PromotionRefusal.RUNS_ANOTHER: lambda it: f"runs {_runs(it)}",
+    PromotionRefusal.IGNORES_IMAGE: lambda it: (
+        f"runs {_runs(it) if it['digest'] else 'another image'}, not what its last apply published, as "
+        f"ignore_changes names {' and '.join(it['fields'])}"
+    ),
 }
 """The words about the environment that an image comes from, after its name."""
 
@@ -702,6 +706,7 @@ _WAYS: Mapping[StrEnum, _Words] = {
     Way.KEEP_INPUTS: 'or keep the inputs compatible, or set contract = "warn" there',
     Way.SEE_ERRORS: "see the errors, which name each file and line and the fix",
     PromotionWay.APPLY_SOURCE: "apply your files there first",
+    PromotionWay.MANAGE_IMAGE: "remove these fields from ignore_changes, and apply your files there",
     PromotionWay.CHECK_OUT: "go back to the files that it was made from",
     PromotionWay.FINAL: "give it the final version",
     PromotionWay.PROMOTE: "take over the image that it runs",

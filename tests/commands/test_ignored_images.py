@@ -192,3 +192,27 @@ def test_each_output_says_that_a_field_is_ignored(cli: Cli, environments: Sandbo
         text = re.sub(r"<style.*?</style>|<[^>]*>", " ", text, flags=re.DOTALL) if "html" in name else text
         # The graph of a report has the other resources, which are in sync.
         assert "in sync" not in re.sub(r"\b0\s+pipelines in sync|(image|input)/\S+\s+in sync", "", text), name
+
+
+@pytest.mark.parametrize("ignored", IGNORED, ids=lambda fields: "+".join(fields) or "none")
+@pytest.mark.parametrize("mode", ["pinned", "channel"])
+def test_an_image_that_an_environment_does_not_run_is_not_promoted_from_it(
+    cli: Cli, environments: Sandbox, mode: str, ignored: tuple[str, ...]
+) -> None:
+    """Neither by `promote` nor through the gate of the other one, whichever ignored field is the reason."""
+    made = world(cli, environments, mode, ignored)
+    workspace = cli.folder / "reconciler.toml"
+    workspace.write_text(
+        workspace.read_text().replace("[environments.LIVE]", '[environments.LIVE]\npromote_from = "TEST"')
+    )
+    before = made.live
+    promotion = "promote", NAME, "--from", "TEST", "--to", "LIVE", "--dry-run"
+    for live in (before, {**before, "docker_tag": "1.0.0"}, {**before, "docker_image": OTHER_IMAGE}):
+        made.edit(**live)
+        is_proved = made.runs == made.digest("1.0.1")
+        for command in (promotion, ("plan", NAME, *LIVE)):
+            planned = cli(*command)
+            assert ("refused: " in planned.err) == (not is_proved), (live, planned)
+            if live == before and not is_proved:
+                assert f"as ignore_changes names {' and '.join(ignored)}" in planned.err
+                assert "remove these fields from ignore_changes, and apply your files there" in planned.err
