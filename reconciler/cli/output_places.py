@@ -16,10 +16,11 @@ from typing import Final
 
 import click
 
+from providers.patterns import pattern
 from reconciler.cli.options.param_types import STDOUT
 from reconciler.cli.options.targets import STATE, state_url, workspace
 
-_OUTPUT: Final = re.compile(
+_OUTPUT: Final = pattern(
     rb"""\s*(?:
       \{ \s* "format": [ ]? "reconciler/ (?!dashboard") [a-z-]+ "  # not the list of a dashboard's files
     | \{ \s* (?: "workspace": [ ]? \{ \s* "value": | "user": [^\n]* \n \s* "organization": )  # of `whoami`
@@ -33,11 +34,11 @@ _OUTPUT: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 """The beginning of an output, for each format."""
-_BASELINE: Final = re.compile(rb"(?s:.*\n)?\[\[ *acknowledge *\]\]|(?:\s*#[^\n]*)*\s*\Z")
+_BASELINE: Final = pattern(rb"(?s:.*\n)?\[\[ *acknowledge *\]\]|(?:\s*#[^\n]*)*\s*\Z")
 """A baseline. One without rules may have comments."""
 _START: Final = 4096
 """Number of bytes that contain the beginning of every output but a baseline."""
-_STREAM: Final = re.compile(r"/dev/(?:stdout|stderr|fd/\d+)|/proc/(?:self|\d+)/fd/\d+")
+_STREAM: Final = pattern(r"/dev/(?:stdout|stderr|fd/\d+)|/proc/(?:self|\d+)/fd/\d+")
 """A file that the caller has opened for the output, such as a log."""
 
 
