@@ -51,7 +51,7 @@ def test_the_pages_show_what_runs_with_its_runs_drift_and_image(
     assert len(by_name) == 2
     assert (by_name[NAME]["version"], by_name[NAME]["states"]) == ("1.0.0", ["drift"])
     assert {tile["state"]: tile["count"] for tile in overview["tiles"]} == {
-        **dict.fromkeys(("failed", "orphaned", "pending", "behind", "not checked"), 0),
+        **dict.fromkeys(("failed", "orphaned", "pending", "behind", "not checked", "ignored"), 0),
         "drift": 1,
         "in sync": 1,
     }
@@ -235,7 +235,7 @@ def test_a_tile_shows_no_zero_for_what_was_not_looked_for(applied: Cli, tmp_path
         ]
 
     without, unmanaged = unknown()
-    assert {*without} == {"drift", "pending", "in sync", "orphaned"}
+    assert {*without} == {"drift", "pending", "ignored", "in sync", "orphaned"}
     assert without["drift"] == "no report of drift was given" and "no name" in without["orphaned"]
     assert unmanaged is None
 
