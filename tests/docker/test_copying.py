@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import requests
 
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.copying import check_sizes, copy_image
@@ -206,10 +207,10 @@ def test_a_line_that_breaks_within_a_layer_is_resumed(registry: Registry, target
         RegistryClient(f"{target}/copying/broken", pause=lambda _: None) as copy,
     ):
         made = made_image(source, "broken")
-        stream = source._stream
+        read = source._content
 
-        def breaking(blob: Blob, start: int) -> Iterator[bytes]:
-            content = b"".join(stream(blob, start))
+        def breaking(response: requests.Response, blob: Blob, start: int) -> Iterator[bytes]:
+            content = b"".join(read(response, blob, start))
             if blob.size > 1_000:
                 starts.append(start)
                 if start == 0:
@@ -217,7 +218,7 @@ def test_a_line_that_breaks_within_a_layer_is_resumed(registry: Registry, target
                     raise TransientError("the line broke", waits=True)
             yield content
 
-        source._stream = breaking  # type: ignore[method-assign]
+        source._content = breaking  # type: ignore[method-assign]
         copy_image(source, copy, made.digest)
         assert_complete(copy, made)
     assert starts == [0, 1_000, 0, 1_000]
@@ -229,7 +230,7 @@ def test_a_layer_with_other_bytes_is_refused(registry: Registry, target: str) ->
         RegistryClient(f"{target}/copying/wrong", pause=lambda _: None) as copy,
     ):
         made = made_image(source, "wrong")
-        source._stream = lambda blob, start: iter([b"x" * (blob.size - start)])  # type: ignore[method-assign]
+        source._content = lambda _, blob, start: iter([b"x" * (blob.size - start)])  # type: ignore[method-assign]
         with pytest.raises(PermanentError):
             copy_image(source, copy, made.digest)
         assert copy.digest(made.digest) is None
