@@ -10,7 +10,7 @@ An output in the build context of a pipeline would become source of its image.
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -21,21 +21,22 @@ from reconciler.cli.options.param_types import STDOUT
 from reconciler.cli.options.targets import STATE, state_url, workspace
 
 _OUTPUT: Final = pattern(
-    rb"""\s*(?:
+    rb"""(?:
       \{ \s* "format": [ ]? "reconciler/ (?!dashboard") [a-z-]+ "  # not the list of a dashboard's files
-    | \{ \s* (?: "workspace": [ ]? \{ \s* "value": | "user": [^\n]* \n \s* "organization": )  # of `whoami`
-    | (?: <\?xml [^>]* \?> \s* )? <testsuites? [ >]  # of any program: JUnit is never written by hand
+    | \{ \s* (?: "workspace": [ ]? \{ \s* "value": | "user": [^\n]{0,500} \n \s* "organization": )  # whoami
+    | (?: <\?xml [^>]{0,200} \?> \s* )? <testsuites? [ >]  # of any program: JUnit is never written by hand
     | <!--[ ]reconciler:
-    | <!doctype[ ]html> .*? <meta[ ]name="generator"[ ]content="reconciler\b
     | flowchart[ ]LR \n [ ]+ (?: subgraph[ ]g0 | n0 ) \[
-    | digraph[ ]"[^\n]*"[ ]\{ \n [ ]+ rankdir=LR \n [ ]+ node[ ]\[shape=box,[ ]style="rounded,filled"
+    | digraph[ ]"[^\n]{0,500}"[ ]\{ \n [ ]+ rankdir=LR \n [ ]+ node[ ]\[shape=box,[ ]style="rounded,filled"
     | <svg[ ]xmlns="http://www.w3.org/2000/svg"[ ]class="graph"
     )""",
     re.VERBOSE | re.DOTALL,
 )
-"""The beginning of an output, for each format."""
-_BASELINE: Final = pattern(rb"(?s:.*\n)?\[\[ *acknowledge *\]\]|(?:\s*#[^\n]*)*\s*\Z")
-"""A baseline. One without rules may have comments."""
+"""The beginning of an output, for each format but HTML."""
+_PAGE: Final = b"<!doctype html>", b'<meta name="generator" content="reconciler"'
+"""The beginning of a page, and what one of ours has."""
+_RULE: Final = pattern(rb"^\[\[ {0,9}acknowledge {0,9}\]\]", re.MULTILINE)
+"""The beginning of a rule of a baseline."""
 _START: Final = 4096
 """Number of bytes that contain the beginning of every output but a baseline."""
 _STREAM: Final = pattern(r"/dev/(?:stdout|stderr|fd/\d+)|/proc/(?:self|\d+)/fd/\d+")
@@ -48,13 +49,13 @@ def report_file(place: Path) -> None:
     Raises:
         BadParameter: it would replace another file.
     """
-    _refuse_to_replace(place, _OUTPUT, _START)
+    _refuse_to_replace(place, _is_output, _START)
     _warn_if_in_image(place)
 
 
 def baseline_file(place: Path) -> None:
     """As `report_file`, for a baseline, whose earlier rules are kept."""
-    _refuse_to_replace(place, _BASELINE)
+    _refuse_to_replace(place, _is_baseline)
     _warn_if_in_image(place)
 
 
@@ -62,7 +63,7 @@ def outside_of_images(ctx: click.Context, param: click.Parameter, place: Path | 
     """Refuse a file that is source of a pipeline in a folder above it, or that is no earlier output."""
     if place is None or place == STDOUT or ctx.resilient_parsing:
         return place
-    _refuse_to_replace(place, _OUTPUT, _START)
+    _refuse_to_replace(place, _is_output, _START)
     if _is_in_an_image(place):
         advice = "write the file outside of the build context, or add it to .dockerignore"
         raise click.BadParameter(f"{place} would become part of the image; {advice}")
@@ -98,10 +99,22 @@ def file_identity(place: Path) -> object:
     return status.st_dev, status.st_ino
 
 
-def _refuse_to_replace(place: Path, output: re.Pattern[bytes], size: int = -1) -> None:
+def _is_output(start: bytes) -> bool:
+    text = start.lstrip()
+    return _OUTPUT.match(text) is not None or (text.startswith(_PAGE[0]) and _PAGE[1] in text)
+
+
+def _is_baseline(content: bytes) -> bool:
+    """Whether a file has rules of a baseline, or nothing but comments."""
+    lines = map(bytes.strip, content.splitlines())
+    return _RULE.search(content) is not None or all(not line or line.startswith(b"#") for line in lines)
+
+
+def _refuse_to_replace(place: Path, is_output: Callable[[bytes], bool], size: int = -1) -> None:
     """Raise BadParameter if the file exists and is no output.
 
     Args:
+        is_output: whether this is the content of an earlier one.
         size: number of bytes to read; -1 for all.
     """
     from providers.regular_files import is_file, open_regular
@@ -115,7 +128,7 @@ def _refuse_to_replace(place: Path, output: re.Pattern[bytes], size: int = -1) -
     except OSError as problem:
         detail = f"it exists, and whether it may be replaced cannot be read: {problem.strerror}"
         raise click.BadParameter(f"{place}: {detail}") from None
-    if output.match(content) if content else not _is_in_an_image(place):
+    if is_output(content) if content else not _is_in_an_image(place):
         return
     what = "an empty file of a build context" if not content else "no earlier output of reconciler"
     advice = "write to another file, or remove this one if you do not need it"
