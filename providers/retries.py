@@ -50,6 +50,11 @@ def exhausted(problem: BaseException | None) -> BaseException | None:
     return problem
 
 
+def may_repeat(problem: BaseException, attempt: int) -> bool:
+    """Whether another attempt follows the failed one of this number, counted from 1."""
+    return is_transient(problem if attempt < ATTEMPTS else exhausted(problem))
+
+
 def _raise(problem: BaseException | None) -> NoReturn:
     assert problem is not None
     raise problem

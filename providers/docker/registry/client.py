@@ -49,7 +49,7 @@ from providers.errors import (
 )
 from providers.http import same_origin
 from providers.protocol import Progress, Report, silent
-from providers.retries import ATTEMPTS, exhausted, is_transient
+from providers.retries import may_repeat
 
 _CHUNK_SIZE = 1 << 20  # bytes read at a time
 _MAX_CACHED = 200  # configurations, a few kilobytes each, shared by the clients of a run
@@ -193,9 +193,7 @@ class RegistryClient:
                 break
             except TransientError as error:
                 breaks += 1
-                if breaks >= ATTEMPTS:
-                    exhausted(error)
-                if not is_transient(error):
+                if not may_repeat(error, breaks):
                     raise
                 self._connection.wait_after(error, breaks)
         if not start and f"sha256:{hasher.hexdigest()}" != blob.digest:

@@ -18,7 +18,7 @@ from providers.docker.registry.manifests import Blob
 from providers.errors import PermanentError, RefusedError, TransientError
 from providers.http import origin
 from providers.protocol import Progress, Report
-from providers.retries import ATTEMPTS, exhausted, is_transient
+from providers.retries import may_repeat
 
 Content = Callable[[int], Iterable[bytes]]
 """Returns a blob's bytes from an offset on; may be called several times."""
@@ -74,9 +74,7 @@ class _Upload:
                     self._send_rest()
             except TransientError as error:
                 breaks = 1 if self._furthest > furthest else breaks + 1
-                if breaks >= ATTEMPTS:
-                    exhausted(error)
-                if not is_transient(error):
+                if not may_repeat(error, breaks):
                     raise
                 if breaks > 1:  # the request size may be the cause
                     self._request_size = min(self._request_size, _CHUNK)
