@@ -30,16 +30,16 @@ _HIDDEN_OR_END = pattern(f"[\n{HIDDEN}]")
 
 def visible(text: str) -> str:
     """The text with every hidden character escaped; line feeds stay."""
-    return text if _is_plain(text) else _HIDDEN.sub(escape_match, text)
+    return text if is_printable_ascii(text) else _HIDDEN.sub(escape_match, text)
 
 
 def one_line(text: str) -> str:
     """The text on one line, with line feeds and every hidden character escaped."""
-    return text if _is_plain(text) else _HIDDEN_OR_END.sub(escape_match, text)
+    return text if is_printable_ascii(text) else _HIDDEN_OR_END.sub(escape_match, text)
 
 
-def _is_plain(text: str) -> bool:
-    """Whether no character is hidden, as far as that is known without a search."""
+def is_printable_ascii(text: str) -> bool:
+    """Whether no character is hidden or a line feed, as far as that is known without a search."""
     return text.isascii() and text.isprintable()
 
 

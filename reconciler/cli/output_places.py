@@ -30,7 +30,7 @@ _OUTPUT: Final = pattern(
     | digraph[ ]"[^\n]{0,500}"[ ]\{ \n [ ]+ rankdir=LR \n [ ]+ node[ ]\[shape=box,[ ]style="rounded,filled"
     | <svg[ ]xmlns="http://www.w3.org/2000/svg"[ ]class="graph"
     )""",
-    re.VERBOSE | re.DOTALL,
+    re.VERBOSE,
 )
 """The beginning of an output, for each format but HTML."""
 _PAGE: Final = b"<!doctype html>", b'<meta name="generator" content="reconciler"'

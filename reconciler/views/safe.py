@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from providers.json_value import JSON
 from providers.patterns import pattern
-from providers.text import HIDDEN, escape_match, one_line, visible
+from providers.text import HIDDEN, escape_match, is_printable_ascii, one_line, visible
 
 __all__ = [
     "by_number",
@@ -49,8 +49,7 @@ def in_workflow() -> bool:
 
 def unsafe_places(line: str) -> set[int]:
     """The places of the characters that must be written by their numbers in a terminal or a log."""
-    is_plain = line.isascii() and line.isprintable()
-    places = set() if is_plain else {found.start() for found in _HIDDEN.finditer(line)}
+    places = set() if is_printable_ascii(line) else {found.start() for found in _HIDDEN.finditer(line)}
     if in_workflow():
         places |= {found.end() - 1 for found in _COMMAND.finditer(line)}
     return places

@@ -11,7 +11,7 @@ NO_FILES = (".", "/", "./", "//", "..", "~", "sqlite:////", "sqlite:///.", "sqli
 ODD = (
     *NO_FILES,
     *("sqlite:///", "sqlite:", "file:x", "nosuch://bucket", "s3://", "s3://b/..", "s3://b?x", "gs://:@/"),
-    *("x" * 5000, "a/" * 3000 + "b", "~nobody-of-this-name/x", "/proc/self/mem", "/dev/zero"),
+    *("x" * 5000, "a/" * 3000 + "b", "~no-such-user/x", "/proc/self/mem", "/dev/zero"),
     *("a/..", "\udcff", "a\nb", "\x1b[31m", " ", "?"),  # the last five may be names of files
 )
 COMMANDS = {
