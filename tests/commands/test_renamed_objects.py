@@ -43,7 +43,7 @@ def test_two_resources_with_one_object_are_reported_and_the_next_apply_corrects_
     )
     assert cli("apply", "one", "--yes").code == 0
     assert cli("state", "verify", stack).code == 0
-    assert [one["id"] for one in sandbox.platform.versions("A")] == [v1.id, v2.id]
+    assert {one["name"]: one["id"] for one in sandbox.platform.versions("A")} == {"v1": v1.id, "v2": v2.id}
 
 
 def test_objects_of_another_organization_are_not_those_of_a_state_that_was_moved(
