@@ -6,13 +6,14 @@ pair, numbers that overflow to infinity), and deep nesting breaks every recursiv
 
 import json
 import math
-import re
 from typing import Any, TypeVar
+
+from providers.patterns import pattern
 
 MAX_DEPTH = 64
 """Maximum nesting of objects and lists; a response of the platform has five levels."""
 
-_HALF_A_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
+_HALF_A_PAIR = pattern(r"\\u[dD][89a-fA-F]")
 
 Object = TypeVar("Object", bound=dict[str, Any])
 

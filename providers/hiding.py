@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate, takewhile
 from typing import Final
 
+from providers.patterns import pattern
 from providers.text import without_logins
 
 HIDDEN: Final = "(a secret, not shown)"
@@ -14,14 +15,14 @@ _SHORTEST_SECRET = 20
 """Characters of the shortest token with a shape of its own. Most values are shorter."""
 _LONGEST_SECRET = 1 << 16
 """Characters of any secret in a message."""
-_CANDIDATE = re.compile(rf"[\w-]{{{_SHORTEST_SECRET}}}|-----BEGIN", re.ASCII)
+_CANDIDATE = pattern(rf"[\w-]{{{_SHORTEST_SECRET}}}|-----BEGIN", re.ASCII)
 """What every token contains, to be searched for in little time."""
-_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY")
-_KEY_LINE = re.compile(r"\s*+(?:[A-Za-z-]+: .*+|[A-Za-z0-9+/=]*+\\?\s*+)")
+_BEGIN = pattern(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY")
+_KEY_LINE = pattern(r"\s*+(?:[A-Za-z-]+: .*+|[A-Za-z0-9+/=]*+\\?\s*+)")
 """A line of a private key between its first and its last one."""
-_IN_KEY = re.compile(r"\s*+(?:[A-Za-z-]+: .*+|\S*+\s*+)")
+_IN_KEY = pattern(r"\s*+(?:[A-Za-z-]+: .*+|\S*+\s*+)")
 """The same in a log, where it may end in the middle of a line."""
-_TOKEN = re.compile(rb"-----BEGIN(?s:.*?)(?:-----END[A-Z0-9 ]{0,80}-----|\Z)|[\w-]+")
+_TOKEN = pattern(rb"-----BEGIN(?s:.*?)(?:-----END[A-Z0-9 ]{0,80}-----|\Z)|[\w-]+")
 """A token from its first byte on; a private key with its last line, or as much of it as there is."""
 
 

@@ -9,9 +9,11 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from providers.patterns import pattern
+
 _MAX_BODY = 1 << 20  # bytes; a larger body is read in pieces, by urllib3
 _MAX_DIGITS = 9  # of a length; Python reads no number of thousands of digits
-_TARGET = re.compile(r"/[\w/.~!$&'()*+,;=:@?%-]*", re.ASCII)
+_TARGET = pattern(r"/[\w/.~!$&'()*+,;=:@?%-]*", re.ASCII)
 _UNUSUAL = frozenset({"transfer-encoding", "content-encoding"})
 _WITHOUT_BODY = frozenset({204, 304})
 

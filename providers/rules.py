@@ -29,15 +29,16 @@ from msgspec import Struct
 
 from providers.image_names import normal_name
 from providers.json_value import JSON
+from providers.patterns import pattern
 
 _PLAIN = (str, int, type(None))
 _EXACT = 2**53
 """Integral floats from here on are inexact, and may not fit the 64 bits of the SDK's JSON."""
 
 
-_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][-+]?\d{1,9})?", re.ASCII)
+_NUMBER = pattern(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][-+]?\d{1,9})?", re.ASCII)
 """A number as JSON writes it. Exponents of ten or more digits are out of range for any compared number."""
-_WHOLE = re.compile(r"(-?(?:0|[1-9]\d{0,17}))(?:\.0+)?", re.ASCII)
+_WHOLE = pattern(r"(-?(?:0|[1-9]\d{0,17}))(?:\.0+)?", re.ASCII)
 _MAX_NUMBER_LENGTH = 32
 """Maximum length of a float or a 64-bit integer in characters; longer text stays text."""
 

@@ -1,11 +1,12 @@
 """Where the source of an image comes from. Imports no registry client."""
 
-import re
 from typing import Self
 
 from msgspec import Struct
 
-_REVISION = re.compile(r"([0-9a-f]{7,64})(\+dirty)?")
+from providers.patterns import pattern
+
+_REVISION = pattern(r"([0-9a-f]{7,64})(\+dirty)?")
 
 
 class Revision(Struct, frozen=True):

@@ -1,16 +1,16 @@
 """Writes documents for programs, to stdout or a file. No other module prints them."""
 
-import re
 import sys
 from pathlib import Path
 
+from providers.patterns import pattern
 from reconciler.cli.options.param_types import STDOUT
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.system.files import why_not_written, write_output
 from reconciler.views.safe import in_workflow, safe_for_workflows
 from reconciler.views.terminal.live_views import before_output
 
-_FORMAT = re.compile(rb'"format": ?"(reconciler/[a-z]+)"')
+_FORMAT = pattern(rb'"format": ?"(reconciler/[a-z]+)"')
 """Every document begins with its format."""
 
 

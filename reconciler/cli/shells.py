@@ -5,7 +5,6 @@ quoting, and versions before 4.4, as on macOS; in fish, values and descriptions 
 """
 
 import os
-import re
 from typing import ClassVar, Final
 
 from click.shell_completion import (
@@ -17,6 +16,8 @@ from click.shell_completion import (
     add_completion_class,
     split_arg_string,
 )
+
+from providers.patterns import pattern
 
 _BASH: Final = r"""%(complete_func)s() {
     local IFS=$'\n' response completion type value
@@ -59,10 +60,10 @@ complete --no-files --keep-order --command %(prog_name)s --arguments "(%(complet
 """
 
 _LINE, _BREAKS = "COMP_LINE", "COMP_WORDBREAKS"  # of the script, as in bash itself
-_UNSAFE: Final = re.compile(r"([^\w%+,./:=@^-])")
+_UNSAFE: Final = pattern(r"([^\w%+,./:=@^-])")
 _ESCAPED: Final = r"\\\1"
-_OPEN_QUOTE: Final = re.compile(r"""(?:^|\s)(['"])[^'"]*$""")
-_OPTION: Final = re.compile(r"--[\w-]+=")
+_OPEN_QUOTE: Final = pattern(r"""(?:^|\s)(['"])[^'"]*$""")
+_OPTION: Final = pattern(r"--[\w-]+=")
 
 
 class _WholeWords(ShellComplete):

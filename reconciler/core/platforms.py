@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from providers.ascii_case import ascii_lower
 from providers.image_names import is_loopback
+from providers.patterns import pattern
 from providers.text import has_login
 
 HOSTS = {
@@ -29,13 +30,13 @@ ENVIRONMENTS = (*HOSTS, CUSTOM)
 
 _PLACES = {address: name for name, address in HOSTS.items()}
 _PORTS = {"http": 80, "https": 443}
-_AUTHORITY = re.compile(r"(?:\[(?P<six>[^\[\]]*)\]|(?P<name>[^\[\]:]*))(?::(?P<port>[0-9]*))?")
-_NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
-_NUMERIC = re.compile(r"(.*\.)?(0x[0-9a-f]*|[0-9]+)")
-_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_AUTHORITY = pattern(r"(?:\[(?P<six>[^\[\]]*)\]|(?P<name>[^\[\]:]*))(?::(?P<port>[0-9]*))?")
+_NAME = pattern(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
+_NUMERIC = pattern(r"(.*\.)?(0x[0-9a-f]*|[0-9]+)")
+_ESCAPE = pattern(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _IN_PATHS = "/%:@!$&'()*+,;=-._~"
-_LOOPBACK = re.compile(r"(.*\.)?localhost|127(\.[0-9]+){3}|\[::1\]")
+_LOOPBACK = pattern(r"(.*\.)?localhost|127(\.[0-9]+){3}|\[::1\]")
 
 
 def platform_address(text: str) -> str:

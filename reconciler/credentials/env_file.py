@@ -3,18 +3,19 @@
 python-dotenv, which the official CLI uses to read the file, locates the entries. Pure: touches no file.
 """
 
-import re
 from collections.abc import Mapping
 from io import StringIO
 from typing import TYPE_CHECKING
+
+from providers.patterns import pattern
 
 if TYPE_CHECKING:
     from dotenv.parser import Binding
 
 _BOM = "\ufeff"
-_BARE_KEY = re.compile(r"[^='\"#\s]+")
-_HEAD = re.compile(r"\s*+(?:export[^\S\r\n]+)?(?:'[^']+'|[^=#\s]++)[^\S\r\n]*+=")
-_TAIL = re.compile(r"(?<![^\S\r\n])(?:[^\S\r\n]++#|[^\S\r\n]*+(?:[\r\n]|\Z))")
+_BARE_KEY = pattern(r"[^='\"#\s]+")
+_HEAD = pattern(r"\s*+(?:export[^\S\r\n]+)?(?:'[^']+'|[^=#\s]++)[^\S\r\n]*+=")
+_TAIL = pattern(r"(?<![^\S\r\n])(?:[^\S\r\n]++#|[^\S\r\n]*+(?:[\r\n]|\Z))")
 """A comment after a value, or the end of the last line with the blanks before it."""
 
 

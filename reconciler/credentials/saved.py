@@ -5,13 +5,13 @@ files are readable by their owner only.
 """
 
 import json
-import re
 from collections.abc import Collection
 from pathlib import Path
 
 from msgspec import Struct
 
 from providers.ascii_case import ascii_upper
+from providers.patterns import pattern
 from providers.regular_files import home_folder, read_regular
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.platforms import CUSTOM, HOSTS
@@ -20,8 +20,8 @@ from reconciler.credentials.environment import host_variable
 from reconciler.system.files import locked, replace_file
 
 _PRIVATE = 0o600
-_TOKEN_KEY = re.compile(r"PICSELLIA_(?P<organization>.+)_(?P<environment>[^_]+)_API_TOKEN")
-_HOST_KEY = re.compile(host_variable("([^_]+)"))
+_TOKEN_KEY = pattern(r"PICSELLIA_(?P<organization>.+)_(?P<environment>[^_]+)_API_TOKEN")
+_HOST_KEY = pattern(host_variable("([^_]+)"))
 
 
 class Login(Struct, frozen=True, order=True):

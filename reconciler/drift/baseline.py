@@ -24,6 +24,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from providers.json_value import JSON
+from providers.patterns import pattern
 from providers.regular_files import read_regular
 from reconciler.core.diagnostics import Diagnostic, UserError, error, warning
 from reconciler.core.diff import ChangeClass, same
@@ -36,8 +37,8 @@ from reconciler.pipeline.toml.toml_positions import BOM, lines_of
 _TABLE = "acknowledge"
 _REQUIRED = ("address", "owner", "reason", "expires", "live")
 _KEYS = ("stack", "address", "field", "owner", "reason", "expires", "desired", "live")
-_COMMENT = re.compile(r"#[^\r\n]*")
-_EMPTY_LINE = re.compile(r"[ \t\r]*\n")
+_COMMENT = pattern(r"#[^\r\n]*")
+_EMPTY_LINE = pattern(r"[ \t\r]*\n")
 _HEAD = """\
 # Findings of `reconciler drift` that are acknowledged. They are still reported and counted, and are new
 # again after their last day, or when the live value or the files change again.

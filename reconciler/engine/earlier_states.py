@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from semver import Version
 
+from providers.patterns import pattern
 from reconciler.core.diff import same
 from reconciler.core.recorded_runs import RecordedRun, RunOutcome
 from reconciler.engine.kinds import recorded_text
@@ -144,7 +145,7 @@ def state_at(store: Store, stack: str, serial: int) -> EarlierState | None:
     return EarlierState(snapshot, entry)
 
 
-_RESTORED = re.compile(r"\A(?>.*?\brollback ).*--to[ =](\d+)(?!\S)", re.DOTALL)
+_RESTORED = pattern(r"\A(?>.*?\brollback ).*--to[ =](\d+)(?!\S)", re.DOTALL)
 
 
 def _restored(snapshot: Snapshot, entry: HistoryEntry) -> int:

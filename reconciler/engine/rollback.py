@@ -12,6 +12,7 @@ from itertools import islice
 from msgspec.structs import replace
 
 from providers.docker.verdicts import ImageWay
+from providers.patterns import pattern
 from providers.reasons import WayOut
 from reconciler.core.diagnostics import UserError, error, info
 from reconciler.core.diff import same
@@ -167,7 +168,7 @@ def _time(run: RecordedRun) -> str:
     return run.saves[0].written_at[:16].replace("T", " ")
 
 
-_ROLLBACK_COMMAND = re.compile(r"\A(?>.*?\brollback ).*--to[ =](\S+)", re.DOTALL)
+_ROLLBACK_COMMAND = pattern(r"\A(?>.*?\brollback ).*--to[ =](\S+)", re.DOTALL)
 
 
 def _target(store: Store, stack: Stack, command: str) -> EarlierState | None:

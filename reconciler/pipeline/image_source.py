@@ -13,6 +13,7 @@ from providers.docker.origin import Origin, Revision
 from providers.docker.source.key import Announce, Announcer, ImageSource, context, ignore_file, seen
 from providers.errors import ProviderError, RefusedError
 from providers.hiding import shortened
+from providers.patterns import pattern
 from providers.regular_files import read_regular, real_path
 from reconciler.core.contract import contract_text
 from reconciler.pipeline import FILE_NAME
@@ -207,7 +208,7 @@ def origin_of(pipeline: Pipeline, program: str) -> Origin:
     return Origin(program, remote if _HOSTED.match(remote) else "", path, environment)
 
 
-_HOSTED = re.compile(r"[\w-]+(\.[\w-]+)+(:\d+)?/.")
+_HOSTED = pattern(r"[\w-]+(\.[\w-]+)+(:\d+)?/.")
 
 
 def git_commit(folder: Path) -> str:

@@ -4,7 +4,6 @@ Which keys there are is a fact of each kind (`providers.config_keys`). A key tha
 nothing. No problem stops the reading.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from providers.ascii_case import ascii_upper
 from providers.collection import BodyKey
 from providers.config_keys import Holds, Key
 from providers.json_value import JSON
+from providers.patterns import pattern
 from providers.protocol import KindFacts
 from providers.rules import UNSET
 from reconciler.pipeline.suggestions import did_you_mean
@@ -22,7 +22,7 @@ Reader = Callable[[TomlReader, Any, tuple[str | int, ...]], JSON]
 """(reader, value, its path) -> the value as JSON; None and an error for an invalid one."""
 
 _LONGEST_WORD = 131_071  # bytes before the NUL: MAX_ARG_STRLEN, execve(2)
-VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+VARIABLE = pattern(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def read_keys(

@@ -10,6 +10,7 @@ from semver import Version
 from providers import enums
 from providers.ascii_case import ascii_upper
 from providers.image_names import name_problem, normal_name
+from providers.patterns import pattern
 from providers.text import has_login
 from reconciler.pipeline import version
 from reconciler.pipeline.schema import Docker, Execution, Metadata
@@ -21,7 +22,7 @@ OLDER_SCRIPTS = ("picsellia_pipeline_script", "local_pipeline_script")
 """The names of `pipeline_script` in earlier templates."""
 _IMAGE_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 _IMAGE_HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]+)?"
-IMAGE = re.compile(rf"(?:{_IMAGE_HOST}/)?{_IMAGE_PART}(?:/{_IMAGE_PART})*")
+IMAGE = pattern(rf"(?:{_IMAGE_HOST}/)?{_IMAGE_PART}(?:/{_IMAGE_PART})*")
 
 
 def read_metadata(reader: TomlReader) -> Metadata | None:

@@ -7,9 +7,10 @@ import re
 
 from semver import Version
 
+from providers.patterns import pattern
 from reconciler.pipeline.bumps import Bump
 
-_NUMBERS = re.compile(r"(?P<numbers>[0-9]+(?:\.[0-9]+){0,2})(?P<rest>-.*)?", re.ASCII | re.DOTALL)
+_NUMBERS = pattern(r"(?P<numbers>[0-9]+(?:\.[0-9]+){0,2})(?P<rest>-.*)?", re.ASCII | re.DOTALL)
 _LONGEST_TAG = 128
 
 

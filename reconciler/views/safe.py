@@ -39,7 +39,7 @@ _HIDDEN = pattern(f"[\n{HIDDEN}]")
 _BUT_LINES = pattern(f"[{HIDDEN}]")
 # Commands as the runner parses them: `::` at the beginning of a line, after blanks, and `##[` anywhere.
 # https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
-_COMMAND = re.compile(r"^([^\S\n]*+):(?=:)|#(?=#\[)", re.MULTILINE)
+_COMMAND = pattern(r"^([^\S\n]*+):(?=:)|#(?=#\[)", re.MULTILINE)
 
 
 def in_workflow() -> bool:

@@ -1,14 +1,15 @@
 """The addresses of the pages of a dashboard, for the dashboard itself and for reports that link to it."""
 
 import hashlib
-import re
 from typing import Final
+
+from providers.patterns import pattern
 
 PIPELINES: Final = "pipelines"
 """The folder with a page for each pipeline."""
 
-_OTHERS = re.compile(r"[^a-z0-9._-]+")
-_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")  # names of devices on Windows
+_OTHERS = pattern(r"[^a-z0-9._-]+")
+_RESERVED = pattern(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")  # names of devices on Windows
 _LONGEST = 80  # characters
 
 

@@ -5,7 +5,6 @@ matches are an error that lists both.
 """
 
 import os
-import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,6 +17,7 @@ from msgspec import Struct
 
 from providers.ascii_case import ascii_upper
 from providers.image_names import normal_name
+from providers.patterns import pattern
 from providers.regular_files import (
     NO_DESCRIPTORS,
     RAISE_LIMIT,
@@ -40,7 +40,7 @@ from reconciler.workspace.schema import Workspace
 _VIRTUAL_ENVIRONMENT = "pyvenv.cfg"
 _NEVER_SEARCHED = frozenset({"node_modules", "site-packages", "__pycache__"})
 _SECTIONS = frozenset({"metadata", "execution", "docker"})
-_HEADER = re.compile(rb"(?m)^[ \t]*\[[ \t]*(?:metadata|execution|docker)[ \t]*\]")
+_HEADER = pattern(rb"(?m)^[ \t]*\[[ \t]*(?:metadata|execution|docker)[ \t]*\]")
 _Document = dict[str, Any] | None
 OtherWorkspaces = dict[Path, Path | None]
 """Folder -> the closest reconciler.toml, if it is not that of the workspace."""

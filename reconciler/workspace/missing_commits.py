@@ -8,11 +8,12 @@ import re
 import shlex
 from typing import Final
 
+from providers.patterns import pattern
 from reconciler.system.git import Repository
 
-_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_SHORT_HASH = re.compile(r"[0-9a-f]{7,}")
-_NO_NAME = re.compile(r"[\x00-\x20\x7f:?*\[\\]|\.\.|@\{|^[-/.]|^@$|//|/\.|[/.]$|\.lock$")
+_HASH = pattern(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_SHORT_HASH = pattern(r"[0-9a-f]{7,}")
+_NO_NAME = pattern(r"[\x00-\x20\x7f:?*\[\\]|\.\.|@\{|^[-/.]|^@$|//|/\.|[/.]$|\.lock$")
 """What git refuses in the name of a branch or tag."""
 _OF_PIPELINES = "Name pipelines before --changed."
 FETCHED: Final = "refs/remotes/origin/"

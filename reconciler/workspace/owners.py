@@ -12,6 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from providers.patterns import pattern
 from providers.regular_files import read_regular, real_path
 from reconciler.pipeline import FILE_NAME
 from reconciler.workspace.globs import Glob
@@ -19,8 +20,8 @@ from reconciler.workspace.globs import Glob
 PLACES = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS", ".gitlab/CODEOWNERS")
 """Where the file is, from the top of the repository. The first one counts."""
 
-_SECTION = re.compile(r"\^?\[[^\]]+\](?:\[\d+\])?(.*)")
-_WORD = re.compile(r"(?:\\.|\S)+")
+_SECTION = pattern(r"\^?\[[^\]]+\](?:\[\d+\])?(.*)")
+_WORD = pattern(r"(?:\\.|\S)+")
 
 
 class Owners(Struct, frozen=True):

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, get_args
 
+from providers.patterns import pattern
 from providers.text import has_login
 from reconciler.core.diagnostics import Diagnostic, UserError, has_errors, in_order
 from reconciler.core.platforms import ENVIRONMENTS, HOSTS, is_plain, organization_problem, platform_address
@@ -28,9 +29,9 @@ _ENVIRONMENT: Final = (
     *("promote_from", "review", "follows", "pin", "allow_http"),
 )
 _LINKS: Final = ("promote_from", "follows")
-ENVIRONMENT_NAME: Final = re.compile(r"[A-Z][A-Z0-9-]*")
-VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
-TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+ENVIRONMENT_NAME: Final = pattern(r"[A-Z][A-Z0-9-]*")
+VARIABLE: Final = pattern(r"[A-Z_][A-Z0-9_]*")
+TAG: Final = pattern(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
 def find_workspace(folder: Path) -> Workspace:

@@ -1,6 +1,5 @@
 """Maps Docker's messages about builds and pushes to readable text and to provider errors. Pure."""
 
-import re
 from collections.abc import Iterable
 
 from providers.docker.registry.error_mapping import new_login
@@ -14,9 +13,10 @@ from providers.errors import (
     TransientError,
     UnauthorizedError,
 )
+from providers.patterns import pattern
 from providers.text import visible
 
-_COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+_COLOURS = pattern(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 _TRANSIENT = (
     "connection refused",
     "no such host",

@@ -17,12 +17,13 @@ from platformdirs import user_log_path
 from providers.docker.builders.build_errors import build_error, plain_text
 from providers.errors import ProviderError
 from providers.hiding import LineHider, safe_message
+from providers.patterns import pattern
 from providers.protocol import Progress, Report
 
 MAX_ITEM_LENGTH = 40  # characters of a progress item, shown beside its bar
 _LAST_LINES = 12  # lines of the failing step in the error
 _MAX_LOGS = 20  # files
-_BUILDKIT_STEP = re.compile(r"\[(?:(\S+) )?([0-9]{1,9})/([0-9]{1,9})\] (.*)", re.DOTALL)
+_BUILDKIT_STEP = pattern(r"\[(?:(\S+) )?([0-9]{1,9})/([0-9]{1,9})\] (.*)", re.DOTALL)
 _MIN_MASKED = 4  # characters; shorter lines of a longer secret are common text and reveal nothing
 
 

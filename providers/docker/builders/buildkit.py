@@ -4,7 +4,6 @@ From version 23 on, the command uses BuildKit only through its plugin buildx; wi
 legacy builder. This builder therefore never uses such a version. The Engine pushes the image.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 
 from providers.docker.builders import engine
@@ -17,15 +16,16 @@ from providers.docker.source.build_context import StagedContext, unpacked_contex
 from providers.docker.source.key import ImageSource
 from providers.errors import PermanentError
 from providers.hiding import safe_message
+from providers.patterns import pattern
 from providers.protocol import Progress, Report
 
 _MIN_VERSION, _END_VERSION = (20, 10), (23, 0)
-_LINE = re.compile(r"#(\d+) (.*)")
-_OUTPUT = re.compile(r"\d+\.\d+ (.*)")
+_LINE = pattern(r"#(\d+) (.*)")
+_OUTPUT = pattern(r"\d+\.\d+ (.*)")
 _NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,9})?"
-_TRANSFER = re.compile(rf"(.*?):? ({_NUMBER})([kMGT]?)B(?: / ({_NUMBER})([kMGT]?)B)?(?: [\d.]+s)?( done)?")
+_TRANSFER = pattern(rf"(.*?):? ({_NUMBER})([kMGT]?)B(?: / ({_NUMBER})([kMGT]?)B)?(?: [\d.]+s)?( done)?")
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_IGNORED = re.compile(r"(DONE|CACHED|CANCELED|\.\.\.)\b.*|\.\.\.|sha256:[0-9a-f]{64}|")
+_IGNORED = pattern(r"(DONE|CACHED|CANCELED|\.\.\.)\b.*|\.\.\.|sha256:[0-9a-f]{64}|")
 
 
 class BuildKitBuilder:

@@ -32,6 +32,7 @@ from providers.docker.source.build_context import unpacked_context
 from providers.docker.source.key import ImageSource
 from providers.errors import PermanentError, SettingError, UnexpectedError
 from providers.hiding import safe_message
+from providers.patterns import pattern
 from providers.protocol import Progress, Report
 
 _MIN_VERSION = (0, 13)  # has --progress=rawjson: https://github.com/docker/buildx/releases/tag/v0.13.0
@@ -165,8 +166,8 @@ def _check_attestations(source: ImageSource) -> None:
         )
 
 
-_DRIVER_OF_ENGINE = re.compile(r"^Driver: +docker$", re.MULTILINE)
-_OTHER_DRIVER = re.compile(r"^Driver: +(?!docker$)\S", re.MULTILINE)
+_DRIVER_OF_ENGINE = pattern(r"^Driver: +docker$", re.MULTILINE)
+_OTHER_DRIVER = pattern(r"^Driver: +(?!docker$)\S", re.MULTILINE)
 _CONTAINERD = "io.containerd.snapshotter"
 
 

@@ -6,7 +6,6 @@ Uses the first `docker` on the PATH.
 import contextlib
 import functools
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from providers.errors import PermanentError
+from providers.patterns import pattern
 from providers.programs import (
     ProgramError,
     end_children_with,
@@ -27,7 +27,7 @@ from providers.timeouts import answer_timeout
 _QUERY_TIMEOUT = 30  # seconds for a command that only prints information
 _MOST_OF_BUILD = 256 << 20  # bytes that a build may print; BuildKit cuts each step's output at 2 MiB
 _MOST_OF_LINE = 1 << 20  # bytes; a longer line is read in pieces
-_VERSION = re.compile(r"(?<!\d)(\d{1,9})\.(\d{1,9})(?:\.\d+)?")
+_VERSION = pattern(r"(?<!\d)(\d{1,9})\.(\d{1,9})(?:\.\d+)?")
 
 # By default, `docker buildx` runs git and puts its output into the image.
 # https://docs.docker.com/build/building/variables/#buildx_git_info

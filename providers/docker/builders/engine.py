@@ -27,12 +27,13 @@ from providers.errors import (
     TransientError,
     UnexpectedError,
 )
+from providers.patterns import pattern
 from providers.protocol import Progress, Report
 
 _PING_TIMEOUT = 10  # seconds
 _PROGRESS_TIMEOUT = 600  # seconds without progress until a build or a push fails
 _LAYER_END = ("Pushed", "Layer already exists", "Mounted from", "Pull complete", "Already exists")
-_STEP = re.compile(r"Step ([0-9]{1,9})/([0-9]{1,9}) : (.*)")
+_STEP = pattern(r"Step ([0-9]{1,9})/([0-9]{1,9}) : (.*)")
 
 
 class EngineBuilder:

@@ -5,7 +5,6 @@ Passwords and tokens stay in the memory of this module; none is shown, logged or
 """
 
 import base64
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -21,11 +20,12 @@ from providers.errors import PermanentError, ProviderError
 from providers.hiding import shortened
 from providers.http import origin, same_origin
 from providers.image_names import is_loopback, normal_registry
+from providers.patterns import pattern
 from providers.timeouts import answer_timeout
 
 # One parameter of a WWW-Authenticate header, with the scheme if it starts a new challenge.
-_PARAMETER = re.compile(r'(?:^|,)\s*(?:([A-Za-z]+)\s+)?([A-Za-z_]+)=(?:"([^"]*)"|([^\s,"]+))')
-_HEADER = re.compile(r"[!-~]+")  # valid characters after "Bearer " in an Authorization header
+_PARAMETER = pattern(r'(?:^|,)\s*(?:([A-Za-z]+)\s+)?([A-Za-z_]+)=(?:"([^"]*)"|([^\s,"]+))')
+_HEADER = pattern(r"[!-~]+")  # valid characters after "Bearer " in an Authorization header
 _CLIENT = "picsellia-reconciler"
 _DAY = 86_400  # seconds
 _MARGIN = 10.0  # seconds before its expiry from which a token is not used any more

@@ -7,11 +7,12 @@ from msgspec import Struct
 
 from providers.docker.registry.manifests import PublishedImage
 from providers.hiding import safe_message
+from providers.patterns import pattern
 
-_APPENDED = re.compile(r"# picsellia-reconciler append(?: \d{1,3}/(\d{1,3}))?$")
+_APPENDED = pattern(r"# picsellia-reconciler append(?: \d{1,3}/(\d{1,3}))?$")
 
 # The prefix that Docker's builders write; "|2 A=1 B=2" are the values of build arguments, left out here.
-_SHELL = re.compile(r"^(?:RUN )?(?:\|\d+ .*?)?/bin/sh -c (#\(nop\) )?\s*", re.DOTALL)
+_SHELL = pattern(r"^(?:RUN )?(?:\|\d+ .*?)?/bin/sh -c (#\(nop\) )?\s*", re.DOTALL)
 
 
 class Layer(Struct, frozen=True):

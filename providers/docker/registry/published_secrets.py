@@ -1,6 +1,5 @@
 """Finds secrets in a published image: in its configuration and in the files of its layers."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,9 +12,10 @@ from providers.docker.source.key import ImageSource, dockerfile
 from providers.docker.source.secret_scan import Secret, kind_of_instruction, secrets_of_file
 from providers.errors import ProviderError
 from providers.hiding import without_tokens
+from providers.patterns import pattern
 from providers.secret_rules import kind_of_value
 
-_BY_BUILDERS = re.compile(r"^/bin/sh -c #\(nop\)\s+|(?<!\s)\s*+# buildkit$")
+_BY_BUILDERS = pattern(r"^/bin/sh -c #\(nop\)\s+|(?<!\s)\s*+# buildkit$")
 """What builders add to an instruction in the history of an image."""
 _SEARCHED = ("config", "Env", "Labels", "OnBuild", "history", "rootfs")
 """Parts of a configuration that are searched in their own way, or have digests only."""

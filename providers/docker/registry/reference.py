@@ -12,16 +12,17 @@ from msgspec import Struct
 
 from providers.errors import RefusedError
 from providers.image_names import HUB, is_loopback, name_problem, name_with_project, split_name
+from providers.patterns import pattern
 
 UPLOAD_TAG = "reconciler-upload"
 """The tag for builders that cannot push without one. It moves with each build; the digest identifies the
 image."""
-RESERVED_TAG = re.compile(rf"{UPLOAD_TAG}|sha(?:256|384|512)-[0-9a-f]+(?:[._-].*)?")
+RESERVED_TAG = pattern(rf"{UPLOAD_TAG}|sha(?:256|384|512)-[0-9a-f]+(?:[._-].*)?")
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
-_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_PATH = pattern(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_HOST = pattern(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
+_TAG = pattern(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_DIGEST = pattern(r"sha256:[0-9a-f]{64}")
 
 
 class Repository(Struct, frozen=True):

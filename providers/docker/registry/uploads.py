@@ -17,6 +17,7 @@ from providers.docker.registry.connection import Body, Connection
 from providers.docker.registry.manifests import Blob
 from providers.errors import PermanentError, RefusedError, TransientError
 from providers.http import origin
+from providers.patterns import pattern
 from providers.protocol import Progress, Report
 from providers.retries import may_repeat
 
@@ -25,7 +26,7 @@ Content = Callable[[int], Iterable[bytes]]
 
 _CHUNK = 32 << 20  # bytes per request, for registries or connections that do not support large requests
 _LOST = 404, 416  # statuses: the upload is unknown, or at another offset
-_RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})", re.ASCII)
+_RANGE = pattern(r"(?:bytes=)?0-(\d{1,18})", re.ASCII)
 
 
 def upload(connection: Connection, blob: Blob, content: Content, report: Report, stage: str) -> None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from providers.docker.source.dockerfile_lines import split, split_word
+from providers.patterns import pattern
 
 INSTRUCTIONS = (
     *("ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL"),
@@ -20,11 +21,11 @@ INSTRUCTIONS = (
 """The instructions of Docker's syntax."""
 
 _MAY_BE_BARE = ("CMD", "ENTRYPOINT", "RUN")
-_BUILT_IN = re.compile(
+_BUILT_IN = pattern(
     r"(?:TARGET|BUILD)(?:PLATFORM|OS|OSVERSION|ARCH|VARIANT|STAGE)|BUILDKIT_\w+|\w+_(?i:proxy)"
 )
-_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
-_STAGE_NAME = re.compile(r"[a-z][a-z0-9._-]*")
+_VARIABLE = pattern(r"\$(?:\{(\w+)\}|(\w+))")
+_STAGE_NAME = pattern(r"[a-z][a-z0-9._-]*")
 
 
 class DockerfileError(NamedTuple):

@@ -11,8 +11,9 @@ from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 from providers.docker.source.dockerfile_lines import has_heredoc, instructions, split, split_word, unquoted
+from providers.patterns import pattern
 
-_OPTION = re.compile(r"\s--([a-z][a-z-]*)(?==|\s|$)")
+_OPTION = pattern(r"\s--([a-z][a-z-]*)(?==|\s|$)")
 _OPTIONS = {
     "RUN": {"mount", "network", "security", "device"},
     "COPY": {"link", "chmod", "parents", "exclude"},
@@ -108,8 +109,8 @@ def missing_sources(
 
 
 # A URL, or a git repository as `ssh` writes it: https://github.com/moby/buildkit/tree/master/util/sshutil
-_REMOTE = re.compile(r"[a-zA-Z0-9]+://|[a-zA-Z0-9_-]+@[a-zA-Z0-9.-]+:")
-_WILDCARD = re.compile(r"(?<![^/])[^/*?\[\\]*+[*?\[\\]")
+_REMOTE = pattern(r"[a-zA-Z0-9]+://|[a-zA-Z0-9_-]+@[a-zA-Z0-9.-]+:")
+_WILDCARD = pattern(r"(?<![^/])[^/*?\[\\]*+[*?\[\\]")
 
 
 def _split_options(rest: str) -> tuple[str, str]:

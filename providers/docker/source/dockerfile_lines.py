@@ -11,15 +11,16 @@ from functools import lru_cache
 from msgspec import Struct
 
 from providers.ascii_case import ascii_upper
+from providers.patterns import pattern
 
-_DIRECTIVE = re.compile(r"\s*#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(\S.*)")
+_DIRECTIVE = pattern(r"\s*#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(\S.*)")
 _KNOWN_DIRECTIVES = ("syntax", "escape")  # an older BuildKit has no `check`, and it ends the directives there
-_SYNTAX = re.compile(r"\s*(?:#|//)\s*syntax\s*=\s*(\S+)", re.IGNORECASE)
-_OFFICIAL_SYNTAX = re.compile(r"(?:docker\.io/)?docker/dockerfile(?::[0-9][0-9.]*|:latest)?(?:@\S+)?")
+_SYNTAX = pattern(r"\s*(?:#|//)\s*syntax\s*=\s*(\S+)", re.IGNORECASE)
+_OFFICIAL_SYNTAX = pattern(r"(?:docker\.io/)?docker/dockerfile(?::[0-9][0-9.]*|:latest)?(?:@\S+)?")
 _WITH_HEREDOCS = ("RUN", "COPY", "ADD")
-_HEREDOC = re.compile(r"\d*<<(-?)([^<]+)", re.DOTALL)
-_SPACES = re.compile(r"[\t\v\f\r ]+")
-_ASSIGNED = re.compile(
+_HEREDOC = pattern(r"\d*<<(-?)([^<]+)", re.DOTALL)
+_SPACES = pattern(r"[\t\v\f\r ]+")
+_ASSIGNED = pattern(
     r"""(?:^|(?<=[\s;&|(\["',]))(?:--)?([A-Za-z_][\w.-]*)="""
     r"""("(?:[^"\\]|\\.)*"|'[^']*'|[^\s;&|)\]"',]*)"""
 )

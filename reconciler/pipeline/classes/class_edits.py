@@ -6,11 +6,11 @@ understands: literal arguments, one statement each, in `__init__`. For any other
 """
 
 import ast
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from providers import enums
+from providers.patterns import pattern
 from providers.rules import as_number
 from reconciler.pipeline.classes.parse_lock import parsing
 
@@ -116,8 +116,8 @@ def without_input(source: str, cls: str, name: str) -> str:
 
 
 _MARK: Final = "\ufeff"  # some editors begin a file in UTF-8 with it
-_LINE_END: Final = re.compile(r"\r\n|\r|\n")
-_LINE: Final = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+_LINE_END: Final = pattern(r"\r\n|\r|\n")
+_LINE: Final = pattern(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 """The lines of a source as Python counts them: a carriage return alone ends one, too."""
 
 

@@ -6,11 +6,12 @@ result in every Python since 3.8 are supported, so running the expression gives 
 
 import ast
 import enum
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from msgspec import Struct, field
+
+from providers.patterns import pattern
 
 LARGEST_NUMBER: Final = 1_024  # bits
 LARGEST_VALUE: Final = 10_000  # characters or items of one value
@@ -18,7 +19,7 @@ _LARGEST_TOTAL: Final = 1_000_000  # of all values of one file
 _SCALARS: Final = (int, float, bool, str, type(None))
 _NUMBERS: Final = (int, float, bool)
 # Fill, sign, width, precision and type; no locale, and no width that could exhaust the memory.
-_SPEC: Final = re.compile(r"(?:.?[<>^=])?[-+ ]?#?0?\d{0,3}[,_]?(?:\.\d{1,2})?[bcdeEfFgGosxX%]?")
+_SPEC: Final = pattern(r"(?:.?[<>^=])?[-+ ]?#?0?\d{0,3}[,_]?(?:\.\d{1,2})?[bcdeEfFgGosxX%]?")
 _ARITHMETIC: Final[Mapping[type[ast.operator], Callable[[Any, Any], Any]]] = {
     ast.Add: lambda a, b: a + b,
     ast.Sub: lambda a, b: a - b,

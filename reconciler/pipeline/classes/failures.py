@@ -1,11 +1,11 @@
 """What a failure of a pipeline's own class means, and what to do about it."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from providers import enums
+from providers.patterns import pattern
 from reconciler.core.diagnostics import Diagnostic, error, warning
 from reconciler.pipeline.classes.declarations import ClassReference
 from reconciler.pipeline.suggestions import did_you_mean
@@ -31,9 +31,9 @@ RANGE_ADVICE: Final = (
     "The engine refuses a job that is started with this default. Correct the default or the range."
 )
 _WITHOUT_VALUES: Final = "It is instantiated without values to read its declarations"
-_NO_DEFAULT: Final = re.compile("required positional argument|required keyword-only argument")
-_NO_NAME: Final = re.compile(r"name '(\w+)' is not defined")
-_NO_MEMBER: Final = re.compile(r"type object '(\w+)' has no attribute '(\w+)'")
+_NO_DEFAULT: Final = pattern("required positional argument|required keyword-only argument")
+_NO_NAME: Final = pattern(r"name '(\w+)' is not defined")
+_NO_MEMBER: Final = pattern(r"type object '(\w+)' has no attribute '(\w+)'")
 
 
 _KEYS: Final[Mapping[str, Callable[[Any], bool]]] = {

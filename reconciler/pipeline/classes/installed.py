@@ -7,18 +7,18 @@ packages are unknown and the class is run.
 
 import functools
 import os
-import re
 import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from providers.patterns import pattern
 from providers.regular_files import read_regular, real_path
 
-_CPYTHON = re.compile(r"python3\.\d+t?")
+_CPYTHON = pattern(r"python3\.\d+t?")
 """The name of a program of CPython, which is also that of its folder in `lib`."""
 
-_HARMLESS = re.compile(
+_HARMLESS = pattern(
     r"import (_virtualenv|_editable_impl_\w+|__editable___\w+_finder; __editable___\w+_finder\.install\(\))"
     r"|import os; var = 'SETUPTOOLS_USE_DISTUTILS'; enabled = os\.environ\.get\(var, '\w+'\) == '\w+';"
     r" enabled and __import__\('_distutils_hack'\);?"

@@ -1,16 +1,16 @@
 """Open a TOML file and parse it, or report why that is impossible. Decides nothing about its content."""
 
-import re
 import tomllib
 from pathlib import Path
 from typing import Any, Final
 
+from providers.patterns import pattern
 from providers.regular_files import read_regular, way_to_read
 from providers.text import as_sentence
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.pipeline.toml.toml_positions import TomlPositions, lines_of
 
-_SYNTAX_PLACE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_SYNTAX_PLACE: Final = pattern(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
 def read_text(path: Path) -> str:

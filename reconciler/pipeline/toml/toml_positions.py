@@ -12,6 +12,8 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
+from providers.patterns import pattern
+
 Path = tuple[str | int, ...]
 
 BOM = "\ufeff"
@@ -19,12 +21,12 @@ BOM = "\ufeff"
 MOST_LEVELS = 100
 """Maximum nesting depth: tomlkit, which `toml_edits` uses, allows no more in one key or value."""
 
-_BETWEEN = re.compile(r"(?:[ \t\r\n,]+|#[^\n]*)*")
-_NAME = re.compile(r"""[A-Za-z0-9_-]+|'[^']*'|"(?:[^"\\]|\\.)*\"""")
+_BETWEEN = pattern(r"(?:[ \t\r\n,]+|#[^\n]*)*")
+_NAME = pattern(r"""[A-Za-z0-9_-]+|'[^']*'|"(?:[^"\\]|\\.)*\"""")
 _NAMES = rf"(?:{_NAME.pattern})(?:[ \t]*\.[ \t]*(?:{_NAME.pattern}))*"
-_HEADER = re.compile(rf"\[(\[?)[ \t]*({_NAMES})[ \t]*\]\]?")
-_KEY = re.compile(rf"({_NAMES})[ \t]*=[ \t]*")
-_SCALAR = re.compile(
+_HEADER = pattern(rf"\[(\[?)[ \t]*({_NAMES})[ \t]*\]\]?")
+_KEY = pattern(rf"({_NAMES})[ \t]*=[ \t]*")
+_SCALAR = pattern(
     r'''
       """(?:[^\\]|\\.)*?"{3,5}           # the text may end with two quotes before the three that close it
     | \'\'\'.*?'{3,5}

@@ -4,14 +4,14 @@ The format has no official schema. Documents use only the parts that the schemas
 Maven Surefire share.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from xml.etree import ElementTree as ET
 
+from providers.patterns import pattern
 from reconciler.views.safe import escape_match, one_line
 
-_ILLEGAL = re.compile("[\ufffe\uffff]")
+_ILLEGAL = pattern("[\ufffe\uffff]")
 """Characters that XML 1.0 excludes (section 2.2), except hidden ones, which `one_line` escapes."""
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from providers.patterns import pattern
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.views.counting import plural
 from reconciler.views.fleet_changes import ChangeRow, ContractRow
@@ -55,7 +56,7 @@ def plain(text: str) -> str:
     return _numbered(re.sub(r"[@#](?=\w)", "\\g<0>\u200b", joined))
 
 
-_READ = re.compile(r"""[^\w .,;:/=+()'"@#%?…“”\u200b-]|(?<![^\W_])_|_(?![^\W_])|^:|#(?=#)""")
+_READ = pattern(r"""[^\w .,;:/=+()'"@#%?…“”\u200b-]|(?<![^\W_])_|_(?![^\W_])|^:|#(?=#)""")
 
 
 def _numbered(text: str) -> str:

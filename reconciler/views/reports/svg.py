@@ -1,11 +1,11 @@
 """Drawings as SVG. It needs no other program, and HTML pages contain it."""
 
-import re
 from collections.abc import Iterable
 from html import escape as escape_html
 
 from msgspec import Struct
 
+from providers.patterns import pattern
 from reconciler.views.reports.drawing import PALETTE, Drawing, Node
 from reconciler.views.safe import escape_match, one_line
 
@@ -205,4 +205,4 @@ def escape(text: str) -> str:
     return _XML.sub(escape_match, escape_html(one_line(text)))
 
 
-_XML = re.compile("[\ufffe\uffff]")
+_XML = pattern("[\ufffe\uffff]")

@@ -9,15 +9,16 @@ from typing import IO, Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from providers.patterns import pattern
 from reconciler.views.safe import in_workflow, visible, without_workflow_commands
 from reconciler.views.terminal import console
 from reconciler.views.terminal.live_views import before_output
 from reconciler.views.terminal.text import Text, cell_len
 
 _MIN_WIDTH = 40  # columns; on a narrower terminal, lines are not wrapped
-_GUIDES = re.compile(r"[ │├└─]*")
+_GUIDES = pattern(r"[ │├└─]*")
 _SIZES = ("COLUMNS", "LINES", "JUPYTER_COLUMNS", "JUPYTER_LINES")
-_SIZE = re.compile(r"[1-9][0-9]{0,3}")
+_SIZE = pattern(r"[1-9][0-9]{0,3}")
 
 
 class RichConsole(Console):
