@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from providers.regular_files import check_regular
 from reconciler.core.diagnostics import Diagnostic, error, has_errors, info
-from reconciler.pipeline.classes import runner, static
+from reconciler.pipeline.classes import static
 from reconciler.pipeline.classes.declarations import (
     ClassReference,
     ClassValue,
@@ -86,6 +86,8 @@ def evaluate(
         input_result = _require_static(static_inputs, inputs)
         parameter_result = _require_static(static_parameters, parameters)
     else:
+        from reconciler.pipeline.classes import runner  # few classes have to be run
+
         ran = runner.run(
             folder,
             inputs=inputs if runs_inputs else None,
