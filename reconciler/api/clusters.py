@@ -17,7 +17,7 @@ from reconciler.core.diagnostics import UserError, error
 from reconciler.engine.chunks import Task
 from reconciler.engine.cluster import connect
 from reconciler.engine.local_workers import local
-from reconciler.engine.run_identity import VERSION
+from reconciler.engine.run_identity import version
 from reconciler.engine.workers import OpenWorkers
 from state.stores.opening import state_files
 
@@ -54,7 +54,7 @@ def _surroundings(organization: str | None, name: str | None) -> Mapping[str, st
     if files := state_files(url):
         state = f"{files[0].absolute()} on {socket.gethostname()}"
     return {
-        "version of reconciler": VERSION,
+        "version of reconciler": version(),
         "version of Python": ".".join(platform.python_version_tuple()[:2]),
         "platform": f"{settings.organization.value} at {settings.host.value}",
         "state": state,

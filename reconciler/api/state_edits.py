@@ -278,7 +278,7 @@ def forget_stack(
     Returns:
         The addresses, and the serial of the empty state; None if it was not approved.
     """
-    from reconciler.engine.run_identity import VERSION
+    from reconciler.engine.run_identity import version
     from state.claims import naming_done
     from state.state_writer import now
 
@@ -291,7 +291,7 @@ def forget_stack(
                 return None
             empty = Snapshot.new(stack, snapshot.lineage)
             saved = state.store.save(
-                replace(empty, serial=serial, written_by=VERSION, written_at=now()),
+                replace(empty, serial=serial, written_by=version(), written_at=now()),
                 expected_serial=serial,
                 lock=lock,
             )
@@ -314,7 +314,7 @@ def forget_resource(
     Raises:
         UserError: it is not in the state, nor in one of the latest `MOST`.
     """
-    from reconciler.engine.run_identity import VERSION
+    from reconciler.engine.run_identity import version
     from state.claims import naming_done
     from state.state_writer import now
 
@@ -334,7 +334,7 @@ def forget_resource(
         # An error, if it cannot be read, before anything is saved.
         state.store.load_register(scope_of(stack))
         saved = state.store.save(
-            replace(kept, written_by=VERSION, written_at=now()),
+            replace(kept, written_by=version(), written_at=now()),
             expected_serial=snapshot.serial,
             lock=lock,
         )

@@ -30,7 +30,7 @@ from reconciler.engine.plan import PlanResult
 from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.promote import plan_pipeline, writes_version
 from reconciler.engine.requests import ApplyOptions, PlanRequest
-from reconciler.engine.run_identity import VERSION, this_run
+from reconciler.engine.run_identity import this_run, version
 from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline
 from reconciler.pipeline.config import is_unchanged
@@ -301,7 +301,7 @@ def _execute(
         if is_a(kind, AttestedKind):
             kind.carry_out(digest([planned.plan]))
     writer = StateWriter(
-        session.store, planned.stored, lock=lock, written_by=VERSION, restores=planned.restores
+        session.store, planned.stored, lock=lock, written_by=version(), restores=planned.restores
     )
     writer.update(lambda _: planned.settled)
     execute = Executor(

@@ -24,7 +24,7 @@ from providers.protocol import ResourceKind
 from providers.reasons import WayOut
 from reconciler.core.promotion import RunningVersion
 from reconciler.core.values import Address
-from reconciler.engine.run_identity import VERSION
+from reconciler.engine.run_identity import version
 from reconciler.pipeline.channels import channel_use, recorded_channel_use
 from reconciler.pipeline.image_source import image_labels, image_source, origin_of
 from reconciler.pipeline.load import Pipeline
@@ -74,7 +74,7 @@ def image_kind(
         accept_foreign=accept_foreign,
         bumped_from=bumped_from,
         channel_use=channel_use(pipeline),
-        origin=(lambda: origin_of(pipeline, VERSION)) if source.provenance else None,
+        origin=(lambda: origin_of(pipeline, version())) if source.provenance else None,
         promoted=None if promoted is None else _promoted(promoted, pushed_to=name, pool=pool),
         connect=partial(RegistryClient, pool=pool),
     )

@@ -4,7 +4,7 @@ import getpass
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version as installed_version
+from functools import cache
 from uuid import uuid4
 
 from providers.hiding import safe_message
@@ -12,7 +12,6 @@ from state.lock import process_table
 from state.lock_info import LockInfo
 from state.state_writer import now
 
-VERSION = installed_version("picsellia-reconciler")
 CI_ADDRESSES = ("CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_URL", "TRAVIS_BUILD_WEB_URL")
 CI_RUNS = (
     *("GITHUB_RUN_ID", "CI_PIPELINE_ID", "CIRCLE_WORKFLOW_ID", "BUILDKITE_BUILD_ID", "TRAVIS_BUILD_ID"),
@@ -20,6 +19,14 @@ CI_RUNS = (
 )
 """The number of a run, which all its jobs share, also when one is repeated."""
 CI_NUMBERS = ("GITHUB_RUN_ID", "CI_JOB_ID", "BITBUCKET_BUILD_NUMBER", "BUILD_BUILDID", "BUILD_ID")
+
+
+@cache
+def version() -> str:
+    """The version of this installation. Read when it is needed: a run that writes nothing does not."""
+    from importlib.metadata import version as installed_version
+
+    return installed_version("picsellia-reconciler")
 
 
 def this_run(

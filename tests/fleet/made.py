@@ -22,7 +22,7 @@ from reconciler.cli import options, stores
 from reconciler.core.events import ignore
 from reconciler.engine.plan import PlanResult, make_plan
 from reconciler.engine.requests import PlanRequest, ReadOptions
-from reconciler.engine.run_identity import VERSION
+from reconciler.engine.run_identity import version
 from reconciler.engine.session import session
 from reconciler.engine.validate import ValidatedPipeline, validate
 from reconciler.pipeline.compile import desired_graph
@@ -141,7 +141,9 @@ def record(folders: Sequence[Path], top: Path) -> None:
                     depends_on,
                 )
                 snapshot = snapshot.with_resource(recorded)
-            opened.store.save(snapshot.written(serial=1, by=VERSION, at=now()), expected_serial=0, lock=None)
+            opened.store.save(
+                snapshot.written(serial=1, by=version(), at=now()), expected_serial=0, lock=None
+            )
             plans.append(planned)
         with ThreadPoolExecutor(32) as pool:  # threads share the saves of the register
             list(pool.map(lambda planned: planned.claims.claim(planned.plan, planned.settled), plans))
