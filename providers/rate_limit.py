@@ -10,7 +10,7 @@ each request; it starts over when a refused request is finally accepted.
 import math
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 
@@ -122,7 +122,7 @@ class RateLimiter:
     ) -> None:
         self._interval = 1 / rps if rps else 0.0
         self._next = 0.0
-        self._servers: dict[str, _Server] = {}
+        self._servers: defaultdict[str, _Server] = defaultdict(_Server)
         self.slot = threading.BoundedSemaphore(at_once)
         self.announce = announce
         self._clock = clock or time.monotonic
@@ -167,7 +167,7 @@ class RateLimiter:
         """
         with self._lock:
             now = self._clock()
-            state = self._servers.setdefault(server, _Server())
+            state = self._servers[server]
             state.recent.append(True)
             if state.is_overloaded or now < state.paused_until:
                 seconds = self._pause(state, request, delay, now)
@@ -223,7 +223,7 @@ class RateLimiter:
     def report_success(self, server: str, request: str) -> None:
         """Note that the server accepted a request, whatever its response."""
         with self._lock:
-            state, now = self._servers.setdefault(server, _Server()), self._clock()
+            state, now = self._servers[server], self._clock()
             state.recent.append(False)
             state.holds.pop(request, None)
             state.has_accepted = True

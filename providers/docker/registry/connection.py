@@ -293,7 +293,6 @@ class Connection:
         stream: bool = False,
     ) -> requests.Response:
         """Sends one request and answers a challenge once."""
-        is_registry = same_origin(url, self.repository.url)  # an upload may continue at another host
         timeouts = CONNECT_TIMEOUT, answer_timeout(timeout)
 
         def send(header: str | None) -> requests.Response:
@@ -319,7 +318,9 @@ class Connection:
                 raise error_mapping.from_exception(error, self.repository, doing, writing=writing) from error
 
         response = send(self._authorization.header(scopes))
-        if response.status_code == 401 and is_registry:
+        if response.status_code == 401 and same_origin(
+            url, self.repository.url
+        ):  # an upload may go elsewhere
             challenge = response.headers.get("WWW-Authenticate", "")
             header = self._authorization.answer_challenge(challenge, scopes)
             if header:
