@@ -129,7 +129,12 @@ _DETAILS: dict[StrEnum, list[dict[str, Any]]] = {
     ImageVerdict.OTHER_PLATFORM: [_PLATFORMS, {**_PLATFORMS, "published": ""}],
     ImageRefusal.WRONG_PLATFORM: [{"version": "1.0.0", **_PLATFORMS}],
     ImageRefusal.FOREIGN_VERSION: [{"version": "1.0.0"}],
-    ImageRefusal.VERSION_TAKEN: [{"version": "1.0.0", **_CHANGED}, {"version": "1.0.0", **_UNKNOWN}],
+    ImageRefusal.VERSION_TAKEN: [
+        {"version": "1.0.0", **_CHANGED},
+        {"version": "1.0.0", **_UNKNOWN},
+        {"version": "1.0.0", "deleted": True, **_CHANGED},
+        {"version": "1.0.0", "deleted": True},
+    ],
     ImageRefusal.PUBLISHED_AS: [{"version": "1.0.0", "published": "1.0.1"}],
     Way.IGNORE_WHOLE: [_PARTS],
     Way.UNPROTECT: [{"address": "processing/app"}],

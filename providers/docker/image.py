@@ -540,9 +540,12 @@ class ImageKind:
         same_source = key == desired["source_key"]
         shown = ImageOutputs.of(live.outputs)
         if shown.tag is None:
-            if same_source:
-                return Assessment(RequiredAction.UPDATE, Reason(ImageVerdict.SAME_SOURCE))
-            return Assessment(RequiredAction.UPDATE, self._source_changed(outputs, live))
+            changed = Reason(ImageVerdict.SAME_SOURCE) if same_source else self._source_changed(outputs, live)
+            if not self._was_published(desired, recorded, live):
+                return Assessment(RequiredAction.UPDATE, changed)
+            lost = {"version": desired["version"], "deleted": True, **changed.details}
+            taken = Refusal(Reason(ImageRefusal.VERSION_TAKEN, lost), (self._new_version,))
+            return Assessment(RequiredAction.UPDATE, changed, taken)
         if self.is_foreign(live):
             reason = Reason(ImageRefusal.FOREIGN_VERSION, {"version": version})
             ways = (self._new_version, *([self._accept] if self._accept else []))
@@ -569,6 +572,19 @@ class ImageKind:
         is_renamed = also != version and ImageOutputs.of(outputs).digest == shown.digest
         details: dict[str, JSON] = {"also": also} if is_renamed else {}
         return Assessment(RequiredAction.NOTHING, Reason(ImageVerdict.PUBLISHED, details))
+
+    def _was_published(
+        self, desired: Mapping[str, JSON], recorded: Mapping[str, JSON] | None, live: LiveObject
+    ) -> bool:
+        """Whether this version had another source before its tag was deleted.
+
+        It may still run by its channel tag, and history names it, so it never gets a second source.
+        """
+        known = {(recorded or {}).get("version"): (recorded or {}).get("source_key")}
+        if live.fields.get("version", "") is None:
+            known[desired["version"]] = live.fields.get("source_key")
+        key = known.get(desired["version"])
+        return isinstance(key, str) and not self._key.is_same(key)
 
     def _assess_promoted(
         self, promoted: PromotedImage, desired: Mapping[str, JSON], live: LiveObject | None

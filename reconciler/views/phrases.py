@@ -383,6 +383,8 @@ def _differing(details: Details) -> str:
     if "differing" in details:
         more = f" and {details['more']} more" if details["more"] else ""
         return f"{', '.join(details['differing'])}{more}"
+    if "files" not in details:
+        return ""
     text = f"the state does not say which of its {plural(details['files'], 'file')} differ"
     if not details["revision"]:
         return text
@@ -419,6 +421,8 @@ def _published_for(details: Details) -> str:
 def _version_taken(details: Details) -> str:
     differing = _differing(details)
     files = f" ({differing})" if differing else ""
+    if details.get("deleted"):  # not in documents of earlier versions
+        return f"{details['version']} had another source before its tag was deleted{files}"
     return f"{details['version']} is published from another source, and is never overwritten{files}"
 
 

@@ -67,7 +67,12 @@ def pointing_at(image: str, tag: str) -> LiveObject:
         (None, [pointing_at("elsewhere/app", "latest")], RequiredAction.CREATE, "never-published"),
         (published(), [], RequiredAction.NOTHING, "published"),
         (published(tag=None), [], RequiredAction.UPDATE, "same-source"),
-        (published(tag=None, source_key=OLD_KEY), [], RequiredAction.UPDATE, "source-changed"),
+        (
+            published(tag=None, version="1.0.0", source_key=OLD_KEY),
+            [],
+            RequiredAction.UPDATE,
+            "source-changed",
+        ),
         (
             published(channel=None, moved_to="sha256:there"),
             [],
@@ -175,6 +180,36 @@ def test_a_version_of_another_source_is_refused_with_the_differences() -> None:
     assert verdict.refusal is not None
     assert "1.0.1 is published from another source" in phrases.reason(verdict.refusal.reason)
     assert verdict.refusal.ways == (NEW_VERSION,)
+
+
+@pytest.mark.parametrize("recorded_version", ["1.0.0", "1.0.1", None])
+@pytest.mark.parametrize("recorded_key", [KEY, OLD_KEY, None])
+@pytest.mark.parametrize("label", ["1.0.0", "1.0.1", None])
+@pytest.mark.parametrize("key", [KEY, OLD_KEY, None])
+def test_a_version_without_its_tag_never_gets_a_second_source(
+    recorded_version: str | None, recorded_key: str | None, label: str | None, key: str | None
+) -> None:
+    """Its image may run by the channel tag, and history names it."""
+    assess = kind().facts.assess
+    assert assess is not None
+    recorded = {**DESIRED, "version": recorded_version, "source_key": recorded_key}
+    # As `ImageKind.read` returns an image that has this version in its label, but no tag of it.
+    live = published(tag=None, version=None if label == "1.0.1" else label, source_key=key)
+    if label is None:
+        live = replace(live, fields={name: live.fields[name] for name in live.fields if name != "version"})
+
+    verdict = assess(DESIRED, recorded if recorded_version else None, {}, live, [])
+
+    sources = {key} if label == "1.0.1" else set()
+    if recorded_version == "1.0.1" and not sources:
+        sources = {recorded_key}
+    is_refused = sources == {OLD_KEY}
+    assert (verdict.refusal is not None) is is_refused
+    if verdict.refusal is not None:
+        assert verdict.refusal.reason.code is ImageRefusal.VERSION_TAKEN
+        assert verdict.refusal.ways == (NEW_VERSION,)
+        words = phrases.reason(verdict.refusal.reason)
+        assert words.startswith("1.0.1 had another source before its tag was deleted")
 
 
 def test_further_differences_are_counted() -> None:
