@@ -27,12 +27,12 @@ and nothing is repaired silently.
 import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import datetime
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 from typing import get_args
 
 from state.snapshot import JSON, OUTCOMES, Difference, Intent, RecordedResource, Snapshot, Verb, difference
+from state.typed_fields import is_time
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9-]*(/([^\s/%\x00-\x1f\x7f]|%[0-9A-Fa-f]{2})+)+")
 _SECRET = re.compile(
@@ -231,11 +231,3 @@ def _reachable(
             found[resource.address] = resource
             pending += [resources[other] for other in resource.depends_on if other in resources]
     return found
-
-
-def is_time(text: str) -> bool:
-    """Whether the text is an ISO 8601 time with its offset from UTC."""
-    try:
-        return datetime.fromisoformat(text).tzinfo is not None
-    except ValueError:
-        return False

@@ -20,6 +20,7 @@ from typing import Final
 from state.errors import CorruptStateError, LockedError, LostLockError, StateError, StoreUnavailableError
 from state.lock_info import LockInfo
 from state.newer_keys import refuse_newer_keys
+from state.typed_fields import typed
 
 TTL: Final = 30.0
 """Seconds from the last heartbeat until another run may take over the lock."""
@@ -77,9 +78,9 @@ def read_lock_info(text: str | None) -> LockInfo | None:
         found = json.loads(text)
         if isinstance(found, dict):
             refuse_newer_keys(found, "the lock", LockInfo)
-        return LockInfo(**found)
-    except (ValueError, TypeError) as problem:
-        message = f"the lock cannot be read: {problem}"
+        return typed(LockInfo(**found))
+    except (ValueError, TypeError, RecursionError) as problem:
+        message = f"the lock is damaged: {problem}"
         raise CorruptStateError(message, hint="remove it with: reconciler state unlock STACK") from None
 
 

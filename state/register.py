@@ -22,8 +22,8 @@ from msgspec.structs import replace
 
 from state.document import dumps, loads
 from state.errors import CorruptStateError, NewerFormatError
-from state.invariants import is_time
 from state.snapshot import JSON, Snapshot, UncheckedJSON
+from state.typed_fields import is_time
 
 FORMAT: Final = "reconciler/register"
 VERSION: Final = 1

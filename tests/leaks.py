@@ -27,6 +27,7 @@ def leaked(folder: Path, secret: str) -> list[str]:
 def cells(path: Path) -> Iterator[bytes]:
     """Every cell of a state file, uncompressed; none of a file that is no database."""
     with closing(sqlite3.connect(path)) as database:
+        database.text_factory = lambda raw: raw.decode(errors="replace")
         try:
             tables = [n for (n,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         except sqlite3.DatabaseError:

@@ -41,6 +41,8 @@ __all__ = [
     "changes_of_saves",
     "claims_problems",
     "copied_stacks",
+    "damage_beside",
+    "damaged_serials",
     "forget_resource",
     "forget_stack",
     "full_name",
@@ -341,6 +343,31 @@ def forget_resource(
         with naming_done(f"{address} is no longer in the state of {stack}, but its claim is not released"):
             _registers(state).release(stack, str(address))
     return saved.serial
+
+
+def damaged_serials(state: State, stack: str) -> list[str]:
+    """The damaged ones among the latest serials, latest first, with what is wrong; [] for an intact stack."""
+    found = []
+    for save in state.store.history(stack, MOST):
+        try:
+            state.store.load_at(stack, save.serial)
+        except CorruptStateError as problem:
+            found.append(f"serial {save.serial}: {problem.message}")
+    return found
+
+
+def damage_beside(state: State, stack: str) -> list[CorruptStateError]:
+    """The damage beside the state of a stack, which stops its next run: of its lock and of the register."""
+    found = []
+    for read in (
+        lambda: state.store.holder(stack),
+        lambda: state.store.load_register(scope_of(stack)),
+    ):
+        try:
+            read()
+        except CorruptStateError as problem:
+            found.append(problem)
+    return found
 
 
 def _had(state: State, stack: str, address: Address) -> bool:

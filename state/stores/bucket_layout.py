@@ -16,11 +16,11 @@ from msgspec import Struct, to_builtins
 
 from state.document import dumps, loads
 from state.errors import CorruptStateError, InvalidNameError, NewerFormatError
-from state.invariants import is_time
 from state.lock_info import LockInfo
 from state.newer_keys import refuse_newer_keys
 from state.snapshot import UncheckedJSON
 from state.stores.base import HistoryEntry
+from state.typed_fields import typed
 
 FORMAT: Final = "reconciler/bucket"
 VERSION: Final = 1
@@ -132,27 +132,16 @@ def save_from_bytes(data: bytes, stack: str, name: str) -> HistoryObject:
     return save
 
 
-_MAX_NUMBER = 2**53  # upper limit of the numbers in a head or a history object
-_NUMBERS = "serial", "fence", "pid", "ttl"
-_NESTED = "holder", "entry", "document"
 _OBJECTS = "content", "before"
 _NAME = re.compile(r"\d{1,15}-[\w.-]{1,80}", re.ASCII)
 _Part = TypeVar("_Part", Head, HistoryObject, LockInfo, HistoryEntry)
 
 
 def _typed(part: _Part) -> _Part:
-    """Returns `part` if every field has its type, a number or a string. Raises TypeError otherwise."""
-    for name in part.__struct_fields__:
-        value = getattr(part, name)
-        if name in _NUMBERS:
-            is_number = type(value) is int or (name == "ttl" and type(value) is float)
-            if not is_number or not 0 <= value < _MAX_NUMBER:
-                raise TypeError(f"{name} is {str(value)[:40]!r}")
-        elif name not in _NESTED and not isinstance(value, str):
-            raise TypeError(f"{name} is not a string")
-        elif name == "written_at" and value and not is_time(value):
-            raise TypeError(f"{name} is not a time with its offset from UTC")
-        elif name in _OBJECTS and value and not _NAME.fullmatch(value):
+    """As `typed`, with the names of history objects."""
+    for name in _OBJECTS:
+        value = getattr(typed(part), name, "")
+        if value and not _NAME.fullmatch(value):
             raise TypeError(f"{name} is not the name of a history object")
     return part
 

@@ -8,6 +8,7 @@ changes. Has no opinion on the content of the state.
 
 import errno
 import os
+import shlex
 import shutil
 import sqlite3
 import stat
@@ -16,7 +17,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
@@ -55,8 +56,26 @@ from state.outline import Outline, outlines_of
 from state.register import Register
 from state.register import to_text as register_text
 from state.snapshot import Snapshot, UncheckedJSON, difference
-from state.stores.base import HistoryEntry, check_head, no_announcement, parse_register
+from state.stores.base import HistoryEntry, check_head, damaged_register, no_announcement, parse_register
 from state.stores.group_commit import GroupCommit
+from state.stores.sqlite_rows import (
+    ANY,
+    BODY,
+    EXPIRES,
+    FENCE,
+    HOLDER,
+    LINEAGE,
+    REGISTER,
+    SERIAL,
+    SERIAL_OR_NULL,
+    STACK,
+    WHOLE,
+    Column,
+    DamagedRowError,
+    query,
+    read_text,
+)
+from state.typed_fields import typed
 
 if TYPE_CHECKING:
     from tenacity import Retrying
@@ -143,6 +162,9 @@ _UNREADABLE: Final = (
 )
 _CHECK: Final = "check the file, its folder and the free space, or set RECONCILER_STATE to another file"
 _READ_ATTEMPTS = 20  # for a file that changes during the read
+_LOCK: Final = "SELECT fence, holder, expires FROM locks WHERE stack = ?"
+_LOCK_COLUMNS: Final = FENCE, HOLDER, EXPIRES
+_LATEST_SAVES: Final = "SELECT * FROM saves WHERE stack = ? ORDER BY serial DESC LIMIT ?"
 
 
 class _LastSave(Struct, frozen=True):
@@ -222,8 +244,13 @@ class SqliteStore:
                WHERE stack = ? AND serial >= (SELECT max(serial) FROM contents WHERE stack = ? AND whole)
                ORDER BY serial""",
             *(stack, stack, stack),
+            columns=(SERIAL, BODY, SERIAL_OR_NULL),
+            stack=stack,
         )
         if rows and rows[-1][0] == rows[-1][2]:
+            newest = self._read("SELECT * FROM saves WHERE stack = ? AND serial = ?", stack, rows[-1][2])
+            for row in newest:
+                self._entry(stack, row)
             return self._assembled(stack, rows[-1][0], [(serial, body) for serial, body, _ in rows])
         return self._load_incomplete(stack)
 
@@ -233,6 +260,8 @@ class SqliteStore:
             "SELECT (SELECT max(serial) FROM saves WHERE stack = ?),"
             " (SELECT max(serial) FROM contents WHERE stack = ?)",
             *(stack, stack),
+            columns=(SERIAL_OR_NULL, SERIAL_OR_NULL),
+            stack=stack,
         )
         newest, content = rows[0] if rows else (None, None)
         if content is not None and (newest is None or newest < content):
@@ -250,6 +279,8 @@ class SqliteStore:
                    SELECT max(serial) FROM contents WHERE stack = ? AND serial <= ? AND whole)
                ORDER BY serial""",
             *(stack, serial, stack, serial),
+            columns=(SERIAL, BODY),
+            stack=stack,
         )
         if not rows or rows[-1][0] != serial:
             return None
@@ -258,12 +289,18 @@ class SqliteStore:
     def outlines(self, stack: str, serials: Collection[int]) -> Mapping[int, Outline]:
         if not serials:
             return {}
-        rows = self._read(
-            """SELECT serial, whole, body FROM contents WHERE stack = ? AND serial <= ? AND serial >= (
-                   SELECT coalesce(max(serial), ?) FROM contents WHERE stack = ? AND serial <= ? AND whole)
-               ORDER BY serial""",
-            *(stack, max(serials), min(serials), stack, min(serials)),
-        )
+        try:
+            rows = self._read(
+                """SELECT serial, whole, body FROM contents WHERE stack = ? AND serial <= ? AND serial >= (
+                       SELECT coalesce(max(serial), ?) FROM contents
+                       WHERE stack = ? AND serial <= ? AND whole)
+                   ORDER BY serial""",
+                *(stack, max(serials), min(serials), stack, min(serials)),
+                columns=(SERIAL, WHOLE, BODY),
+                stack=stack,
+            )
+        except CorruptStateError:
+            return {}  # the caller reads each one whole, and reports it
         documents = ((serial, bool(whole), partial(_unchecked, body)) for serial, whole, body in rows)
         return outlines_of(documents, serials)
 
@@ -280,6 +317,8 @@ class SqliteStore:
             except CorruptStateError as problem:
                 detail = f"an earlier change does not apply: {problem.message}"
                 raise self._damage_error(stack, serial, detail) from None
+        if before.serial != serial:
+            raise self._damage_error(stack, serial, f"its content is that of serial {before.serial}")
         self._loaded[stack] = before
         return before
 
@@ -309,12 +348,15 @@ class SqliteStore:
 
         def write(connection: sqlite3.Connection) -> None:
             if lock is not None:
-                row = connection.execute("SELECT fence, holder FROM locks WHERE stack = ?", (stack,))
-                _check_lock(lock, row.fetchone())
-            head = connection.execute(
-                "SELECT serial, lineage FROM saves WHERE stack = ? ORDER BY serial DESC LIMIT 1", (stack,)
+                self._check_lock(connection, lock)
+            head = self._query(
+                connection,
+                "SELECT serial, lineage FROM saves WHERE stack = ? ORDER BY serial DESC LIMIT 1",
+                (stack,),
+                columns=(SERIAL, LINEAGE),
+                stack=stack,
             )
-            check_head(saved, expected_serial, *(head.fetchone() or (0, "")))
+            check_head(saved, expected_serial, *(head[0] if head else (0, "")))
             _insert(connection, stack, entry, whole=whole, body=body)
 
         self._transact(write)
@@ -325,36 +367,43 @@ class SqliteStore:
 
     def history(self, stack: str, limit: int) -> Sequence[HistoryEntry]:
         # By position, as a file with an older schema has fewer columns.
-        sql = "SELECT * FROM saves WHERE stack = ? ORDER BY serial DESC LIMIT ?"
-        return [self._entry(row[1:]) for row in self._read(sql, stack, limit)]
+        rows = self._read(_LATEST_SAVES, stack, limit)
+        entries = []
+        for row in rows:
+            with suppress(CorruptStateError):
+                entries.append(self._entry(stack, row))
+        if rows and not entries:
+            self._entry(stack, rows[0])  # raises
+        return entries
 
     def check_history(self, stack: str, limit: int) -> None:
+        for row in self._read(_LATEST_SAVES, stack, limit):
+            self._entry(stack, row)
         rows = self._read(
             """SELECT max(serial) FROM contents WHERE stack = ? AND serial >= (
                    SELECT CASE WHEN count(*) < ? THEN 0 ELSE min(serial) END FROM (
                        SELECT serial FROM saves WHERE stack = ? ORDER BY serial DESC LIMIT ?))
                AND serial NOT IN (SELECT serial FROM saves WHERE stack = ?)""",
             *(stack, limit, stack, limit, stack),
+            columns=(SERIAL_OR_NULL,),
+            stack=stack,
         )
         if rows and rows[0][0] is not None:
             raise self._damage_error(stack, rows[0][0], "its history is missing")
 
-    def _entry(self, row: Sequence[Any]) -> HistoryEntry:
-        """Raises CorruptStateError. SQLite itself checks neither the columns of a file nor their types."""
+    def _entry(self, stack: str, row: Sequence[Any]) -> HistoryEntry:
+        """The save in a row of all columns. Raises CorruptStateError."""
         try:
-            entry = HistoryEntry(*row)
-            serial, *texts = row
-        except TypeError:
-            texts = [None]
-        if not all(isinstance(text, str) for text in texts) or not isinstance(serial, int):
-            raise CorruptStateError(
-                f"the state file {self.path} is damaged: a save is invalid", hint=_RESTORE
-            )
+            entry = typed(HistoryEntry(*row[1:]))
+        except TypeError as problem:
+            raise self._damage_of(stack, f"a save in its history is invalid: {problem}") from None
+        if not (entry.serial and entry.lineage):
+            raise self._damage_of(stack, "a save in its history has no serial or no lineage")
         return entry
 
     def stacks(self) -> Sequence[str]:
         sql = "SELECT stack FROM saves UNION SELECT stack FROM contents ORDER BY stack"
-        return [stack for (stack,) in self._read(sql)]
+        return [stack for (stack,) in self._read(sql, columns=(STACK,))]
 
     def exists(self) -> bool:
         return self.path.exists()
@@ -370,11 +419,11 @@ class SqliteStore:
                 raise StaleStateError(f"cannot move {before}: it has no state")
             if existing := connection.execute(newest, (after,)).fetchone():
                 raise ExistingStateError(before, after, is_same=existing == moved)
-            rows = connection.execute("SELECT serial, body FROM contents WHERE stack = ?", (before,))
-            for serial, body in rows.fetchall():
+            rows = connection.execute("SELECT rowid, body FROM contents WHERE stack = ?", (before,))
+            for row, body in rows.fetchall():
                 connection.execute(
-                    "UPDATE contents SET stack = ?, body = ? WHERE stack = ? AND serial = ?",
-                    (after, _renamed(body, after), before, serial),
+                    "UPDATE contents SET stack = ?, body = ? WHERE rowid = ?",
+                    (after, _renamed(body, after), row),
                 )
             connection.execute("UPDATE saves SET stack = ? WHERE stack = ?", (after, before))
 
@@ -390,18 +439,24 @@ class SqliteStore:
         if not layouts or layouts[0][0] < _FIRST_WITH_REGISTERS:
             return None
         known = self._read_registers.get(scope)
-        sql = "SELECT CASE WHEN serial = ? THEN NULL ELSE body END FROM registers WHERE scope = ?"
-        for (body,) in self._read(sql, known.serial if known is not None else -1, scope):
+        sql = "SELECT serial, CASE WHEN serial = ? THEN NULL ELSE body END FROM registers WHERE scope = ?"
+        columns, damage = (SERIAL, REGISTER), partial(damaged_register, scope, str(self.path))
+        last = known.serial if known is not None else -1
+        for serial, body in self._read(sql, last, scope, columns=columns, damage=damage):
             if known is None or body is not None:
                 known, _ = parse_register(body, scope, str(self.path))
+                if known.serial != serial:
+                    raise damage(f"its serial is {known.serial}, not {serial}")
                 self._read_registers[scope] = known
             return known
         return None
 
     def save_register(self, register: Register, *, expected_serial: int | None) -> Register:
         def write(connection: sqlite3.Connection) -> Register:
-            sql = "SELECT CAST(serial AS INTEGER) FROM registers WHERE scope = ?"
-            (stored,) = connection.execute(sql, (register.scope,)).fetchone() or (0,)
+            sql = "SELECT serial FROM registers WHERE scope = ?"
+            stored = 0
+            for (serial,) in query(connection, sql, (register.scope,), (ANY,)):
+                stored = serial if SERIAL.accepts(serial) else 0  # a damaged one
             if expected_serial is not None and stored != expected_serial:
                 raise RegisterConflictError(register.scope)
             saved = replace(register, serial=stored + 1)
@@ -447,26 +502,29 @@ class SqliteStore:
 
     def _lock_of(self, stack: str) -> tuple[LockInfo | None, bool]:
         """The run in the stack's lock, and whether it still keeps other runs out."""
-        for text, expires in self._read("SELECT holder, expires FROM locks WHERE stack = ?", stack):
-            holder = read_lock_info(text)
+        for _, text, expires in self._read(
+            _LOCK, stack, columns=_LOCK_COLUMNS, damage=partial(self._lock_damage, stack)
+        ):
+            holder = self._lock_info(stack, text)
             is_live = is_held(holder, expires=expires, now=self._clock())
             return holder, is_live or _may_be_live(holder, expires)
         return None, False
 
     def unlock(self, stack: str) -> LockInfo | None:
-        if not self._read("SELECT 1 FROM locks WHERE stack = ? AND holder IS NOT NULL", stack):
-            return None
+        with suppress(CorruptStateError):
+            rows = self._read(_LOCK, stack, columns=_LOCK_COLUMNS, damage=partial(self._lock_damage, stack))
+            if all(holder is None for _, holder, _ in rows):
+                return None
 
         def write(connection: sqlite3.Connection) -> LockInfo | None:
-            row = connection.execute("SELECT holder, expires FROM locks WHERE stack = ?", (stack,)).fetchone()
-            holder, expires = row
             try:
-                info = read_lock_info(holder)
+                fence, holder, expires = self._lock_row(connection, stack) or (0, None, REMOVED)
+                info = self._lock_info(stack, holder)
             except CorruptStateError:  # the lock is removed, readable or not
-                info, holder = None, None
+                fence, info, holder, expires = int(self._clock()), None, None, REMOVED
             connection.execute(
-                "UPDATE locks SET fence = fence + 1, holder = ?, expires = ? WHERE stack = ?",
-                (holder, REMOVED, stack),
+                "UPDATE locks SET fence = ?, holder = ?, expires = ? WHERE stack = ?",
+                (fence + 1, holder, REMOVED, stack),
             )
             return None if expires == REMOVED else info
 
@@ -486,8 +544,7 @@ class SqliteStore:
         announce(result.holder)
         for _ in range(round(WATCH / POLL)):
             self._sleep(POLL)
-            rows = self._read("SELECT fence, holder, expires FROM locks WHERE stack = ?", stack)
-            if rows != [result.row]:
+            if self._read(_LOCK, stack) != [result.row]:
                 return result.holder
         acquired = self._acquire(stack, info, ttl, unrenewed=result.row)
         return acquired.holder if isinstance(acquired, _Expired) else acquired
@@ -502,17 +559,15 @@ class SqliteStore:
         """
 
         def write(connection: sqlite3.Connection) -> Lock | LockInfo | _Expired:
-            row = connection.execute(
-                "SELECT fence, holder, expires FROM locks WHERE stack = ?", (stack,)
-            ).fetchone()
+            row = self._lock_row(connection, stack)
             fence, holder, expires = row or (0, None, 0.0)
-            before = read_lock_info(holder)
+            before = self._lock_info(stack, holder)
             now = self._clock()
             if before is not None and is_held(before, expires=expires, now=now):
                 if expires > now + ttl:  # the clock was set back since: a live holder renews the lock soon
                     connection.execute("UPDATE locks SET expires = ? WHERE stack = ?", (now + ttl, stack))
                 return before
-            if before is not None and _may_be_live(before, expires) and row != unrenewed:
+            if row and before is not None and _may_be_live(before, expires) and row != unrenewed:
                 return _Expired(before, row)
             connection.execute(
                 "INSERT OR REPLACE INTO locks (stack, fence, holder, expires) VALUES (?, ?, ?, ?)",
@@ -524,8 +579,7 @@ class SqliteStore:
 
     def _renew(self, lock: Lock, ttl: float) -> None:
         def write(connection: sqlite3.Connection) -> None:
-            row = connection.execute("SELECT fence, holder FROM locks WHERE stack = ?", (lock.stack,))
-            _check_lock(lock, row.fetchone())
+            self._check_lock(connection, lock)
             connection.execute(
                 "UPDATE locks SET expires = ? WHERE stack = ?", (self._clock() + ttl, lock.stack)
             )
@@ -540,24 +594,81 @@ class SqliteStore:
 
         self._transact(write)
 
+    def _lock_row(self, connection: sqlite3.Connection, stack: str) -> _LockRow | None:
+        damage = partial(self._lock_damage, stack)
+        rows = self._query(connection, _LOCK, (stack,), columns=_LOCK_COLUMNS, damage=damage)
+        return rows[0] if rows else None
+
+    def _lock_info(self, stack: str, holder: str | None) -> LockInfo | None:
+        try:
+            return read_lock_info(holder)
+        except CorruptStateError as problem:
+            raise self._lock_damage(stack, problem.message) from None
+
+    def _lock_damage(self, stack: str, detail: str) -> CorruptStateError:
+        return CorruptStateError(
+            f"the lock of {stack} in {self.path} is damaged: {detail}",
+            hint=f"remove it with: reconciler state unlock {shlex.quote(stack)}",
+        )
+
+    def _check_lock(self, connection: sqlite3.Connection, lock: Lock) -> None:
+        fence, holder, _ = self._lock_row(connection, lock.stack) or (0, None, 0.0)
+        check_ownership(lock, fence, self._lock_info(lock.stack, holder))
+
     # -- the file
 
-    def _read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        """The rows of a query; none without a file."""
+    def _query(
+        self,
+        connection: sqlite3.Connection,
+        sql: str,
+        values: Sequence[object],
+        *,
+        columns: Sequence[Column] | None = None,
+        stack: str = "",
+        damage: Callable[[str], CorruptStateError] | None = None,
+    ) -> list[tuple[Any, ...]]:
+        """The rows of a query.
+
+        Args:
+            columns: what its columns may have; None for anything.
+            stack: the stack that the rows are of; "" for several.
+            damage: makes the error for a damaged row; None for that of the stack, or of the file.
+        """
+        try:
+            return query(connection, sql, values, columns)
+        except DamagedRowError as problem:
+            raise (damage or partial(self._damage_of, stack))(str(problem)) from None
+
+    def _damage_of(self, stack: str, detail: str) -> CorruptStateError:
+        """The error for damaged rows of a stack, or of an unknown one."""
+        if stack:
+            return CorruptStateError(f"the state of {stack} in {self.path} is damaged: {detail}")
+        return CorruptStateError(f"the state file {self.path} is damaged: {detail}", hint=_RESTORE)
+
+    def _read(
+        self,
+        sql: str,
+        *values: object,
+        columns: Sequence[Column] | None = None,
+        stack: str = "",
+        damage: Callable[[str], CorruptStateError] | None = None,
+    ) -> list[tuple[Any, ...]]:
+        """As `_query`; no rows without a file."""
+        run = partial(self._checked_rows, sql=sql, values=values, columns=columns, stack=stack, damage=damage)
         with self._mutex, self._translate_errors():
             if self._connection is None and not self._file_exists():
                 return []
             try:
-                return retry_while_busy(lambda: self._rows(self._connect(), sql, values))
+                return retry_while_busy(lambda: run(self._connect()))
             except sqlite3.OperationalError as problem:
-                if _code(problem) not in _UNWRITABLE and problem.sqlite_errorcode not in _NO_SPACE:
+                if _code(problem) not in _UNWRITABLE and _extended_code(problem) not in _NO_SPACE:
                     raise
                 if self._connection is not None:
                     self._connection.close()
                     self._connection = None
-            return self._read_only(sql, values)
+            return self._read_only(run)
 
-    def _read_only(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+    def _read_only(self, run: Callable[[sqlite3.Connection], list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
         """The rows of a query on a read-only or full file system, where SQLite cannot write beside the file.
 
         A WAL file, left by a killed run, contains the latest saves; then a copy of both is read. Another
@@ -573,11 +684,11 @@ class SqliteStore:
                         shutil.copyfile(self.path, copy)
                         shutil.copyfile(log, f"{copy}-wal")
                         with closing(sqlite3.connect(copy)) as connection:
-                            rows = self._rows(connection, sql, values)
+                            rows = run(connection)
                 else:
                     url = f"{self.path.absolute().as_uri()}?mode=ro&immutable=1"
                     with closing(sqlite3.connect(url, uri=True)) as connection:
-                        rows = self._rows(connection, sql, values)
+                        rows = run(connection)
             except (sqlite3.Error, OSError):
                 if (_stamp(self.path), _stamp(log)) == before:
                     raise
@@ -589,11 +700,12 @@ class SqliteStore:
             f"the state file {self.path} changed during {_READ_ATTEMPTS} reads", hint="try again"
         )
 
-    def _rows(
-        self, connection: sqlite3.Connection, sql: str, values: Sequence[object]
+    def _checked_rows(
+        self, connection: sqlite3.Connection, *, sql: str, values: Sequence[object], **named: Any
     ) -> list[tuple[Any, ...]]:
+        connection.text_factory = read_text
         self._check_schema(connection)
-        return connection.execute(sql, values).fetchall()
+        return self._query(connection, sql, values, **named)
 
     def _commit(self, works: Sequence[Callable[[sqlite3.Connection], Any]]) -> list[Any]:
         """Run these in one exclusive write transaction, which is rolled back if one of them raises."""
@@ -685,6 +797,7 @@ class SqliteStore:
                 isolation_level=None,  # explicit transactions
                 check_same_thread=False,  # guarded by the mutex
             )
+            connection.text_factory = read_text
             try:
                 connection.execute("PRAGMA synchronous = FULL")
             except BaseException:
@@ -758,8 +871,14 @@ def _is_unreadable(path: Path) -> bool:
 
 def _code(problem: BaseException) -> int | None:
     """SQLite's primary error code; None for any other error."""
-    code = getattr(problem, "sqlite_errorcode", None)
+    code = _extended_code(problem)
     return None if code is None else code & 0xFF  # the higher bytes are the extended code
+
+
+def _extended_code(problem: BaseException) -> int | None:
+    """SQLite's extended error code; None for any other error, and for one that Python itself raises."""
+    code: int | None = getattr(problem, "sqlite_errorcode", None)
+    return code
 
 
 def _stat(path: Path) -> os.stat_result | None:
@@ -844,11 +963,6 @@ def _renamed(body: bytes, stack: str) -> bytes:
 def _may_be_live(holder: LockInfo | None, expires: float) -> bool:
     """Whether the process in an expired lock still runs. The lock was not removed by force."""
     return holder is not None and expires != REMOVED and is_running(holder)
-
-
-def _check_lock(lock: Lock, row: tuple[int, str | None] | None) -> None:
-    fence, holder = row or (0, None)
-    check_ownership(lock, fence, read_lock_info(holder))
 
 
 def _insert(

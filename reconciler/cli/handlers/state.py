@@ -23,6 +23,8 @@ from reconciler.api.state_edits import (
     changes_of_saves,
     claims_problems,
     copied_stacks,
+    damage_beside,
+    damaged_serials,
     forget_resource,
     forget_stack,
     full_name,
@@ -254,6 +256,11 @@ _APPLY = (
     "stack corrects it."
 )
 
+_COPY = (
+    "The latest is intact. To keep the intact ones without these, copy them to a new store and use that "
+    "store:\n  reconciler state copy FROM TO"
+)
+
 
 def verify(name: str | None, where: options.TargetOptions, json_place: Path | None) -> int:
     with stores.opened() as state:
@@ -273,14 +280,15 @@ def verify(name: str | None, where: options.TargetOptions, json_place: Path | No
                 write_document(json_place, json_text(damage))
             _print_damage(problem, intact)
             return FAILED
-        intact = intact_serials(state, stack)
+        intact, damaged = intact_serials(state, stack), damaged_serials(state, stack)
+        beside = damage_beside(state, stack)
         names, claims = names_problems(state, snapshot), claims_problems(state, snapshot)
     ids = ids_problems(snapshot)
-    if names or claims or ids:
+    if names or claims or ids or damaged or beside:
         findings = {
             "whole": False,
             "serial": snapshot.serial,
-            "problems": [*names, *claims, *ids],
+            "problems": [*names, *claims, *ids, *damaged, *(problem.message for problem in beside)],
             "whole_serials": intact,
         }
         if json_place is not None:
@@ -289,9 +297,13 @@ def verify(name: str | None, where: options.TargetOptions, json_place: Path | No
             (names, f"{stack} is not the only one with its history", _FORGET_NAMES),
             (claims, f"resources of {stack} are claimed in the name of another stack", _CLAIM_AGAIN),
             (ids, f"two resources of {stack} are one object", _APPLY),
+            (damaged, f"earlier states of {stack} are damaged", _COPY),
+            *(([problem.hint], problem.message, "") for problem in beside),
         ):
             if problems:
-                print_diagnostics([error(summary, "\n".join((*problems, detail)))], console(sys.stderr))
+                print_diagnostics(
+                    [error(summary, "\n".join(filter(None, (*problems, detail))))], console(sys.stderr)
+                )
         return FAILED
     findings = {"whole": True, "serial": snapshot.serial, "problems": [], "whole_serials": intact}
     lines = [
