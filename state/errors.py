@@ -331,6 +331,24 @@ class UnknownOwnerError(AmbiguousStateError):
         self.names = (stack,)
 
 
+class UnknownStackError(AmbiguousStateError):
+    """The state of a stack would follow a renamed folder, but another folder may still have the stack.
+
+    Args:
+        stack: the name of the stack.
+        folder: the other folder, from the root of the workspace.
+    """
+
+    def __init__(self, stack: str, folder: str) -> None:
+        StateError.__init__(
+            self,
+            f"{folder} may still have the stack {stack}: its config.toml does not say which stack it has",
+            hint=f"correct or delete {folder}/config.toml, or leave the folder out: [workspace] exclude of "
+            "reconciler.toml",
+        )
+        self.names = (stack,)
+
+
 class InvalidNameError(StateError):
     """No state can have this name: it comes from bytes that are not UTF-8."""
 

@@ -3,13 +3,13 @@
 from contextlib import ExitStack
 
 from reconciler.api.environments import Environment
+from reconciler.api.sessions import FILES
 from reconciler.api.stores import open_state
 from reconciler.core.diagnostics import UserError
 from reconciler.core.events import Emit, Note
 from reconciler.engine.contract import ContractReport, contract_at, contract_in_files
 from reconciler.engine.session import registries, stack_of, with_older_names
 from reconciler.pipeline.load import Pipeline
-from reconciler.workspace.discovery import stacks_below
 
 __all__ = ["ContractReport", "compare_contracts"]
 
@@ -48,7 +48,7 @@ def compare_contracts(
         except UserError:
             pass  # without a login, only images are read
         else:
-            renamed = with_older_names(target, [pipeline], store, emit, stacks_below)
+            renamed = with_older_names(target, [pipeline], store, emit, FILES)
             store = opened.enter_context(renamed)
         first = contract_at(pipeline, before, store, stack, pool)
         second = contract_at(pipeline, after, store, stack, pool) if after is not None else in_files

@@ -9,6 +9,7 @@ from msgspec import Struct
 from providers.docker.builders.select import Probes
 from reconciler.api.environments import Environment, Target
 from reconciler.api.requests import ReadOptions
+from reconciler.api.sessions import FILES
 from reconciler.api.stores import open_state
 from reconciler.core.diagnostics import Diagnostic, UserError, info
 from reconciler.core.events import Emit, Note
@@ -26,7 +27,6 @@ from reconciler.engine.session import registries, stack_of, with_older_names
 from reconciler.engine.validate import validate
 from reconciler.pipeline.shared import SharedSettings
 from reconciler.system.files import display_path
-from reconciler.workspace.discovery import stacks_below
 from reconciler.workspace.reader import find_workspace
 
 __all__ = ["Images", "InspectedImage", "require_builder"]
@@ -116,7 +116,7 @@ class Images:
             stored = None
             if target is not None and stack is not None:
                 try:
-                    with with_older_names(target, [pipeline], store, emit, stacks_below) as found_store:
+                    with with_older_names(target, [pipeline], store, emit, FILES) as found_store:
                         stored = found_store.load(str(stack))
                 except UserError as problem:
                     no_state_reason = f"not read: {problem.reason}"

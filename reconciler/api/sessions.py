@@ -10,11 +10,15 @@ from reconciler.api.stores import open_state
 from reconciler.core.events import Emit
 from reconciler.credentials.target import Target
 from reconciler.engine.chunks import SignIn
+from reconciler.engine.renames import WorkspaceFiles
 from reconciler.engine.session import Session, refused_value, session, signing_in
 from reconciler.engine.workers import STOP
 from reconciler.workspace.discovery import stacks_below
+from reconciler.workspace.documents import documents_below
 
-__all__ = ["Session", "SignIn", "open_session", "refused_value", "sign_in", "user_of"]
+__all__ = ["FILES", "Session", "SignIn", "open_session", "refused_value", "sign_in", "user_of"]
+
+FILES = WorkspaceFiles(stacks_below, documents_below)
 
 
 def sign_in(
@@ -66,7 +70,7 @@ def open_session(
         verb=verb,
         rps=rps and rps / shares,
         at_once=max(1, AT_ONCE // shares),
-        stacks_below=stacks_below,
+        files=FILES,
         find_target=environment.beside,
         override=override,
     )

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from providers.json_value import JSON
 from providers.protocol import Exclusive, KindFacts
-from reconciler.core.diagnostics import Diagnostic, error
+from reconciler.core.diagnostics import Diagnostic, Severity, error
 from reconciler.core.diff import same
 from reconciler.core.plan import Action, Plan, Stack, Step
 from reconciler.core.shared_values import is_shared
@@ -34,8 +34,9 @@ def without_contradictions(plans: Mapping[_Key, Plan], facts: _Facts) -> dict[_K
 
 
 def _deletes(plan: Plan, declared: _Declared, facts: _Facts) -> Iterator[Diagnostic]:
+    known = {one.address for one in plan.diagnostics if one.severity is Severity.ERROR}
     for step in plan.steps:
-        if step.action is not Action.DELETE:
+        if step.action is not Action.DELETE or str(step.address) in known:
             continue
         for name in _names(step, facts):
             owner = declared.get((plan.stack.scope, name))

@@ -34,6 +34,7 @@ from reconciler.engine.missing_state import (
 )
 from reconciler.engine.plan import PlanResult, make_plan
 from reconciler.engine.recorded import image_in, pipeline_at
+from reconciler.engine.renames import WorkspaceFiles
 from reconciler.engine.requests import PlanRequest, ReadOptions
 from reconciler.engine.session import Session, stack_of, with_older_names
 from reconciler.engine.validate import ValidatedPipeline
@@ -43,6 +44,7 @@ from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.shared import SharedSettings
 from reconciler.system.files import display_path
 from reconciler.workspace.discovery import stacks_below, stacks_in
+from reconciler.workspace.documents import documents_below
 from state.errors import AmbiguousStateError, NewerFormatError, StateError, UnreadableStateError
 from state.register import scope_of
 from state.renaming import RenamingStore
@@ -260,7 +262,7 @@ def _stored_rows(
         listed: gets the name in the store of each state that was read.
     """
     with (
-        with_older_names(target, pipelines, store, emit, stacks_below)
+        with_older_names(target, pipelines, store, emit, WorkspaceFiles(stacks_below, documents_below))
         if live
         else nullcontext(store) as renaming
     ):

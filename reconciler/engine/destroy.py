@@ -76,12 +76,13 @@ def plan_destroy(session: Session, stack: Stack, request: PlanRequest) -> PlanRe
     )
     command = stack.own_command("destroy")
     claims = PlanClaims(session, None, stack, Graph(), remote_state, facts, register, (), command)
+    steps = claims.review(steps)
     plan = Plan(
         stack,
         stored.lineage,
         stored.serial,
-        claims.review(steps),
-        (*remarks, *warnings),
+        steps,
+        (*remarks, *warnings, *session.declared.errors(stack, None, steps, remote_state)),
         sources=graph_digest(Graph()),
         request=request.to_document(),
     )

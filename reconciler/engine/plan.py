@@ -279,6 +279,8 @@ def plan_for(
     )
     if unread:
         plan = replace(plan, steps=tuple(s for s in plan.steps if s.address not in remote_state.unreadable))
+    if errors := tuple(session.declared.errors(stack, pipeline, plan.steps, remote_state)):
+        plan = replace(plan, diagnostics=(*plan.diagnostics, *errors))
     _refuse_unknown_addresses(request.addresses, plan)
     _refuse_paths_into_parameters(pipeline, plan)
     whole = plan

@@ -1,5 +1,6 @@
 """Finds the stack that a folder had before its name changed. The state follows what the folder declares."""
 
+import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
@@ -11,17 +12,27 @@ from msgspec import Struct
 
 from providers.regular_files import real_path
 from providers.table import EXCLUSIVE
-from reconciler.core.diagnostics import has_errors
 from reconciler.engine.sources import left_out_folders, root_of, source_of, workspace_name
 from reconciler.pipeline import FILE_NAME
 from reconciler.pipeline.config import LoadedConfig, load
-from reconciler.pipeline.exclusive import declared_stack, exclusive_resources
+from reconciler.pipeline.exclusive import Document, declared_stack, exclusive_resources, may_have_any_stack
 from reconciler.pipeline.load import Pipeline
-from state.errors import UnreadableStateError
+from state.errors import UnknownStackError, UnreadableStateError
 from state.register import Register, Source, kind_of, scope_of
 
-StacksBelow = Callable[[Path], Mapping[Path, Collection[str]]]
-"""Returns the pipeline folders below a folder, each with the names of its stacks in all environments."""
+
+class WorkspaceFiles(Struct, frozen=True):
+    """Finds the pipelines of a workspace.
+
+    Attributes:
+        stacks_below: returns the pipeline folders below a folder, each with the names of its stacks in all
+            environments.
+        documents_below: returns each folder of the workspace around a folder whose config.toml is a
+            pipeline's, or may be, with its content; without links.
+    """
+
+    stacks_below: Callable[[Path], Mapping[Path, Collection[str]]]
+    documents_below: Callable[[Path], Mapping[Path, Document]]
 
 
 class Owner(Struct, frozen=True):
@@ -45,12 +56,12 @@ class FormerStacks:
 
     Args:
         register: returns the register of a scope.
-        stacks_below: finds the stacks that the files declare; None to find no former stacks.
+        files: finds the stacks that the files declare; None to find no former stacks.
     """
 
-    def __init__(self, register: Callable[[str], Register], stacks_below: StacksBelow | None) -> None:
+    def __init__(self, register: Callable[[str], Register], files: WorkspaceFiles | None) -> None:
         self._register = register
-        self._stacks_below = stacks_below
+        self._files = files
         self._pipelines: dict[str, Pipeline] = {}
         self._sources: dict[str, Source] = {}  # stack -> where it is applied from
         self._name_of = cache(workspace_name)
@@ -69,10 +80,11 @@ class FormerStacks:
         Empty if the register has this stack, or if the workspace has no name.
 
         Raises:
-            state.errors.StateError: the store cannot be read.
+            state.errors.StateError: the store cannot be read, or a folder may still have such a stack, as its
+                config.toml cannot be read.
         """
         pipeline = self._pipelines.get(stack)
-        if pipeline is None or self._stacks_below is None:
+        if pipeline is None or self._files is None:
             return []
         register = self.register_of(stack)
         if stack in register.stacks or not any(source.workspace for source in register.stacks.values()):
@@ -80,11 +92,27 @@ class FormerStacks:
         source = self._source_of(stack)
         if not (source.workspace and source.folder):
             return []
-        return [
+        found = [
             name
             for name in register.stacks_from(source)
             if _follows_folder(register, name, pipeline.loaded, self._others(name, pipeline))
         ]
+        if found and (unknown := self._with_any_stack(pipeline)):
+            raise UnknownStackError(found[0], unknown)
+        return found
+
+    def _with_any_stack(self, pipeline: Pipeline) -> str:
+        """Another folder of the workspace whose stack cannot be known, from its root; "" if there is none."""
+        root, own = root_of(pipeline), pipeline.real_folder
+        assert self._files is not None and root is not None, "a source with a folder has a root"
+        return next(
+            (
+                os.path.relpath(folder, root)
+                for folder, document in self._files.documents_below(root).items()
+                if folder != own and may_have_any_stack(document)
+            ),
+            "",
+        )
 
     def owner(self, stack: str) -> Owner | None:
         """The other folder of the workspace whose state has the name of this stack.
@@ -94,7 +122,7 @@ class FormerStacks:
         """
         pipeline, register = self._pipelines.get(stack), self.register_of(stack)
         source = register.stacks.get(stack)
-        if pipeline is None or self._stacks_below is None or source is None or not source.folder:
+        if pipeline is None or self._files is None or source is None or not source.folder:
             return None
         own = self._source_of(stack)
         if source == own or source.workspace != own.workspace or (root := root_of(pipeline)) is None:
@@ -104,7 +132,7 @@ class FormerStacks:
         if not name:
             is_there = lexists(folder / FILE_NAME)
             is_unknown = (
-                _is_broken(_read(folder, pipeline))
+                _may_have_any_stack(_read(folder, pipeline))
                 if is_there
                 else source.folder in left_out_folders(root, [source.folder])
             )
@@ -144,10 +172,10 @@ class FormerStacks:
 
     def _declared_in(self, root: Path) -> Mapping[Path, Collection[str]]:
         """The pipeline folders of the workspace without links, each with the names of its stacks."""
-        assert self._stacks_below is not None
+        assert self._files is not None
         with self._searching:
             if root not in self._declared:
-                below = self._stacks_below(root)
+                below = self._files.stacks_below(root)
                 self._declared[root] = {real_path(folder): names for folder, names in below.items()}
         return self._declared[root]
 
@@ -157,9 +185,9 @@ def _read(folder: Path, like: Pipeline) -> LoadedConfig:
     return load(folder, environment=like.loaded.environment, shared=like.loaded.shared)
 
 
-def _is_broken(loaded: LoadedConfig) -> bool:
-    """Whether nothing of the file can be read, so that it may declare any stack."""
-    return not loaded.document and has_errors(loaded.diagnostics)
+def _may_have_any_stack(loaded: LoadedConfig) -> bool:
+    """Whether the stack of the file cannot be known."""
+    return may_have_any_stack(loaded.document or None)
 
 
 def _name_in(declared: Mapping[Path, Collection[str]], folder: Path, stack: str, like: Pipeline) -> str:

@@ -32,10 +32,11 @@ from reconciler.core.platforms import is_plain
 from reconciler.core.values import Address, present_address
 from reconciler.credentials.environment import ALLOW_HTTP
 from reconciler.credentials.target import Target
+from reconciler.engine.declared_elsewhere import DeclaredElsewhere
 from reconciler.engine.kinds import kinds_of
 from reconciler.engine.older_state import OlderState, StoredNames, older_state_of, usual_stack
 from reconciler.engine.problems import provider_diagnostic
-from reconciler.engine.renames import FormerStacks, StacksBelow
+from reconciler.engine.renames import FormerStacks, WorkspaceFiles
 from reconciler.pipeline.load import Pipeline, unnamed_image
 from reconciler.system.files import display_path
 from state.claims import Registers
@@ -80,6 +81,8 @@ class Session(Struct, frozen=True):
     """Why gates and reviews are overridden; "" to keep to them."""
     beside: "Callable[[str], Session]" = field(default=_alone)
     """The session of another environment by its name. Raises as `session`."""
+    declared: "DeclaredElsewhere" = field(default_factory=lambda: DeclaredElsewhere(None))
+    """What the other pipelines of the workspace declare."""
     is_retry: bool = False
     """Whether a worker that was killed may have carried out a part of this run for the pipeline."""
 
@@ -96,12 +99,12 @@ class StateNames:
 
     Args:
         register: returns the register of a scope.
-        stacks_below: finds the stacks that the files declare; None to find no former names.
+        files: finds the stacks that the files declare; None to find no former names.
     """
 
-    def __init__(self, register: Callable[[str], Register], stacks_below: StacksBelow | None) -> None:
+    def __init__(self, register: Callable[[str], Register], files: WorkspaceFiles | None) -> None:
         self._older: dict[str, OlderState] = {}
-        self._former = FormerStacks(register, stacks_below)
+        self._former = FormerStacks(register, files)
 
     def add(self, target: Target, pipeline: Pipeline) -> Stack:
         """The stack of a pipeline, whose names are known from now on. Raises as `stack_of`."""
@@ -177,7 +180,7 @@ def session(
     verb: str = "apply",
     rps: float | None = None,
     at_once: int = AT_ONCE,
-    stacks_below: StacksBelow | None = None,
+    files: WorkspaceFiles | None = None,
     find_target: Callable[[str], Target] | None = None,
     override: str = "",
 ) -> Iterator[Session]:
@@ -187,8 +190,8 @@ def session(
         verb: the command that hints suggest.
         rps: most requests per second, to all servers together; None for no limit.
         at_once: most requests at once.
-        stacks_below: finds the stacks that the files declare, so that the state of a renamed pipeline is
-            found; None to look for its present name only.
+        files: finds what the files of the workspace declare, so that the state of a renamed pipeline is
+            found, and nothing is deleted that another one declares; None to look for its present name only.
         find_target: the target of another environment by its name. Raises UserError. None for a command that
             needs no other one.
         override: why gates and reviews are overridden; "" to keep to them.
@@ -201,14 +204,14 @@ def session(
     limiter = RateLimiter(rps, at_once=at_once, announce=emit)
     platform = _sign_in(target, limiter)
     registers = Registers(store, EXCLUSIVE, present=present_address)
-    names = StateNames(registers.read, stacks_below)
+    names = StateNames(registers.read, files)
     found = names.finding(store, lambda state: _is_of(platform, state), emit, registers.refresh)
     with platform, found, ConnectionPool(limiter) as pool, ExitStack() as opened:
 
         def open_other(other: Target) -> Session:
             emit(Note(f"signing in to {other.host} as {other.organization}"))
             theirs = opened.enter_context(_sign_in(other, limiter))
-            others = StateNames(registers.read, stacks_below)
+            others = StateNames(registers.read, files)
             state = others.finding(store, lambda state: _is_of(theirs, state), emit, registers.refresh)
             return Session(other, theirs, state, emit, registers, stop, pool=pool, names=others)
 
@@ -225,6 +228,7 @@ def session(
             names=names,
             override=override,
             beside=beside,
+            declared=DeclaredElsewhere(files),
         )
 
 
@@ -259,14 +263,14 @@ def with_older_names(
     pipelines: Iterable[Pipeline],
     store: Store,
     emit: Emit,
-    stacks_below: StacksBelow | None = None,
+    files: WorkspaceFiles | None = None,
 ) -> Iterator[RenamingStore]:
     """The store for reading the state of these pipelines without a session.
 
     It signs in only if there is state to identify.
 
     Args:
-        stacks_below: as for `session`.
+        files: as for `session`.
 
     Its methods may then raise CannotCheckError or UserError, as `session` does.
     """
@@ -283,7 +287,7 @@ def with_older_names(
         def register(scope: str) -> Register:
             return store.load_register(scope) or Register(scope)  # one that is not stored has no sources
 
-        names = StateNames(register, stacks_below)
+        names = StateNames(register, files)
         for pipeline in pipelines:
             names.add(target, pipeline)
         yield names.finding(store, belongs, emit)

@@ -3,7 +3,7 @@
 Other errors of the file hide no exclusive resource: each needs its own keys only. Reads no class.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path as File
 from typing import Any
 
@@ -14,11 +14,14 @@ from providers.table import FACTS, ancestors
 from reconciler.core.shared_values import is_shared
 from reconciler.core.values import Address, image_address
 from reconciler.pipeline.config import LoadedConfig
+from reconciler.pipeline.objects import row_tables
 from reconciler.pipeline.stack_name import stack_name
-from reconciler.pipeline.toml.overlays import overlaid, with_defaults
+from reconciler.pipeline.toml.overlays import overlaid, overlays, with_defaults
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath
 
 Place = tuple[File, int | None]
+Document = Mapping[str, Any] | None
+"""The content of a config.toml; None if it cannot be read."""
 
 
 def exclusive_resources(loaded: LoadedConfig) -> dict[Address, Place]:
@@ -29,6 +32,100 @@ def exclusive_resources(loaded: LoadedConfig) -> dict[Address, Place]:
         if FACTS[one.address.kind].exclusive is not None:
             found[one.address] = one.key
     return {address: (loaded.path, loaded.line_of(*key)) for address, key in found.items()}
+
+
+def named_resources(
+    document: Document, environment: str | None, known: Container[str]
+) -> set[Address] | None:
+    """The resources that a file names for an environment, with their parents; None if it may name any.
+
+    It may if a part is missing or invalid that resources are named by. Other errors hide nothing.
+
+    Args:
+        document: the content of the file; None if it cannot be read.
+        environment: None for the values that all share.
+        known: the environments. The overlay of another one, misspelt, may be meant for this one.
+    """
+    if document is None:
+        return None
+    misspelt = [name for name in overlays(document) if name not in known]
+    found: set[Address] = set()
+    for name in (environment, *misspelt):
+        named = _named(overlaid(dict(document), name).document)
+        if named is None:
+            return None
+        found |= named
+    return found
+
+
+def may_have_any_stack(document: Document) -> bool:
+    """Whether the stack of a file cannot be known, so that it may be any. A training may have none yet."""
+    if document is None:
+        return True
+    kind, name, image, stack = _stack_values(document)
+    is_named = stack or kind in PROCESSING_TYPES or kind == TRAINING
+    if is_named and stack_name(kind, name, image, stack or None):
+        return False
+    docker = document.get("docker")
+    return not (kind == TRAINING and isinstance(docker, dict) and docker.get("image_name") == "")
+
+
+def _named(document: Mapping[str, Any]) -> set[Address] | None:
+    """As `named_resources`, of the values for one environment."""
+    kind = ascii_upper(_text(document, "metadata", "type"))
+    found: set[Address] = set()
+    if kind in PROCESSING_TYPES:
+        if (names := _names_in(document.get("metadata"), ["name"])) is None:
+            return None
+        found |= _with_parents("processing", names)
+    elif kind == TRAINING:
+        single, rows = document.get("model_version"), document.get("model_versions")
+        tables = [*([] if single is None else [single]), *(rows if isinstance(rows, list) else [rows])]
+        tables = [table for table in tables if table is not None]
+        if not tables:
+            return None
+        for table in tables:
+            if (names := _names_in(table, ["origin_name", "name"])) is None:
+                return None
+            found |= _with_parents("model-version", names)
+    else:
+        return None
+    return _with_rows(document.get("reconciler", {}), found)
+
+
+def _with_rows(ours: object, found: set[Address]) -> set[Address] | None:
+    """As `_named`, with the objects that have rows in `[reconciler]`."""
+    if not isinstance(ours, dict):
+        return None
+    for table, (kind, _) in row_tables().items():
+        rows = ours.get(table, [])
+        if not isinstance(rows, list):
+            return None
+        for row in rows:
+            names = _names_in(row, [*(parent.replace("-", "_") for parent in ancestors(kind)), "name"])
+            if names is None:
+                return None
+            found |= _with_parents(kind, names)
+    return found
+
+
+def _names_in(table: object, keys: Sequence[str]) -> list[str] | None:
+    """The texts at these keys; None if one is missing or no text. An empty one names nothing."""
+    if not isinstance(table, dict):
+        return None
+    names = [table.get(key) for key in keys]
+    return [name for name in names if isinstance(name, str)] if all(map(_is_text, names)) else None
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _with_parents(kind: str, names: Sequence[str]) -> set[Address]:
+    """The object with these names and its parents, as far as the names are not empty."""
+    kinds = [*ancestors(kind), kind]
+    filled = next((index for index, name in enumerate(names) if not name.strip()), len(names))
+    return {Address.of(kinds[index], *names[: index + 1]) for index in range(filled)}
 
 
 def shared_values(loaded: LoadedConfig) -> dict[tuple[Address, str], tuple[JSON, Place]]:
@@ -52,17 +149,21 @@ def shared_values(loaded: LoadedConfig) -> dict[tuple[Address, str], tuple[JSON,
 
 def declared_stack(loaded: LoadedConfig) -> tuple[str, Place]:
     """The name of the stack in its environment, "" if the file has none, and the place that sets it."""
-    document = _document(loaded)
-    kind, name, image, stack = (
-        _text(document, *key)
-        for key in (("metadata", "type"), ("metadata", "name"), ("docker", "image_name"), _STACK)
-    )
-    kind = ascii_upper(kind)
+    kind, name, image, stack = _stack_values(_document(loaded))
     key = _STACK if stack else ("docker", "image_name") if kind == TRAINING else ("metadata", "name")
     return stack_name(kind, name, image, stack or None), loaded.place_of(*key)
 
 
 _STACK = ("reconciler", "stack")
+
+
+def _stack_values(document: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """metadata.type, metadata.name, docker.image_name and reconciler.stack; "" for a missing one."""
+    kind, name, image, stack = (
+        _text(document, *key)
+        for key in (("metadata", "type"), ("metadata", "name"), ("docker", "image_name"), _STACK)
+    )
+    return ascii_upper(kind), name, image, stack
 
 
 def _document(loaded: LoadedConfig) -> Mapping[str, Any]:

@@ -32,7 +32,7 @@ from reconciler.core.diagnostics import CannotCheckError, Diagnostic, UserError,
 from reconciler.pipeline import FILE_NAME
 from reconciler.pipeline.stack_name import stack_name
 from reconciler.pipeline.suggestions import did_you_mean
-from reconciler.pipeline.toml.overlays import overlaid, overlays
+from reconciler.pipeline.toml.overlays import TABLES, overlaid, overlays
 from reconciler.workspace.globs import Glob
 from reconciler.workspace.schema import FILE_NAME as WORKSPACE_FILE
 from reconciler.workspace.schema import Workspace
@@ -40,6 +40,7 @@ from reconciler.workspace.schema import Workspace
 _VIRTUAL_ENVIRONMENT = "pyvenv.cfg"
 _NEVER_SEARCHED = frozenset({"node_modules", "site-packages", "__pycache__"})
 _SECTIONS = frozenset({"metadata", "execution", "docker"})
+_OWN_TABLES = frozenset(TABLES)
 _HEADER = pattern(rb"(?m)^[ \t]*\[[ \t]*(?:metadata|execution|docker)[ \t]*\]")
 _Document = dict[str, Any] | None
 OtherWorkspaces = dict[Path, Path | None]
@@ -75,6 +76,11 @@ class _File:
         if _HEADER.search(content) and not (b'"""' in content or b"'''" in content):
             return True
         return self.document is None or not _SECTIONS.isdisjoint(self.document)
+
+    @property
+    def is_unclear(self) -> bool:
+        """Whether it may be what is left of a pipeline's: it has no table that another tool may have."""
+        return self.document is not None and self.document.keys() <= _OWN_TABLES
 
 
 class PipelineSummary(Struct, frozen=True):
@@ -379,12 +385,17 @@ def _not_searched(folder: Path, problem: OSError, workspace: Workspace) -> Diagn
 
 
 def _search(
-    root: Path, prefix: str = "", failed: Callable[[OSError], None] | None = None
+    root: Path,
+    prefix: str = "",
+    failed: Callable[[OSError], None] | None = None,
+    *,
+    unclear: bool = False,
 ) -> Iterator[tuple[Path, _File]]:
     """Each pipeline folder below `root` with its config.toml.
 
     Args:
         failed: called for each folder that cannot be listed or entered; None to leave these out.
+        unclear: also yield the folders whose config.toml says nothing, so may have been a pipeline's.
 
     Raises:
         UserError: `root` is not a folder.
@@ -396,11 +407,12 @@ def _search(
         if _VIRTUAL_ENVIRONMENT in files and folder != root:
             folders.clear()
             continue
-        if FILE_NAME in files and folder.name.startswith(prefix):
+        is_there = FILE_NAME in files or (unclear and FILE_NAME in folders)
+        if is_there and folder.name.startswith(prefix):
             file = _File(folder)
             if file.content is None and failed is not None and (problem := _not_entered(folder)):
                 failed(problem)
-            elif file.is_of_pipeline:
+            elif file.is_of_pipeline or (unclear and file.is_unclear):
                 yield folder, file
         folders[:] = [name for name in folders if not _is_hidden(name)]
 
@@ -435,6 +447,21 @@ def stacks_in(folder: Path) -> set[str]:
 def stacks_below(root: Path) -> dict[Path, set[str]]:
     """Each pipeline folder below `root` with its stacks, whatever the workspace excludes."""
     return {folder: _stack_names(file.document) for folder, file in sorted(_search(root), key=itemgetter(0))}
+
+
+def documents_in(workspace: Workspace) -> dict[Path, _Document]:
+    """Each folder of a workspace whose config.toml is a pipeline's, or may be, without links.
+
+    With the content of the file; None if it cannot be read, and for a folder that cannot be searched. What
+    the workspace excludes is left out.
+    """
+    problems: list[OSError] = []
+    found: dict[Path, _Document] = {}
+    for folder, file in _search(workspace.root, failed=problems.append, unclear=True):
+        if not workspace.excludes(folder):
+            found[real_path(folder)] = file.document
+    unsearched = [Path(problem.filename) for problem in problems]
+    return found | {real_path(folder): None for folder in unsearched if workspace.may_have(folder)}
 
 
 def folders_of_stack(name: str, root: Path, workspace: Workspace) -> list[Path]:
