@@ -174,6 +174,21 @@ def test_a_stack_without_a_folder_keeps_what_the_files_declare(
     assert versions(sandbox) == before
 
 
+@pytest.mark.parametrize(("environment", "is_kept"), [("CUSTOM", True), ("CUSTM", True), ("PROD", False)])
+def test_a_file_declares_what_it_has_for_the_environment(
+    moved: Path, cli: Cli, sandbox: Sandbox, environment: str, is_kept: bool
+) -> None:
+    """The overlay of an environment that does not exist may be meant for this one."""
+    row(moved, "w")
+    overlay = ROW.format("v2").replace("model_versions", f"reconciler.env.{environment}.model_versions")
+    change(moved, lambda text: text + overlay)
+
+    ended = cli("apply", "./one", "--prune", "--yes")
+
+    assert (ended.code != 0) == is_kept, ended.err
+    assert ("v2" in versions(sandbox)) == is_kept
+
+
 def test_what_the_workspace_excludes_declares_nothing(moved: Path, cli: Cli, sandbox: Sandbox) -> None:
     UNKNOWN["conflict"](moved)
     (cli.folder / "reconciler.toml").write_text('[workspace]\nname = "shop"\nexclude = ["two"]\n')
