@@ -9,7 +9,6 @@ GET, DELETE /_sandbox/requests    read the request log (?since=N); clear it
 POST /_sandbox/reset              restore the initial data and switches
 """
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -90,7 +89,7 @@ class ControlCalls:
         except ValidationError as error:
             detail = error.errors(include_url=False, include_context=False, include_input=False)
             raise PlatformError(422, "Unknown switch or invalid value", detail) from error
-        except (ValueError, TypeError, re.error) as error:
+        except (ValueError, TypeError) as error:
             raise PlatformError(422, "Invalid body", str(error)) from error
         self._on_change()
         return JSONResponse(self._panel.as_json())

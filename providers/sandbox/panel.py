@@ -33,7 +33,6 @@ class Panel:
 
         Raises:
             pydantic.ValidationError: an unknown switch or an invalid value.
-            re.error: an invalid regular expression.
         """
         self._set(_SWITCHES.validate_python({**self.as_json(), **patch}), keep_counts="faults" not in patch)
 
@@ -42,7 +41,6 @@ class Panel:
 
         Raises:
             pydantic.ValidationError: an invalid rule.
-            re.error: an invalid regular expression.
         """
         faults = (*self.switches.faults, _FAULT.validate_python(rule))
         self._set(replace(self.switches, faults=faults), keep_counts=True)
@@ -71,8 +69,6 @@ class Panel:
         return result
 
     def _set(self, switches: Switches, *, keep_counts: bool = False) -> None:
-        for pattern in (switches.locked, *(fault.path for fault in switches.faults)):
-            re.compile(pattern or "")
         counts = self._counts if keep_counts else []
         self._counts = counts + [0] * (len(switches.faults) - len(counts))
         self.switches = switches

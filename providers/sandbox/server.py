@@ -117,7 +117,7 @@ def running_server(
     """A server, its sockets and its address, ready to run; files and sockets are closed at the end."""
     from providers.sandbox.app import build_app
     from providers.sandbox.protocol import make_server
-    from providers.sandbox.store import open_database
+    from providers.sandbox.store import named_errors, open_database
 
     with ExitStack() as stack:
         folder = settings.path or Path(
@@ -129,7 +129,8 @@ def running_server(
         host = listeners[0].getsockname()[0]
         ports = {one.name: listener.getsockname()[1] for one, listener in zip(served, listeners, strict=True)}
         address = Address(host, ports[served[0].name], ports)
-        app = build_app(settings, ports, address.registry, database, folder)
+        with named_errors(folder):
+            app = build_app(settings, ports, address.registry, database, folder)
         yield make_server(app, lambda: on_ready(address) if on_ready else None), listeners, address
 
 

@@ -5,11 +5,14 @@ Plain data: opens no file or socket, and does not import a web framework.
 
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
+
+from providers.patterns import pattern
 
 TOKEN = "sandbox-token"
 READ_ONLY_TOKEN = "sandbox-read-only"
@@ -17,6 +20,10 @@ ORGANIZATION = "sandbox"
 
 Access = Literal["read-write", "read-only"]
 FaultAction = int | Literal["drop-before", "drop-after", "hang"]
+
+_MOST_SECONDS = 86_400
+_HEADER = pattern(r"[A-Za-z0-9_!#$%&'*+.^`|~-]+")
+_HEADER_VALUE = pattern(r"[\t\x20-\x7e\xa0-\xff]*")
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,18 @@ class Fault:
 
     # pydantic reads this when a rule arrives over HTTP: a misspelt key is an error, not a weaker rule.
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a rule that no request can be answered by."""
+        _check_pattern("path", self.path)
+        if isinstance(self.action, int) and not 200 <= self.action <= 599:
+            raise ValueError(f"action: {self.action} is not a status from 200 to 599")
+        for name, value in (("nth", self.nth), ("times", self.times), ("every", self.every)):
+            _check_count(name, value)
+        _check_seconds("seconds", self.seconds)
+        for header, text in self.headers.items():
+            if not _HEADER.fullmatch(header) or not _HEADER_VALUE.fullmatch(text):
+                raise ValueError(f"headers: {header!r} cannot be a header with this value")
 
 
 @dataclass(frozen=True)
@@ -102,6 +121,30 @@ class Switches:
     registry_auth: bool = False
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a value that no request can be answered with."""
+        _check_pattern("locked", self.locked or "")
+        _check_count("page_default", self.page_default)
+        _check_count("page_cap", self.page_cap)
+        _check_seconds("latency", self.latency)
+
+
+def _check_pattern(name: str, text: str) -> None:
+    try:
+        re.compile(text)
+    except (re.error, RecursionError, OverflowError) as problem:
+        raise ValueError(f"{name}: {text[:40]!r} is not a regular expression: {problem}") from None
+
+
+def _check_count(name: str, value: int | None) -> None:
+    if value is not None and value < 1:
+        raise ValueError(f"{name}: {value} is less than 1")
+
+
+def _check_seconds(name: str, value: float) -> None:
+    if not 0 <= value <= _MOST_SECONDS:  # also refuses NaN
+        raise ValueError(f"{name}: {value} is not a number of seconds from 0 to {_MOST_SECONDS}")
 
 
 @dataclass(frozen=True)

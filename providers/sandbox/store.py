@@ -7,8 +7,8 @@ at a time (the server's event loop), so it needs no lock.
 import json
 import sqlite3
 import uuid
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,15 @@ class StoredObject:
         return name
 
 
+@contextmanager
+def named_errors(file: Path) -> Iterator[None]:
+    """Turns errors of SQLite, as for a full disk, into OSError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise OSError(f"{file} cannot be used ({error})") from error
+
+
 def open_database(folder: Path) -> sqlite3.Connection:
     """Open the database in `folder`, creating both if missing.
 
@@ -71,7 +80,8 @@ def open_database(folder: Path) -> sqlite3.Connection:
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "sandbox.sqlite"
-    database = sqlite3.connect(file, timeout=0.1, isolation_level=None, check_same_thread=False)
+    with named_errors(file):
+        database = sqlite3.connect(file, timeout=0.1, isolation_level=None, check_same_thread=False)
     try:
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
         database.execute("PRAGMA journal_mode = WAL")

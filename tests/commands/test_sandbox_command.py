@@ -1,5 +1,6 @@
 """`reconciler sandbox --env` prints what a user needs to work with each of its environments."""
 
+import os
 import re
 import signal
 import subprocess
@@ -64,3 +65,47 @@ def test_one_image_serves_both_environments(cli: Cli, environments: Sandbox) -> 
         if "/manifests/" in one["path"]
     ]
     assert sorted(tag for tag in tags if tag in ("1.0.0", "test", "live")) == ["1.0.0", "live", "test"]
+
+
+@pytest.mark.parametrize("place", ["a folder", "a pipe", "no place to write"])
+def test_a_folder_that_cannot_be_used_is_an_error(tmp_path: Path, place: str, cli: Cli) -> None:
+    folder = tmp_path / "data"
+    if place == "a folder":
+        (folder / "sandbox.sqlite").mkdir(parents=True)
+    elif place == "a pipe":
+        folder.mkdir()
+        os.mkfifo(folder / "sandbox.sqlite")
+    else:
+        folder = Path("/proc")
+    ended = cli("sandbox", "--port", "0", "--folder", str(folder))
+    assert ended.code == 1
+    assert "the sandbox cannot start" in ended.err, ended.err
+    assert "--folder" in ended.err
+
+
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+from reconciler.cli import run
+sys.exit(run(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize("command", [("demo",), ("sandbox", "--port", "0", "--folder", "data")])
+@pytest.mark.parametrize("size", [0, 1_000, 20_000, 60_000])
+def test_no_room_for_files_is_an_error(
+    tmp_path: Path, home: Path, command: tuple[str, ...], size: int
+) -> None:
+    """As on a full disk: no file can be larger."""
+    ended = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(size), *command],
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    said = ended.stdout + ended.stderr
+    assert ended.returncode == 1, said
+    assert "Traceback" not in said and "a bug in reconciler" not in said, said

@@ -1,6 +1,9 @@
 """Each switch shows another platform that the known facts allow."""
 
+import json
+
 import pytest
+import requests
 
 from providers.sandbox import Fault, SandboxError
 from tests.sandbox.helpers import NEW_PROCESSING
@@ -146,11 +149,31 @@ def test_switches_stay_until_turned_and_reset_turns_all(sandbox):
 
 @pytest.mark.parametrize(
     "switch",
-    [{"echo": "some"}, {"lights": True}, {"locked": "("}, {"faults": [{"path": "x", "action": "explode"}]}],
+    [
+        *({"echo": "some"}, {"lights": True}, {"locked": "("}, {"page_cap": 0}, {"page_default": -1}),
+        *({"latency": value} for value in (-1, float("inf"), float("nan"), 1e300)),
+        *({"faults": [{"path": "x", "action": action}]} for action in ("explode", 99999, 99, -1)),
+        *({"faults": [{"path": "x", "action": 500, key: 0}]} for key in ("nth", "times", "every")),
+        {"faults": [{"path": "(", "action": 500}]},
+        {"faults": [{"path": "x", "action": "hang", "seconds": float("nan")}]},
+        {"faults": [{"path": "x", "action": 500, "headers": {"a b": "c"}}]},
+        {"faults": [{"path": "x", "action": 500, "headers": {"a": "b\nc"}}]},
+    ],
+    ids=str,
 )
-def test_a_switch_that_does_not_exist_is_refused(sandbox, switch):
-    with pytest.raises(SandboxError, match="422"):
-        sandbox.switch(**switch)
+def test_a_switch_that_does_not_exist_is_refused(sandbox, http, cli, switch):
+    body = json.dumps(switch)  # NaN and Infinity as the Python interface writes them, too
+    headers = {
+        "Authorization": "Bearer " + sandbox._settings.control_token,
+        "Content-Type": "application/json",
+    }
+    answer = requests.patch(f"{sandbox.url}/_sandbox/switches", data=body, headers=headers, timeout=60)
+    assert answer.status_code == 422, answer.text
+    assert http("GET", "/api/home/ping").status_code == 200
+    for name, value in switch.items():
+        ended = cli("sandbox", "--port", "0", "--switch", f"{name}={json.dumps(value)}")
+        assert ended.code == 2, ended.err
+        assert "--switch" in ended.err and "a bug in reconciler" not in ended.err, ended.err
 
 
 def test_a_rule_that_does_not_exist_is_refused(sandbox):

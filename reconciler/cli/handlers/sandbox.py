@@ -27,7 +27,10 @@ def run(port: int, folder: Path | None, environments: tuple[str, ...], switches:
     try:
         chosen = TypeAdapter(Switches).validate_python(dict(_pair(text) for text in switches))
     except ValidationError as problem:
-        details = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in problem.errors())
+        details = "; ".join(
+            ": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"].removeprefix("Value error, "))))
+            for e in problem.errors()
+        )
         raise click.BadParameter(details, param_hint="--switch") from None
     out = console(sys.stdout)
     settings = Settings(
@@ -77,5 +80,5 @@ def _pair(text: str) -> tuple[str, Any]:
         raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--switch")
     try:
         return name, json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return name, value
