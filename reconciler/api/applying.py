@@ -17,12 +17,13 @@ from reconciler.api.sessions import open_session
 from reconciler.core.events import Emit
 from reconciler.core.plan import Plan, Stack
 from reconciler.engine.apply import ApplyRequest, ApplyResult, ApplyStatus, Approval
-from reconciler.engine.destroy import destroy_stack, plan_destroy
+from reconciler.engine.destroy import destroy_stack, plan_destroy, with_protected
 from reconciler.engine.plan import PlanResult, check_builders
 from reconciler.engine.recorded import pipeline_at
 from reconciler.engine.run_results import applied_run, failed_run
 from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline
+from reconciler.pipeline.shared import SharedSettings
 
 __all__ = [
     "Answers",
@@ -75,9 +76,13 @@ def of_pipeline(validated: ValidatedPipeline, command: Command, request: PlanReq
     return lambda session, apply: command.operation.apply(session, validated, request, apply)
 
 
-def of_stack(stack: Stack, request: PlanRequest) -> Work:
-    """Deletes the resources of a stack without a folder."""
-    return lambda session, apply: destroy_stack(session, stack, request, apply)
+def of_stack(stack: Stack, request: PlanRequest, shared: SharedSettings) -> Work:
+    """Deletes the resources of a stack without a folder.
+
+    Args:
+        shared: the settings of the workspace.
+    """
+    return lambda session, apply: destroy_stack(session, stack, with_protected(request, shared), apply)
 
 
 def configured(folder: Path, read_options: ReadOptions) -> ValidatedPipeline:
@@ -124,13 +129,21 @@ def apply_one(
 
 
 def plan_stack(
-    stack: Stack, environment: Environment, state: str | None, request: PlanRequest, emit: Emit
+    stack: Stack,
+    environment: Environment,
+    state: str | None,
+    request: PlanRequest,
+    shared: SharedSettings,
+    emit: Emit,
 ) -> Plan:
     """The plan to delete the resources of a stack without a folder. Reads only.
+
+    Args:
+        shared: the settings of the workspace.
 
     Raises:
         UserError: the stack has no state, the platform refuses the token, or an object cannot be read.
         StateError: the state cannot be read.
     """
     with open_session(environment, state, None, emit, 1, verb="destroy") as session:
-        return plan_destroy(session, stack, request).plan
+        return plan_destroy(session, stack, with_protected(request, shared)).plan

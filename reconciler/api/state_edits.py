@@ -3,16 +3,21 @@
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from providers.regular_files import real_path
 from reconciler.api.states import State, several_stacks, snapshot_of, without_empty
-from reconciler.core.diagnostics import UserError, error
+from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.core.values import Address, present_address
 from reconciler.engine.missing_state import OTHER_STORE
+from reconciler.pipeline import FILE_NAME
 from reconciler.pipeline.suggestions import did_you_mean
+from reconciler.system.files import display_path
+from reconciler.workspace.discovery import PipelineIndex, declaration
 from reconciler.workspace.stack_names import full_name, split_name, stack_filter
 from state.changes import Changes, changes
 from state.document import to_document
@@ -52,7 +57,9 @@ __all__ = [
     "names_problems",
     "rebuilt_claims",
     "recorded_stack",
+    "refuse_declared",
     "refuse_shared",
+    "refuse_unreadable",
     "register_document",
     "snapshot_of",
     "to_document",
@@ -143,6 +150,63 @@ def recorded_stack(
     if source.workspace and not is_full:
         _refuse_other_workspace(state, stack, source)
     return stack, source
+
+
+def refuse_unreadable(state: State, stack: str, source: Source) -> None:
+    """Raise UserError if the folder of a stack is there, and does not tell whether it declares the stack.
+
+    Args:
+        source: where the stack was last applied from.
+    """
+    if (folder := _recorded_folder(state, source)) is not None and (problem := declaration(folder).problem):
+        raise UserError(_unreadable(stack, folder, problem))
+
+
+def refuse_declared(state: State, stack: str, source: Source, command: Callable[[str], str]) -> None:
+    """Raise UserError if a folder of this workspace declares a stack, or may declare it and cannot be read.
+
+    A folder whose config.toml cannot be read may be the one of the stack after a move, unless the state has
+    it as the folder of another stack.
+
+    Args:
+        source: where the stack was last applied from.
+        command: returns the one that works on the pipeline in a folder, by its path.
+    """
+    settings, name = state.settings(), stack.partition("/")[2]
+    index = PipelineIndex(settings.root, settings)
+    recorded = _recorded_folder(state, source)
+    found = {**index.declarations, **({recorded: declaration(recorded)} if recorded is not None else {})}
+    for folder, declared in found.items():
+        if name in declared.stacks:
+            shown = display_path(folder)
+            detail = f"Destroy it with its files:  {command(shown)}"
+            raise UserError(error(f"{stack} has a folder: {shown}", detail))
+    refuse_unreadable(state, stack, source)
+    register = state.store.load_register(scope_of(stack)) or Register(scope_of(stack))
+    of_others = {other.folder for name, other in register.stacks.items() if name != stack}
+    for folder, declared in found.items():
+        if declared.problem and settings.path_of(folder) not in of_others:
+            raise UserError(_unreadable(stack, folder, declared.problem))
+    if index.problems:
+        raise UserError(*(one for problem in index.problems.values() for one in problem.diagnostics))
+
+
+def _recorded_folder(state: State, source: Source) -> Path | None:
+    """The folder of a stack as of its last apply; None if it is unknown, or in another workspace."""
+    from reconciler.engine.sources import workspace_name
+
+    settings = state.settings()
+    if not source.folder or source.workspace != workspace_name(settings.root, settings.name):
+        return None
+    return real_path(settings.root) / source.folder
+
+
+def _unreadable(stack: str, folder: Path, problem: str) -> Diagnostic:
+    return error(
+        f"{display_path(folder)} may declare {stack}, but its {FILE_NAME} does not tell: {problem}",
+        "Correct the file. If the pipeline is gone, remove its folder, and repeat the command.",
+        file=folder / FILE_NAME,
+    )
 
 
 def refuse_shared(state: State, stack: str) -> None:

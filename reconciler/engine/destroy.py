@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from providers.json_value import JSON
 from providers.protocol import KindFacts, LiveObject, Reference, Report, ResourceKind
@@ -14,6 +15,7 @@ from reconciler.core.graph import Graph
 from reconciler.core.plan import Plan, Stack
 from reconciler.core.planner import plan_steps
 from reconciler.core.recovery import contested, settle, unfinished_replaces
+from reconciler.core.values import Address
 from reconciler.engine.apply import ApplyRequest, ApplyResult, carry_out_stack
 from reconciler.engine.claims import PlanClaims
 from reconciler.engine.destroyed import already_destroyed
@@ -29,6 +31,7 @@ from reconciler.engine.plan import (
 from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import Session
 from reconciler.pipeline.image_source import git_commit
+from reconciler.pipeline.shared import SharedSettings
 
 
 def destroy_stack(
@@ -48,6 +51,16 @@ def destroy_stack(
         lambda _: plan_destroy(session, stack, plan_request),
         request,
     )
+
+
+def with_protected(request: PlanRequest, shared: SharedSettings) -> PlanRequest:
+    """The request with what the workspace protects in all pipelines, also in one without files.
+
+    Args:
+        shared: the settings of the workspace.
+    """
+    protected = [Address.parse(text) for text in shared.defaults.get("protect", ())]
+    return replace(request, options=replace(request.options, protected=protected))
 
 
 def plan_destroy(session: Session, stack: Stack, request: PlanRequest) -> PlanResult:

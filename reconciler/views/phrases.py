@@ -567,9 +567,9 @@ _WORDS: Mapping[StrEnum, _Words] = {
         f"writing {_fields(it)} would overwrite {listed(it['ignored'])}, "
         "which ignore_changes names and the platform does not return"
     ),
-    RefusalCode.PROTECTED: lambda it: f"apply would {it['action']} it, but config.toml protects it",
+    RefusalCode.PROTECTED: lambda it: f"apply would {it['action']} it, but it is protected",
     RefusalCode.PROTECTED_PARENT: lambda it: (
-        f"apply would delete and recreate it with {it['parent']}, but config.toml protects it"
+        f"apply would delete and recreate it with {it['parent']}, but it is protected"
     ),
     RefusalCode.SECRET: "the image would hold a secret",
     RefusalCode.BREAKS_CALLERS: lambda it: (
@@ -701,7 +701,9 @@ _WAYS: Mapping[StrEnum, _Words] = {
     Way.IGNORE_WHOLE: lambda it: (
         f"add {_fields(it)} to ignore_changes in config.toml, or remove {listed(it['ignored'])} from it"
     ),
-    Way.UNPROTECT: lambda it: f'remove "{it["address"]}" from [reconciler] protect in config.toml',
+    Way.UNPROTECT: lambda it: (
+        f'remove "{it["address"]}" from protect in config.toml, or in [defaults] of reconciler.toml'
+    ),
     Way.TAKE: "take it over",
     Way.DECLARE_ANOTHER: lambda it: (
         f"or declare another one at {it['declared_here'] or 'its place in the files'}"

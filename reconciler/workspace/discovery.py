@@ -16,6 +16,7 @@ from typing import Any
 from msgspec import Struct
 
 from providers.ascii_case import ascii_upper
+from providers.enums import PROCESSING_TYPES, TRAINING
 from providers.image_names import normal_name
 from providers.patterns import pattern
 from providers.regular_files import (
@@ -42,6 +43,7 @@ _NEVER_SEARCHED = frozenset({"node_modules", "site-packages", "__pycache__"})
 _SECTIONS = frozenset({"metadata", "execution", "docker"})
 _OWN_TABLES = frozenset(TABLES)
 _HEADER = pattern(rb"(?m)^[ \t]*\[[ \t]*(?:metadata|execution|docker)[ \t]*\]")
+_TYPES = frozenset({TRAINING, *PROCESSING_TYPES})
 _Document = dict[str, Any] | None
 OtherWorkspaces = dict[Path, Path | None]
 """Folder -> the closest reconciler.toml, if it is not that of the workspace."""
@@ -52,13 +54,16 @@ class _File:
 
     Attributes:
         content: its bytes; None if it cannot be read.
+        problem: why it cannot be read; None if it can.
     """
 
     def __init__(self, folder: Path) -> None:
+        self.content: bytes | None = None
+        self.problem: OSError | None = None
         try:
-            self.content: bytes | None = read_regular(folder / FILE_NAME)
-        except OSError:
-            self.content = None
+            self.content = read_regular(folder / FILE_NAME)
+        except OSError as problem:
+            self.problem = problem
 
     @cached_property
     def document(self) -> _Document:
@@ -102,6 +107,63 @@ class PipelineSummary(Struct, frozen=True):
     version: str
     gpu: int | None
     is_readable: bool
+
+
+class Declaration(Struct, frozen=True):
+    """What the config.toml of a folder declares: nothing as it is gone, stacks, or nothing that can be known.
+
+    Attributes:
+        stacks: the name of the stack in each environment.
+        problem: why no stack can be known, although the file is there in some form: `it is empty`; "" if one
+            is, or if the file is gone.
+    """
+
+    stacks: frozenset[str] = frozenset()
+    problem: str = ""
+
+    @property
+    def is_gone(self) -> bool:
+        return not (self.stacks or self.problem)
+
+
+def declaration(folder: Path) -> Declaration:
+    """What the config.toml of a folder declares. A file that cannot be read is not gone."""
+    try:
+        (folder / FILE_NAME).lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return Declaration()
+    except OSError as problem:
+        return Declaration(problem=_in_words(problem))
+    return _declared(_File(folder))
+
+
+def _declared(file: _File) -> Declaration:
+    if file.problem is not None:
+        return Declaration(problem=_in_words(file.problem))
+    document = file.document
+    if document is None:
+        return Declaration(problem="it is not valid TOML")
+    if not document:
+        return Declaration(problem="it is empty")
+    if "metadata" not in document:
+        return Declaration(problem="it has no [metadata]")
+    views = _views(document)
+    if not all(map(_has_stack, views)):
+        return Declaration(problem="it does not say which stack it declares")
+    return Declaration(frozenset(map(_stack_name, views)))
+
+
+def _in_words(problem: OSError) -> str:
+    return f"it cannot be read: {problem.strerror}"
+
+
+def _has_stack(tables: Mapping[str, Any]) -> bool:
+    """Whether the name of the stack is certain: a type decides which value it is."""
+    settings = tables.get("reconciler", {})
+    if not isinstance(settings, dict) or not isinstance(settings.get("stack", ""), str):
+        return False
+    is_named = bool(settings.get("stack")) or ascii_upper(_text(tables, "metadata", "type")) in _TYPES
+    return is_named and bool(_stack_name(tables))
 
 
 def stacks_of_text(text: str) -> set[str]:
@@ -162,6 +224,11 @@ class PipelineIndex:
             for folder, problem in self.unsearched.items()
             if workspace is not None and workspace.may_have(folder)
         }
+
+    @cached_property
+    def declarations(self) -> dict[Path, Declaration]:
+        """What each pipeline declares, sorted by path, whatever the workspace excludes."""
+        return {folder: _declared(file) for folder, file in self._files.items()}
 
     def find(self, name_or_path: str) -> Path:
         """The folder of one pipeline.

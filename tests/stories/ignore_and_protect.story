@@ -118,6 +118,6 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 └── - input/dataset_cleanup/sample_size  delete  destroyed, as requested
 Plan: 6 to delete, 1 to forget.
 | refused: processing/dataset_cleanup
-|   apply would delete it, but config.toml protects it
-|     remove "processing/dataset_cleanup" from [reconciler] protect in config.toml
+|   apply would delete it, but it is protected
+|     remove "processing/dataset_cleanup" from protect in config.toml, or in [defaults] of reconciler.toml
 [12]

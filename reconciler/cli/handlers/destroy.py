@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
+from functools import partial
 
 import click
 from msgspec.structs import replace
@@ -21,6 +21,7 @@ from reconciler.api.state_edits import (
     OtherWorkspaceError,
     SharedStackError,
     recorded_stack,
+    refuse_declared,
     refuse_shared,
 )
 from reconciler.cli import options, stores
@@ -28,15 +29,12 @@ from reconciler.cli.applying import WritingCommand, run_one
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.prompts import Question
 from reconciler.cli.selected_applying import apply_selected
-from reconciler.core.diagnostics import UserError, error
 from reconciler.core.exit_codes import CONFLICT, DONE
 from reconciler.core.plan import Stack
 from reconciler.core.plan_options import PlanOptions
-from reconciler.system.files import display_path
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.progress import ProgressView
-from reconciler.workspace.discovery import stacks_below
 
 
 def run(
@@ -93,7 +91,7 @@ def _destroy_stack(
     try:
         with stores.opened() as state:
             found, source = recorded_stack(state, name, target.scope)
-            _refuse_existing_folder(found, where.arguments("destroy"))
+            refuse_declared(state, found, source, partial(_with_files, where))
             refuse_shared(state, found)
     except (OtherWorkspaceError, SharedStackError) as problem:
         print_diagnostics(problem.diagnostics, console(sys.stderr))
@@ -108,7 +106,7 @@ def _destroy_stack(
     again = (*where_it_is, *(["--prune"] if request.options.prune else []))
     return run_one(
         WritingCommand(replace(command, options=again), Question.DESTROY),
-        lambda _: of_stack(stack, request),
+        lambda _: of_stack(stack, request, options.workspace().shared()),
         source.folder,
         where,
         PlanRequest(),
@@ -116,6 +114,11 @@ def _destroy_stack(
         apply_options=apply_options,
         outputs=outputs,
     )
+
+
+def _with_files(where: options.TargetOptions, folder: str) -> str:
+    """The command that destroys the pipeline in this folder."""
+    return shlex.join(("reconciler", "destroy", folder, *where.arguments("destroy")))
 
 
 def _in_name(name: str) -> options.TargetOptions | None:
@@ -135,21 +138,8 @@ def _show_plan(stack: Stack, where: options.TargetOptions, request: PlanRequest,
     from reconciler.cli.handlers.plan import show_plan
 
     with ProgressView(console(sys.stderr)) as progress:
-        plan = plan_stack(stack, where.named(), options.state_url(), request, progress)
+        plan = plan_stack(
+            stack, where.named(), options.state_url(), request, options.workspace().shared(), progress
+        )
     show_plan(plan, outputs)
     return DONE
-
-
-def _refuse_existing_folder(stack: str, target_options: Sequence[str]) -> None:
-    """Raise UserError if a folder of the workspace declares this stack of the target with these options."""
-    name = stack.partition("/")[2]
-    for folder, names in stacks_below(options.workspace().root).items():
-        if name in names:
-            shown = display_path(folder)
-            command = shlex.join(("reconciler", "destroy", shown, *target_options))
-            raise UserError(
-                error(
-                    f"{stack} has a folder: {shown}",
-                    f"Destroy it with its files:  {command}",
-                )
-            )

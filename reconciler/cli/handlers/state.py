@@ -34,6 +34,7 @@ from reconciler.api.state_edits import (
     names_problems,
     rebuilt_claims,
     recorded_stack,
+    refuse_unreadable,
     register_document,
     snapshot_of,
     to_document,
@@ -135,9 +136,10 @@ def _forget_stack(
     err = console(sys.stderr)
     with stores.opened() as state:
         try:
-            stack, _ = recorded_stack(
+            stack, source = recorded_stack(
                 state, name, environment=where.environment, organization=where.organization
             )
+            refuse_unreadable(state, stack, source)
         except OtherWorkspaceError as problem:
             print_diagnostics(problem.diagnostics, err)
             return CONFLICT
