@@ -1,7 +1,7 @@
 """The selected pipelines, and everything that can be done with them."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -398,11 +398,14 @@ def select_pipelines(
     read_options: ReadOptions,
     environment: "Environment | None",
     emit: Emit = ignore,
+    *,
+    is_offline: bool = False,
 ) -> "Pipelines":
     """The pipelines of a request. Names that match nothing are in `problems`. Raises as `Workspace.select`.
 
     Args:
         read_options: those of the workspace are added.
+        is_offline: whether no bucket is asked whether it has stacks of folders that are passed over.
     """
     from reconciler.api.stores import files_of_state
 
@@ -433,7 +436,12 @@ def select_pipelines(
         with open_state(emit, workspace.state) as store:
             return stale_pipelines(folders, where.reads(reads), scope(*target), store, emit)
 
+    def known(is_meant: Callable[[str, str], bool]) -> Mapping[str, str]:
+        from reconciler.api.known_folders import known_folders
+
+        return known_folders(workspace, is_meant, emit, is_offline=is_offline)
+
     selected = select(
-        request, workspace.folder, settings, environment_name, changed, stale, problems.__setitem__
+        request, workspace.folder, settings, environment_name, changed, stale, problems.__setitem__, known
     )
     return Pipelines(workspace, tuple(selected), request, reads, problems)

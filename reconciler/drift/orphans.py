@@ -25,7 +25,7 @@ from reconciler.drift.findings import LastApply, StackReport, orphan_finding
 from reconciler.engine.sources import left_out_folders, workspace_name
 from reconciler.pipeline import FILE_NAME
 from reconciler.system.files import display_path
-from reconciler.workspace.discovery import PipelineIndex, find_all, summarize
+from reconciler.workspace.discovery import PipelineIndex, declaration, find_all, summarize
 from reconciler.workspace.schema import Workspace
 from state.errors import UnreadableStateError
 from state.lineages import other_names
@@ -154,7 +154,11 @@ def _undeclared(
         folder = root / source.folder
         if not lexists(folder / FILE_NAME):
             gone[stack] = source.folder
-        elif (now := summarize(folder, environment).stack) and now != stack.partition("/")[2]:
+        elif (
+            (now := summarize(folder, environment).stack)
+            and now != stack.partition("/")[2]
+            and not declaration(folder).problem
+        ):
             renamed[stack] = now
     if not gone and not renamed:
         return

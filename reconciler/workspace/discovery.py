@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from operator import itemgetter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from msgspec import Struct
@@ -97,7 +97,7 @@ class PipelineSummary(Struct, frozen=True):
         type: metadata.type, in capitals.
         version: metadata.version, as the file has it.
         gpu: docker.gpu, the GPUs of a job.
-        is_readable: whether the file is TOML that can be read.
+        is_readable: whether the file is TOML that can be read, with something of a pipeline.
     """
 
     folder: Path
@@ -173,7 +173,8 @@ def stacks_of_text(text: str) -> set[str]:
 
 def summarize(folder: Path, environment: str | None) -> PipelineSummary:
     """The summary of a pipeline in this environment; with None, of the values that all share."""
-    document = _File(folder).document
+    file = _File(folder)
+    document = file.document
     tables = overlaid(document or {}, environment).document
     docker = tables.get("docker")
     gpu = docker.get("gpu") if isinstance(docker, dict) else None
@@ -184,7 +185,7 @@ def summarize(folder: Path, environment: str | None) -> PipelineSummary:
         type=without_logins(ascii_upper(_text(tables, "metadata", "type"))),
         version=without_logins(_text(tables, "metadata", "version")),
         gpu=gpu if isinstance(gpu, int) and not isinstance(gpu, bool) else None,
-        is_readable=document is not None,
+        is_readable=document is not None and file.is_of_pipeline,
     )
 
 
@@ -204,6 +205,7 @@ class PipelineIndex:
     def __init__(self, root: Path, workspace: Workspace | None = None) -> None:
         self._root, self._workspace = root, workspace
         self._others: OtherWorkspaces = {}
+        self._passed: dict[Path, str] = {}
 
     @cached_property
     def folders(self) -> list[Path]:
@@ -214,6 +216,17 @@ class PipelineIndex:
     def unsearched(self) -> dict[Path, OSError]:
         """The folders that cannot be searched, and why."""
         return self._found[1]
+
+    @property
+    def passed_over(self) -> Mapping[Path, str]:
+        """The places that the search passed over for what they are now, which may be pipelines all the same.
+
+        With the reason for a link to a folder, or a virtual environment, with all that is below it; "" for a
+        folder alone whose config.toml has nothing of a pipeline. Paths have no links but at their end.
+        """
+        _ = self._found
+        top = real_path(self._root)
+        return {top / place.relative_to(self._root): why for place, why in self._passed.items()}
 
     @cached_property
     def problems(self) -> dict[Path, UserError]:
@@ -297,7 +310,8 @@ class PipelineIndex:
     @cached_property
     def _found(self) -> tuple[dict[Path, _File], dict[Path, OSError]]:
         problems: list[OSError] = []
-        files = dict(sorted(_search(self._root, failed=problems.append), key=itemgetter(0)))
+        found = _search(self._root, failed=problems.append, passed=self._passed.__setitem__)
+        files = dict(sorted(found, key=itemgetter(0)))
         return files, {Path(problem.filename): problem for problem in problems}
 
     @cached_property
@@ -455,6 +469,7 @@ def _search(
     root: Path,
     prefix: str = "",
     failed: Callable[[OSError], None] | None = None,
+    passed: Callable[[Path, str], None] | None = None,
     *,
     unclear: bool = False,
 ) -> Iterator[tuple[Path, _File]]:
@@ -462,6 +477,7 @@ def _search(
 
     Args:
         failed: called for each folder that cannot be listed or entered; None to leave these out.
+        passed: called for each place that is passed over, with the reason, as in `passed_over`.
         unclear: also yield the folders whose config.toml says nothing, so may have been a pipeline's.
 
     Raises:
@@ -473,6 +489,8 @@ def _search(
         folder = Path(parent)
         if _VIRTUAL_ENVIRONMENT in files and folder != root:
             folders.clear()
+            if passed is not None:
+                passed(folder, f"{_VIRTUAL_ENVIRONMENT} makes {folder.name} a virtual environment")
             continue
         is_there = FILE_NAME in files or (unclear and FILE_NAME in folders)
         if is_there and folder.name.startswith(prefix):
@@ -481,7 +499,16 @@ def _search(
                 failed(problem)
             elif file.is_of_pipeline or (unclear and file.is_unclear):
                 yield folder, file
+            elif passed is not None:
+                passed(folder, "")
+        elif FILE_NAME in folders and passed is not None:
+            passed(folder, "")
         folders[:] = [name for name in folders if not _is_hidden(name)]
+        if passed is not None:
+            for name in folders:
+                place = f"{parent}{os.sep}{name}"
+                if os.path.islink(place):  # noqa: PTH114 - asked for each folder of the workspace
+                    passed(Path(place), f"{name} is a link to a folder")
 
 
 def _within(folders: list[Path], workspace: Workspace | None) -> list[Path]:
@@ -495,6 +522,11 @@ def _of_document(name: str) -> str:
 
 def _is_path(text: str) -> bool:
     return text in (".", "..") or "/" in text or os.sep in text
+
+
+def has_hidden_part(path: str) -> bool:
+    """Whether the name of a folder in this path keeps it from being searched, whatever it holds."""
+    return any(map(_is_hidden, PurePosixPath(path).parts))
 
 
 def is_searched(folder: Path) -> bool:

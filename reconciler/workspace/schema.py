@@ -154,6 +154,10 @@ class Workspace:
         path = self.path_of(folder)
         if path is None:
             return f"It is outside of {self.root}, the folder of {self.file.name}."
+        return self.excludes_path(path)
+
+    def excludes_path(self, path: str) -> str:
+        """As `excludes`, of a path from the root on, wherever links lead to."""
         for glob in self.exclude:
             if glob.matches(path):
                 return f"{self.file}:{glob.line} excludes {glob}."

@@ -24,6 +24,7 @@ from reconciler.workspace.discovery import (
     summarize,
 )
 from reconciler.workspace.globs import Glob, glob_problem
+from reconciler.workspace.passed_over import Known, PassedOver, none_known
 from reconciler.workspace.schema import Workspace
 from reconciler.workspace.selection_request import SelectionRequest, is_glob
 
@@ -61,6 +62,7 @@ def select(
     changed: Callable[[Sequence[Path], "Base"], Mapping[Path, str]],
     stale: Callable[[Sequence[Path]], Mapping[Path, str]],
     failed: NotFound,
+    known: Known = none_known,
 ) -> list[SelectedPipeline]:
     """The pipelines that this request selects, each once.
 
@@ -72,6 +74,7 @@ def select(
         stale: returns those of these pipelines whose files differ from the state, with the reasons; called
             only if they are needed.
         failed: called for each name that matches no pipeline. The others are selected all the same.
+        known: finds those of the places that the search passes over which are folders of stacks.
 
     Raises:
         NoPipelineError: there is no pipeline to select from.
@@ -85,7 +88,7 @@ def select(
         failed(name, problem)
 
     found: dict[Path, SelectedPipeline] = {}
-    for candidate in _candidates(request, here, workspace, not_found):
+    for candidate in _candidates(request, here, workspace, not_found, known):
         place = real_path(candidate.folder)
         first = found.setdefault(place, candidate)
         found[place] = replace(first, why=tuple(dict.fromkeys((*first.why, *candidate.why))))
@@ -149,29 +152,36 @@ def _with_reasons(
 
 
 def _candidates(
-    request: SelectionRequest, here: Path, workspace: Workspace, failed: NotFound
+    request: SelectionRequest, here: Path, workspace: Workspace, failed: NotFound, known: Known
 ) -> Iterator[SelectedPipeline]:
     """The pipelines with these names and in these groups, or all; some maybe several times."""
     index = PipelineIndex(here, workspace)
+    of_state = PassedOver(index, here, workspace, known, failed)
     if any(map(is_glob, request.names)) or not (request.names or request.groups):
         for place, problem in index.problems.items():
             failed(display_path(place), problem)
     for name in request.names:
         try:
             if is_glob(name) and not (is_folder_of_pipeline(here / name) or index.called(name)):
-                folders = _matching(name, index, here, request.allow_empty)
+                is_valid, before = glob_problem(name) is None, of_state.complaints
+                folders = of_state.matching([Glob(name)], by_name=True) if is_valid else []
+                folders += _matching(
+                    name, index, here, request.allow_empty or bool(folders) or of_state.complaints > before
+                )
                 yield from (SelectedPipeline(folder, (f"matches {name}",)) for folder in folders)
             else:
                 yield SelectedPipeline(index.find(name), (f"named {name}",))
         except UserError as problem:
             failed(name, problem)
     for group in request.groups:
-        folders = _in_group(group, workspace, request.allow_empty, failed)
+        folders = _in_group(group, workspace, request.allow_empty, failed, known)
         yield from (SelectedPipeline(folder, (f"in the group {group}",)) for folder in folders)
     if not request.names and not request.groups:
         if request.everything or request.has_filters:
             why = () if request.has_filters else ("below the current folder",)
-            yield from (SelectedPipeline(folder, why) for folder in index.folders)
+            yield from (
+                SelectedPipeline(folder, why) for folder in sorted((*index.folders, *of_state.folders()))
+            )
         else:
             yield SelectedPipeline(checked_folder(here, workspace), ("the current folder",))
 
@@ -190,7 +200,9 @@ def _matching(glob: str, index: PipelineIndex, here: Path, allow_empty: bool) ->
     return found
 
 
-def _in_group(name: str, workspace: Workspace, allow_empty: bool, failed: NotFound) -> list[Path]:
+def _in_group(
+    name: str, workspace: Workspace, allow_empty: bool, failed: NotFound, known: Known
+) -> list[Path]:
     """The pipelines of a group, wherever they are in the workspace. Raises UserError."""
     if name not in workspace.groups:
         if workspace.file is None:
@@ -215,7 +227,9 @@ def _in_group(name: str, workspace: Workspace, allow_empty: bool, failed: NotFou
         for folder in index.folders
         if any(glob.matches(workspace.path_of(folder) or ".") for glob in globs)
     ]
-    if not (found or unsearched or allow_empty):
+    of_state = PassedOver(index, workspace.root, workspace, known, failed)
+    found += of_state.matching(globs)
+    if not (found or of_state.complaints or unsearched or allow_empty):
         raise UserError(
             error(
                 f"the group {name} has no pipeline",

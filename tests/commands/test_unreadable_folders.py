@@ -59,8 +59,12 @@ UNREADABLE: dict[str, Callable[[Path], None]] = {
 def folder(cli: Cli, sandbox: Sandbox) -> Path:
     """The folder of an applied pipeline that protects its processing, beside another pipeline."""
     (cli.folder / "reconciler.toml").write_text(WORKSPACE)
+    return _applied(cli, sandbox, cli.folder)
+
+
+def _applied(cli: Cli, sandbox: Sandbox, parent: Path) -> Path:
     copy_example("computed_inputs", cli.folder, sandbox.registry)
-    found = copy_example(NAME, cli.folder, sandbox.registry)
+    found = copy_example(NAME, parent, sandbox.registry)
     file = found / "config.toml"
     file.write_text(f'[reconciler]\nprotect = ["processing/{NAME}"]\n\n{file.read_text()}')
     applied = cli("apply", "--all", "--yes")
@@ -153,3 +157,140 @@ def test_what_the_workspace_protects_is_protected_without_a_folder(
 
     toml.write_text(WORKSPACE)
     assert cli(*BY_STACK["destroy"]).code == 0
+
+
+def _moved_out(folder: Path, to: Path) -> None:
+    folder.symlink_to(folder.rename(to / "elsewhere"))
+
+
+def _linked(folder: Path) -> None:
+    _moved_out(folder, folder.parents[2])
+
+
+def _linked_above(folder: Path) -> None:
+    _moved_out(folder.parent, folder.parents[2])
+
+
+def _virtual_environment(folder: Path) -> None:
+    (folder / "pyvenv.cfg").touch()
+
+
+def _virtual_environment_above(folder: Path) -> None:
+    (folder.parent / "pyvenv.cfg").touch()
+
+
+PLACES: dict[str, Callable[[Path], None]] = {
+    "the folder is a link": _linked,
+    "a folder above is a link": _linked_above,
+    "the folder is a virtual environment": _virtual_environment,
+    "a folder above is a virtual environment": _virtual_environment_above,
+}
+"""Ways in which a folder with a valid config.toml leaves the search for pipelines."""
+
+ALL: dict[str, tuple[str, ...]] = {
+    "list": ("list",),
+    "list of a type": ("list", "--type", "PRE_ANNOTATION"),
+    "list as JSON": ("list", "--json"),
+    "validate": ("validate", "--all"),
+    "plan": ("plan", "--all"),
+    "plan with its code": ("plan", "--all", "--exit-code"),
+    "plan of a glob": ("plan", "team/*", "--exit-code"),
+    "plan of a name": ("plan", "dataset_*", "--exit-code"),
+    "plan of a group": ("plan", "--group", "everything", "--exit-code"),
+    "drift": ("drift", "--all"),
+    "drift of a group": ("drift", "--group", "everything"),
+    "drift as JSON": ("drift", "--all", "--json", "-"),
+    "drift and unmanaged": ("drift", "--all", "--unmanaged"),
+    "status": ("status", "--all"),
+    "status offline": ("status", "--all", "--offline"),
+    "matrix": ("status", "--all", "--matrix"),
+    "bump": ("bump", "patch", "--all", "--dry-run"),
+    "graph": ("graph", "--all"),
+    "apply": ("apply", "--all", "--yes"),
+    "deploy": ("deploy", "--all", "--yes"),
+    "rollback": ("rollback", "--all", "--yes"),
+    "destroy": ("destroy", "--all", "--yes"),
+}
+
+
+@pytest.fixture
+def below(cli: Cli, sandbox: Sandbox) -> Path:
+    """As `folder`, below another folder."""
+    (cli.folder / "reconciler.toml").write_text(f'{WORKSPACE}[groups]\neverything = ["**"]\n')
+    (cli.folder / "team").mkdir()
+    return _applied(cli, sandbox, cli.folder / "team")
+
+
+@pytest.mark.parametrize("command", ALL)
+def test_each_command_says_what_it_says_of_a_file_that_is_no_toml(
+    command: str, below: Path, cli: Cli
+) -> None:
+    """The state knows the folder, so its config.toml is not one of another tool."""
+    file, content = below / "config.toml", (below / "config.toml").read_text()
+    kept = shutil.copytree(cli.folder / "team", cli.folder.parent / "kept")
+
+    def again() -> None:
+        for place in (below, below.parent, cli.folder.parent / "elsewhere"):
+            if place.is_symlink():
+                place.unlink()
+            elif place.exists():
+                shutil.rmtree(place)
+        shutil.copytree(kept, below.parent)
+
+    foreign, places = list(FOREIGN), list(PLACES)
+    if command not in ("drift", "list"):  # each command finds them alike
+        foreign, places = foreign[:1], places[:1]
+    file.write_text("x = [")
+    expected = cli(*ALL[command]).code
+    assert expected in ({0} if command.startswith("list") else {1, 13})
+    restored(below, content)
+    for way in foreign:
+        FOREIGN[way](file)
+        ended = cli(*ALL[command])
+        assert ended.code == expected, (way, ended)
+        assert str(file) in ended.err.replace("\n", "") or "config.toml" in ended.err, (way, ended)
+        again()
+    for way in places:
+        PLACES[way](below)
+        ended = cli(*ALL[command])
+        assert ended.code == (expected or 1), (way, ended)
+        said = " ".join(ended.err.split())
+        assert f"team/{NAME} is not searched for pipelines: " in said, (way, ended)
+        assert f"The state has {stack_of(NAME)}, which was applied from there" in said, (way, ended)
+        again()
+
+
+def test_a_folder_is_passed_over_for_a_stated_reason(folder: Path, cli: Cli, sandbox: Sandbox) -> None:
+    """It is excluded, or no stack was applied from there."""
+    file = folder / "config.toml"
+    file.write_text("")
+    toml = cli.folder / "reconciler.toml"
+    toml.write_text(f'{WORKSPACE}exclude = ["{NAME}"]\n')
+    assert cli("drift", "--all").code == 0
+    toml.write_text(WORKSPACE)
+    assert cli("drift", "--all").code == 13
+
+    (cli.folder / "site").mkdir()
+    (cli.folder / "site" / "config.toml").write_text('[params]\ntitle = "a"\n')
+    file.unlink()
+    ended = cli("drift", "--all")
+    assert (ended.code, "config.toml" in ended.err) == (11, False), ended
+
+
+def test_a_folder_of_a_destroyed_stack_may_be_that_of_another_tool(folder: Path, cli: Cli) -> None:
+    file = folder / "config.toml"
+    file.write_text(file.read_text().replace(f'protect = ["processing/{NAME}"]', ""))
+    assert cli("destroy", f"./{NAME}", "--yes").code == 0
+    file.write_text("")
+    ended = cli("drift", "--all")
+    assert (ended.code, "config.toml" in ended.err) == (0, False), ended
+
+
+def test_the_only_pipeline_is_no_orphan_and_not_missing(folder: Path, cli: Cli) -> None:
+    shutil.rmtree(cli.folder / "computed_inputs")
+    assert cli("state", "forget", "--stack", "computed_inputs", "--yes").code == 0
+    (folder / "config.toml").write_text("")
+    for command in ("drift", "plan", "status", "validate"):
+        ended = cli(command, "--all")
+        assert ended.code in (1, 13)
+        assert "[metadata] is missing" in ended.err, command

@@ -39,7 +39,7 @@ def run(
 
     if selection.request.is_by_name and not selection.request.names:
         selection = replace(selection, request=replace(selection.request, everything=True))
-    pipelines = selection.pipelines()
+    pipelines = replace(selection, is_offline=True).pipelines()
     for missing in pipelines.problems.values():
         failed(missing)
     summaries = pipelines.summaries(selection.where.named() if selection.where else None)

@@ -78,12 +78,14 @@ class Selection(Struct, frozen=True):
         read_options: how to read the files to compare them with the state.
         is_strict: whether a name that matches no pipeline is an error. A command that writes sets it, so that
             it checks all names before it changes anything.
+        is_offline: whether the command reads files only, so that no bucket is asked. One without `where` is.
     """
 
     request: SelectionRequest
     where: TargetOptions | None = None
     read_options: ReadOptions | None = None
     is_strict: bool = False
+    is_offline: bool = False
 
     def pipelines(self) -> "Pipelines":
         """The pipelines, each once, with the reasons; and the names that match none, with their errors.
@@ -111,6 +113,7 @@ class Selection(Struct, frozen=True):
                 self.reads(),
                 self.where.named() if self.where else None,
                 progress,
+                is_offline=(self.is_offline or self.where is None) and not request.stale,
             )
         if self.is_strict and found.problems:
             every = [line for problem in found.problems.values() for line in problem.diagnostics]
