@@ -129,6 +129,25 @@ def _opened(path: str | os.PathLike[str]) -> tuple[int, int]:
     return descriptor, status.st_size
 
 
+def read_start(path: Path, count: int) -> bytes:
+    """The first bytes of the regular file `path`, at most `count`.
+
+    Raises:
+        OSError: as for `open_regular`, or a read of the file would block.
+    """
+    descriptor = open_regular(path)
+    try:
+        return os.read(descriptor, count)
+    except BlockingIOError:
+        raise _would_block(path) from None
+    finally:
+        os.close(descriptor)
+
+
+def _would_block(path: Path) -> BlockingIOError:
+    return BlockingIOError(errno.EAGAIN, "Reading it would block", os.fspath(path))
+
+
 def read_regular(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
     """The content of the regular file `path`.
 
@@ -148,7 +167,7 @@ def read_regular(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
             if 0 < size <= len(content) and len(more) < asked:
                 break  # its end, without another read: a fleet reads thousands of small files
     except BlockingIOError:  # some files in /proc are regular but block
-        raise BlockingIOError(errno.EAGAIN, "Reading it would block", os.fspath(path)) from None
+        raise _would_block(path) from None
     finally:
         os.close(descriptor)
     if max(size, len(content)) > max_bytes:

@@ -4,6 +4,8 @@ import ast
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -212,6 +214,7 @@ def test_no_module_opens_a_file_of_the_user_in_another_way() -> None:
             called = ast.unparse(node.func)
             reads = called in ("open", "os.open", "io.open") or called.endswith((".read_bytes", ".read_text"))
             flags = ast.unparse(node)
+            reads = reads or (called.endswith(".open") and any(f"({mode!r}" in flags for mode in ("r", "rb")))
             if reads and not any(word in flags for word in ("O_CREAT", "os.devnull", "READ_ONLY")):
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {flags}")
     assert found == []
@@ -233,3 +236,46 @@ def test_a_regular_file_that_blocks_is_refused(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(BlockingIOError):
         regular_files.read_regular(path)
     os.close(ends[0])
+
+
+BLOCKED = """
+import errno, os, sys
+read = os.read
+def blocking(descriptor, count):
+    if os.readlink(f"/proc/self/fd/{descriptor}") == sys.argv[1]:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return read(descriptor, count)
+os.read = blocking
+from reconciler.cli import run
+sys.exit(run(sys.argv[2:]))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("dashboard", "--out", "site", "--reports", "FILE"),
+        ("show", "FILE"),
+        ("drift", "merge", "FILE", "FILE"),
+        ("state", "list"),
+        ("state", "copy", "FILE", "copy.db"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_every_command_refuses_a_regular_file_that_blocks(
+    home: Path, command: tuple[str, ...], tmp_path: Path
+) -> None:
+    file = (tmp_path / "blocks.json").resolve()
+    file.write_text("{}")
+    ended = subprocess.run(
+        [sys.executable, "-c", BLOCKED, str(file), *(str(file) if w == "FILE" else w for w in command)],
+        cwd=tmp_path,
+        env={**os.environ, **({"RECONCILER_STATE": str(file)} if command[1] == "list" else {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1, ended.stderr
+    assert "would block" in " ".join(ended.stderr.split()), ended.stderr

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from providers.patterns import pattern
+from providers.regular_files import read_start
 from reconciler.cli.options.param_types import STDOUT
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.system.files import why_not_written, write_output
@@ -39,8 +40,7 @@ def format_of(file: Path) -> bytes:
     try:
         if not file.is_file():  # a pipe could be read only once
             return b""
-        with file.open("rb") as opened:
-            found = _FORMAT.search(opened.read(200))
+        found = _FORMAT.search(read_start(file, 200))
     except OSError as problem:
         raise UserError(error("the file cannot be read", f"{problem.strerror}.", file=file)) from None
     return found[1] if found else b""

@@ -24,7 +24,7 @@ from msgspec import Struct
 from providers.ascii_case import ascii_lower
 from providers.patterns import pattern
 from providers.programs import ProgramError, end_program, run_program, start_program
-from providers.regular_files import read_regular, real_path
+from providers.regular_files import open_regular, read_regular, real_path
 from providers.waits import pending
 
 _TIMEOUT = 30  # seconds
@@ -507,7 +507,7 @@ def _hash(committed: CommittedFile, size: int, pieces: Iterable[bytes]) -> str:
 
 def _pieces(path: Path, reading: Reading) -> Iterator[bytes]:
     reading(path, 0)
-    with path.open("rb") as file:
+    with os.fdopen(open_regular(path), "rb") as file:
         while piece := file.read(1 << 16):
             reading(path, len(piece))
             yield piece

@@ -162,6 +162,9 @@ _UNREADABLE: Final = (
 )
 _CHECK: Final = "check the file, its folder and the free space, or set RECONCILER_STATE to another file"
 _READ_ATTEMPTS = 20  # for a file that changes during the read
+_READ_ONLY_FLAGS: Final = (
+    os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+)
 _LOCK: Final = "SELECT fence, holder, expires FROM locks WHERE stack = ?"
 _LOCK_COLUMNS: Final = FENCE, HOLDER, EXPIRES
 _LATEST_SAVES: Final = "SELECT * FROM saves WHERE stack = ? ORDER BY serial DESC LIMIT ?"
@@ -746,8 +749,17 @@ class SqliteStore:
                 f"{self.path} is not a file, so it cannot contain state",
                 hint="set RECONCILER_STATE to a file",
             )
-        with self.path.open("rb") as file:
-            start = file.read(len(_MAGIC))
+        # Some files in /proc are regular, and a read of them would wait without an end.
+        descriptor = os.open(self.path, _READ_ONLY_FLAGS)
+        try:
+            start = os.read(descriptor, len(_MAGIC))
+        except BlockingIOError:
+            raise StoreUnavailableError(
+                f"{self.path} cannot contain state: a read of it would block",
+                hint="set RECONCILER_STATE to a file",
+            ) from None
+        finally:
+            os.close(descriptor)
         if start != _MAGIC:
             size = f"{found.st_size} bytes" if found.st_size != 1 else "1 byte"
             raise CorruptStateError(

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from providers.patterns import pattern
-from providers.regular_files import read_regular, real_path
+from providers.regular_files import read_regular, read_start, real_path
 
 _CPYTHON = pattern(r"python3\.\d+t?")
 """The name of a program of CPython, which is also that of its folder in `lib`."""
@@ -164,8 +164,7 @@ def _site_packages(python: Path, root: Path) -> Path | None:
 def _is_script(program: Path) -> bool:
     """Whether this file starts another program, as the shims of pyenv do. True if it cannot be read."""
     try:
-        with program.open("rb") as file:
-            return file.read(2) == b"#!"
+        return read_start(program, 2) == b"#!"
     except OSError:
         return True
 
