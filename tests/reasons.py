@@ -133,7 +133,7 @@ _DETAILS: dict[StrEnum, list[dict[str, Any]]] = {
         {"version": "1.0.0", **_CHANGED},
         {"version": "1.0.0", **_UNKNOWN},
         {"version": "1.0.0", "deleted": True, **_CHANGED},
-        {"version": "1.0.0", "deleted": True},
+        {"version": "1.0.0", "deleted": True, "differing": [], "more": 0},
     ],
     ImageRefusal.PUBLISHED_AS: [{"version": "1.0.0", "published": "1.0.1"}],
     Way.IGNORE_WHOLE: [_PARTS],

@@ -543,7 +543,9 @@ class ImageKind:
             changed = Reason(ImageVerdict.SAME_SOURCE) if same_source else self._source_changed(outputs, live)
             if not self._was_published(desired, recorded, live):
                 return Assessment(RequiredAction.UPDATE, changed)
-            lost = {"version": desired["version"], "deleted": True, **changed.details}
+            unknown: Mapping[str, JSON] = {"differing": [], "more": 0}
+            differing = changed.details if changed.code is ImageVerdict.SOURCE_CHANGED else unknown
+            lost = {"version": desired["version"], "deleted": True, **differing}
             taken = Refusal(Reason(ImageRefusal.VERSION_TAKEN, lost), (self._new_version,))
             return Assessment(RequiredAction.UPDATE, changed, taken)
         if self.is_foreign(live):

@@ -23,7 +23,7 @@ class ImageRefusal(StrEnum):
 
     FOREIGN_VERSION = "foreign-version"  # `version`
     WRONG_PLATFORM = "wrong-platform"  # `version`; details as OTHER_PLATFORM
-    VERSION_TAKEN = "version-taken"  # `version` has other source, or had it: its tag is `deleted`
+    VERSION_TAKEN = "version-taken"  # `version` has other source, or had, if `deleted`; as SOURCE_CHANGED
     OTHER_IMAGE = "other-image"  # `version` has the digest `published`, and `environment` runs `promoted`
     PUBLISHED_AS = "published-as"  # this source is `published`, and config.toml has `version`
 

@@ -383,8 +383,6 @@ def _differing(details: Details) -> str:
     if "differing" in details:
         more = f" and {details['more']} more" if details["more"] else ""
         return f"{', '.join(details['differing'])}{more}"
-    if "files" not in details:
-        return ""
     text = f"the state does not say which of its {plural(details['files'], 'file')} differ"
     if not details["revision"]:
         return text

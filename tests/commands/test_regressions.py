@@ -136,7 +136,7 @@ def test_a_protected_input_is_not_lost_with_its_processing(app: Path, cli: Cli, 
     ended = cli("apply", "app", "--bump", "patch", "--replace", "processing/app", "--yes")
 
     assert ended.code == 12
-    assert "delete it, but it is protected" in ended.err
+    assert "delete and recreate it with processing/app, but it is protected" in ended.err
     assert {found["name"] for found in sandbox.platform.inputs("app")} == {"dataset", "title"}
 
 

@@ -124,9 +124,20 @@ def test_a_file_that_cannot_be_read_may_be_that_of_a_folder_that_moved(
         restored(moved, content)
 
 
-def test_the_file_of_another_stack_is_not_in_the_way(folder: Path, cli: Cli) -> None:
-    (cli.folder / "computed_inputs" / "config.toml").write_text("x = [")
+def test_the_file_of_another_stack_keeps_what_it_may_declare(
+    folder: Path, cli: Cli, sandbox: Sandbox
+) -> None:
+    """It is the folder of another stack, but a row may have moved into it."""
+    other = cli.folder / "computed_inputs" / "config.toml"
+    content = other.read_text()
+    other.write_text("x = [")
     shutil.rmtree(folder)
+
+    ended = cli("destroy", "--stack", NAME, "--yes")
+
+    assert (ended.code, sandbox.writes()) == (12, [])
+    assert "Correct or delete config.toml there first" in ended.err
+    other.write_text(content)
     assert cli("destroy", "--stack", NAME, "--yes").code == 0
 
 

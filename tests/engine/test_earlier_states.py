@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -303,9 +304,12 @@ def test_runs_that_are_read_together_are_those_that_are_read_one_by_one(
 def test_the_reads_do_not_grow_with_the_runs(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[str] = []
     read = SqliteStore._read
-    monkeypatch.setattr(
-        SqliteStore, "_read", lambda self, sql, *values: reads.append(sql) or read(self, sql, *values)
-    )
+
+    def counted(store: SqliteStore, sql: str, *values: object, **options: Any) -> list[tuple[Any, ...]]:
+        reads.append(sql)
+        return read(store, sql, *values, **options)
+
+    monkeypatch.setattr(SqliteStore, "_read", counted)
     counts = []
     for _ in range(3):
         for _ in range(20):
