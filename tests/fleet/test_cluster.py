@@ -346,7 +346,7 @@ def test_a_worker_that_differs_is_an_error(fleet: Fleet, variables: dict[str, st
 
 
 def test_a_worker_of_another_version_is_an_error(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reconciler.api.clusters.VERSION", "99.0")
+    monkeypatch.setattr("reconciler.api.clusters.version", lambda: "99.0")
     monkeypatch.setattr("platform.python_version_tuple", lambda: ("3", "99", "0"))
     fleet.cluster.worker(fleet.folder)
 
