@@ -405,7 +405,7 @@ def select_pipelines(
 
     Args:
         read_options: those of the workspace are added.
-        is_offline: whether no bucket is asked whether it has stacks of folders that are passed over.
+        is_offline: do not read a bucket to find stacks of folders that the search passes over.
     """
     from reconciler.api.stores import files_of_state
 

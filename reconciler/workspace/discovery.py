@@ -110,7 +110,7 @@ class PipelineSummary(Struct, frozen=True):
 
 
 class Declaration(Struct, frozen=True):
-    """What the config.toml of a folder declares: nothing as it is gone, stacks, or nothing that can be known.
+    """What the config.toml of a folder declares: nothing if it is gone, stacks, or something unknown.
 
     Attributes:
         stacks: the name of the stack in each environment.

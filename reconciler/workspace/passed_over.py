@@ -36,7 +36,7 @@ class PassedOver:
         index: the search.
         here: where it started.
         known: called only if the search passed over something.
-        failed: called for each folder that cannot be read as it is now, with its path and the error.
+        failed: called for each folder that cannot be read in its present form, with its path and the error.
 
     Attributes:
         complaints: how often `failed` was called.

@@ -78,7 +78,7 @@ class Selection(Struct, frozen=True):
         read_options: how to read the files to compare them with the state.
         is_strict: whether a name that matches no pipeline is an error. A command that writes sets it, so that
             it checks all names before it changes anything.
-        is_offline: whether the command reads files only, so that no bucket is asked. One without `where` is.
+        is_offline: whether the command reads files only, and never a bucket. One without `where` is offline.
     """
 
     request: SelectionRequest
