@@ -66,6 +66,7 @@ class FormerStacks:
         self._sources: dict[str, Source] = {}  # stack -> where it is applied from
         self._name_of = cache(workspace_name)
         self._declared: dict[Path, Mapping[Path, Collection[str]]] = {}
+        self._unknown: dict[Path, Collection[Path]] = {}
         self._searching = threading.Lock()  # a workspace is searched once, whoever asks first
 
     def add(self, stack: str, pipeline: Pipeline) -> None:
@@ -104,15 +105,9 @@ class FormerStacks:
     def _with_any_stack(self, pipeline: Pipeline) -> str:
         """Another folder of the workspace whose stack cannot be known, from its root; "" if there is none."""
         root, own = root_of(pipeline), pipeline.real_folder
-        assert self._files is not None and root is not None, "a source with a folder has a root"
-        return next(
-            (
-                os.path.relpath(folder, root)
-                for folder, document in self._files.documents_below(root).items()
-                if folder != own and may_have_any_stack(document)
-            ),
-            "",
-        )
+        assert root is not None, "a source with a folder has a root"
+        others = (folder for folder in self._unknown_in(root) if folder != own)
+        return next((os.path.relpath(folder, root) for folder in others), "")
 
     def owner(self, stack: str) -> Owner | None:
         """The other folder of the workspace whose state has the name of this stack.
@@ -178,6 +173,15 @@ class FormerStacks:
                 below = self._files.stacks_below(root)
                 self._declared[root] = {real_path(folder): names for folder, names in below.items()}
         return self._declared[root]
+
+    def _unknown_in(self, root: Path) -> Collection[Path]:
+        """The folders of the workspace whose stack cannot be known, without links."""
+        assert self._files is not None
+        with self._searching:
+            if root not in self._unknown:
+                documents = self._files.documents_below(root).items()
+                self._unknown[root] = [folder for folder, found in documents if may_have_any_stack(found)]
+        return self._unknown[root]
 
 
 def _read(folder: Path, like: Pipeline) -> LoadedConfig:

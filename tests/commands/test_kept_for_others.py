@@ -4,10 +4,13 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from providers.sandbox import Sandbox
+from reconciler.workspace.discovery import documents_in
+from reconciler.workspace.schema import Workspace
 from tests.conftest import Cli, copy_example, training
 
 ROW = """
@@ -221,6 +224,36 @@ def test_a_pipeline_whose_files_declare_all_it_has_is_destroyed_beside_a_broken_
 
     assert destroyed.code == 0, destroyed.err
     assert [*versions(sandbox)] == ["w"]
+
+
+def test_the_reads_of_a_workspace_do_not_grow_with_the_states_that_follow_their_folders(
+    cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read once for the plans, and once more before they are applied."""
+    (cli.folder / "reconciler.toml").write_text('[workspace]\nname = "shop"\n')
+    folders = [
+        copy_example(name, cli.folder, sandbox.registry)
+        for name in ("dataset_cleanup", "computed_inputs", "single_training")
+    ]
+    assert cli("apply", "--all", "--yes").code == 0
+    for folder in folders:
+        change(folder, lambda text: f'{text}\n[reconciler]\nstack = "new-{folder.name}"\n')  # noqa: B023
+    searched: list[Path] = []
+
+    def counted(workspace: Workspace) -> dict[Path, dict[str, Any] | None]:
+        searched.append(workspace.root)
+        return documents_in(workspace)
+
+    monkeypatch.setattr("reconciler.workspace.documents.documents_in", counted)
+
+    assert cli("apply", "--all", "--yes").code == 0
+
+    assert len(searched) == 2
+    assert re.findall("new-[a-z_]+", cli("state", "list").out) == [
+        "new-computed_inputs",
+        "new-dataset_cleanup",
+        "new-single_training",
+    ]
 
 
 @pytest.mark.parametrize("way", ["conflict", "empty", "no metadata", "folder", "broken link"])
