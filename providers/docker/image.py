@@ -582,10 +582,12 @@ class ImageKind:
 
         It may still run by its channel tag, and history names it, so it never gets a second source.
         """
-        known = {(recorded or {}).get("version"): (recorded or {}).get("source_key")}
         if live.fields.get("version", "") is None:
-            known[desired["version"]] = live.fields.get("source_key")
-        key = known.get(desired["version"])
+            key = live.fields.get("source_key")
+        elif recorded is not None and recorded.get("version") == desired["version"]:
+            key = recorded.get("source_key")
+        else:
+            return False
         return isinstance(key, str) and not self._key.is_same(key)
 
     def _assess_promoted(

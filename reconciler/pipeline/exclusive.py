@@ -113,12 +113,8 @@ def _names_in(table: object, keys: Sequence[str]) -> list[str] | None:
     """The texts at these keys; None if one is missing or no text. An empty one names nothing."""
     if not isinstance(table, dict):
         return None
-    names = [table.get(key) for key in keys]
-    return [name for name in names if isinstance(name, str)] if all(map(_is_text, names)) else None
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+    names: list[Any] = [table.get(key) for key in keys]
+    return names if all(isinstance(name, str) for name in names) else None
 
 
 def _with_parents(kind: str, names: Sequence[str]) -> set[Address]:
