@@ -25,7 +25,7 @@ from reconciler.api.workspaces import Workspace
 from reconciler.core.diagnostics import UserError
 from reconciler.core.events import Emit, ignore
 from reconciler.system.files import display_path
-from reconciler.workspace.discovery import PipelineSummary, summarize
+from reconciler.workspace.config_file import PipelineSummary, summarize
 from reconciler.workspace.selection import NoPipelineError, SelectedPipeline, select
 
 if TYPE_CHECKING:

@@ -27,7 +27,8 @@ from reconciler.engine.sources import workspace_name
 from reconciler.system.files import display_path
 from reconciler.views.reports.plan_json import SavedPlans as Document
 from reconciler.views.reports.plan_json import read_saved
-from reconciler.workspace.discovery import find, is_folder_of_pipeline, stacks_below, stacks_in
+from reconciler.workspace.config_file import stacks_in
+from reconciler.workspace.discovery import find, is_folder_of_pipeline, stacks_below
 from reconciler.workspace.selection import SelectedPipeline
 
 __all__ = ["LoadedPlans", "found_pipelines", "load_plans", "require_environment", "require_workspace"]

@@ -17,7 +17,8 @@ from reconciler.engine.missing_state import OTHER_STORE
 from reconciler.pipeline import FILE_NAME
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.system.files import display_path
-from reconciler.workspace.discovery import PipelineIndex, declaration
+from reconciler.workspace.config_file import declaration
+from reconciler.workspace.discovery import PipelineIndex
 from reconciler.workspace.stack_names import full_name, split_name, stack_filter
 from state.changes import Changes, changes
 from state.document import to_document

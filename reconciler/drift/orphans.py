@@ -25,7 +25,8 @@ from reconciler.drift.findings import LastApply, StackReport, orphan_finding
 from reconciler.engine.sources import left_out_folders, workspace_name
 from reconciler.pipeline import FILE_NAME
 from reconciler.system.files import display_path
-from reconciler.workspace.discovery import PipelineIndex, declaration, find_all, summarize
+from reconciler.workspace.config_file import declaration, summarize
+from reconciler.workspace.discovery import PipelineIndex, find_all
 from reconciler.workspace.schema import Workspace
 from state.errors import UnreadableStateError
 from state.lineages import other_names

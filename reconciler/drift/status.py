@@ -43,7 +43,8 @@ from reconciler.pipeline.channels import followed_environment
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.shared import SharedSettings
 from reconciler.system.files import display_path
-from reconciler.workspace.discovery import stacks_below, stacks_in
+from reconciler.workspace.config_file import stacks_in
+from reconciler.workspace.discovery import stacks_below
 from reconciler.workspace.documents import documents_below
 from state.errors import AmbiguousStateError, NewerFormatError, StateError, UnreadableStateError
 from state.register import scope_of

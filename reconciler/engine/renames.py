@@ -15,8 +15,9 @@ from providers.table import EXCLUSIVE
 from reconciler.engine.sources import left_out_folders, root_of, source_of, workspace_name
 from reconciler.pipeline import FILE_NAME
 from reconciler.pipeline.config import LoadedConfig, load
-from reconciler.pipeline.exclusive import Document, declared_stack, exclusive_resources, may_have_any_stack
+from reconciler.pipeline.exclusive import declared_stack, exclusive_resources
 from reconciler.pipeline.load import Pipeline
+from reconciler.pipeline.stacks import Document, unknown_stack
 from state.errors import UnknownStackError, UnreadableStateError
 from state.register import Register, Source, kind_of, scope_of
 
@@ -127,7 +128,7 @@ class FormerStacks:
         if not name:
             is_there = lexists(folder / FILE_NAME)
             is_unknown = (
-                _may_have_any_stack(_read(folder, pipeline))
+                bool(unknown_stack(_read(folder, pipeline).document))
                 if is_there
                 else source.folder in left_out_folders(root, [source.folder])
             )
@@ -180,18 +181,13 @@ class FormerStacks:
         with self._searching:
             if root not in self._unknown:
                 documents = self._files.documents_below(root).items()
-                self._unknown[root] = [folder for folder, found in documents if may_have_any_stack(found)]
+                self._unknown[root] = [folder for folder, found in documents if unknown_stack(found)]
         return self._unknown[root]
 
 
 def _read(folder: Path, like: Pipeline) -> LoadedConfig:
     """The config.toml in a folder, for the environment of another pipeline."""
     return load(folder, environment=like.loaded.environment, shared=like.loaded.shared)
-
-
-def _may_have_any_stack(loaded: LoadedConfig) -> bool:
-    """Whether the stack of the file cannot be known."""
-    return may_have_any_stack(loaded.document or None)
 
 
 def _name_in(declared: Mapping[Path, Collection[str]], folder: Path, stack: str, like: Pipeline) -> str:

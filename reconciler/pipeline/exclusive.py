@@ -15,13 +15,11 @@ from reconciler.core.shared_values import is_shared
 from reconciler.core.values import Address, image_address
 from reconciler.pipeline.config import LoadedConfig
 from reconciler.pipeline.objects import row_tables
-from reconciler.pipeline.stack_name import stack_name
+from reconciler.pipeline.stacks import STACK, Document, stack_in, text_at
 from reconciler.pipeline.toml.overlays import overlaid, overlays, with_defaults
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath
 
 Place = tuple[File, int | None]
-Document = Mapping[str, Any] | None
-"""The content of a config.toml; None if it cannot be read."""
 
 
 def exclusive_resources(loaded: LoadedConfig) -> dict[Address, Place]:
@@ -58,21 +56,9 @@ def named_resources(
     return found
 
 
-def may_have_any_stack(document: Document) -> bool:
-    """Whether the stack of a file cannot be known, so that it may be any. A training may have none yet."""
-    if document is None:
-        return True
-    kind, name, image, stack = _stack_values(document)
-    is_named = stack or kind in PROCESSING_TYPES or kind == TRAINING
-    if is_named and stack_name(kind, name, image, stack or None):
-        return False
-    docker = document.get("docker")
-    return not (kind == TRAINING and isinstance(docker, dict) and docker.get("image_name") == "")
-
-
 def _named(document: Mapping[str, Any]) -> set[Address] | None:
     """As `named_resources`, of the values for one environment."""
-    kind = ascii_upper(_text(document, "metadata", "type"))
+    kind = ascii_upper(text_at(document, "metadata", "type"))
     found: set[Address] = set()
     if kind in PROCESSING_TYPES:
         if (names := _names_in(document.get("metadata"), ["name"])) is None:
@@ -145,21 +131,11 @@ def shared_values(loaded: LoadedConfig) -> dict[tuple[Address, str], tuple[JSON,
 
 def declared_stack(loaded: LoadedConfig) -> tuple[str, Place]:
     """The name of the stack in its environment, "" if the file has none, and the place that sets it."""
-    kind, name, image, stack = _stack_values(_document(loaded))
-    key = _STACK if stack else ("docker", "image_name") if kind == TRAINING else ("metadata", "name")
-    return stack_name(kind, name, image, stack or None), loaded.place_of(*key)
-
-
-_STACK = ("reconciler", "stack")
-
-
-def _stack_values(document: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    """metadata.type, metadata.name, docker.image_name and reconciler.stack; "" for a missing one."""
-    kind, name, image, stack = (
-        _text(document, *key)
-        for key in (("metadata", "type"), ("metadata", "name"), ("docker", "image_name"), _STACK)
-    )
-    return ascii_upper(kind), name, image, stack
+    document = _document(loaded)
+    is_training = ascii_upper(text_at(document, "metadata", "type")) == TRAINING
+    named = ("docker", "image_name") if is_training else ("metadata", "name")
+    key = STACK if text_at(document, *STACK) else named
+    return stack_in(document), loaded.place_of(*key)
 
 
 def _document(loaded: LoadedConfig) -> Mapping[str, Any]:
@@ -169,10 +145,10 @@ def _document(loaded: LoadedConfig) -> Mapping[str, Any]:
 
 def _keys(document: Mapping[str, Any]) -> Iterator[tuple[Address, KeyPath]]:
     """The image, and the processing or the model versions. Of two rows with one version, the last one."""
-    kind = ascii_upper(_text(document, "metadata", "type"))
-    if image := _text(document, "docker", "image_name"):
+    kind = ascii_upper(text_at(document, "metadata", "type"))
+    if image := text_at(document, "docker", "image_name"):
         yield image_address(image), ("docker", "image_name")
-    if kind in PROCESSING_TYPES and (name := _text(document, "metadata", "name")):
+    if kind in PROCESSING_TYPES and (name := text_at(document, "metadata", "name")):
         yield Address.of("processing", name), ("metadata", "name")
     if kind == TRAINING:
         listed = document.get("model_versions")
@@ -180,13 +156,6 @@ def _keys(document: Mapping[str, Any]) -> Iterator[tuple[Address, KeyPath]]:
         tables: list[tuple[KeyPath, Any]] = [(("model_version",), document.get("model_version"))]
         tables += [(("model_versions", number), row) for number, row in enumerate(rows)]
         for key, row in tables:
-            names = [_text({"row": row}, "row", name) for name in ("origin_name", "name")]
+            names = [text_at({"row": row}, "row", name) for name in ("origin_name", "name")]
             if all(name.strip() for name in names):
                 yield Address.of("model-version", *names), (*key, "name")
-
-
-def _text(document: Mapping[str, Any], table: str, key: str) -> str:
-    """The text at this key; "" if there is none."""
-    section = document.get(table)
-    value = section.get(key) if isinstance(section, dict) else None
-    return value if isinstance(value, str) else ""

@@ -5,188 +5,35 @@ matches are an error that lists both.
 """
 
 import os
-import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from msgspec import Struct
-
-from providers.ascii_case import ascii_upper
-from providers.enums import PROCESSING_TYPES, TRAINING
 from providers.image_names import normal_name
-from providers.patterns import pattern
 from providers.regular_files import (
     NO_DESCRIPTORS,
     RAISE_LIMIT,
     exists,
     is_file,
     is_folder,
-    read_regular,
     real_path,
 )
-from providers.text import as_sentence, without_logins
+from providers.text import as_sentence
 from reconciler.core.diagnostics import CannotCheckError, Diagnostic, UserError, error
 from reconciler.pipeline import FILE_NAME
-from reconciler.pipeline.stack_name import stack_name
+from reconciler.pipeline.stacks import Document, stacks_of, text_at, views
 from reconciler.pipeline.suggestions import did_you_mean
-from reconciler.pipeline.toml.overlays import TABLES, overlaid, overlays
+from reconciler.workspace.config_file import ConfigFile, Declaration, stacks_in
 from reconciler.workspace.globs import Glob
 from reconciler.workspace.schema import FILE_NAME as WORKSPACE_FILE
 from reconciler.workspace.schema import Workspace
 
 _VIRTUAL_ENVIRONMENT = "pyvenv.cfg"
 _NEVER_SEARCHED = frozenset({"node_modules", "site-packages", "__pycache__"})
-_SECTIONS = frozenset({"metadata", "execution", "docker"})
-_OWN_TABLES = frozenset(TABLES)
-_HEADER = pattern(rb"(?m)^[ \t]*\[[ \t]*(?:metadata|execution|docker)[ \t]*\]")
-_TYPES = frozenset({TRAINING, *PROCESSING_TYPES})
-_Document = dict[str, Any] | None
 OtherWorkspaces = dict[Path, Path | None]
 """Folder -> the closest reconciler.toml, if it is not that of the workspace."""
-
-
-class _File:
-    """A config.toml, read once, and parsed only if its content matters: a run reads each one again.
-
-    Attributes:
-        content: its bytes; None if it cannot be read.
-        problem: why it cannot be read; None if it can.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.content: bytes | None = None
-        self.problem: OSError | None = None
-        try:
-            self.content = read_regular(folder / FILE_NAME)
-        except OSError as problem:
-            self.problem = problem
-
-    @cached_property
-    def document(self) -> _Document:
-        """The content; None if it cannot be read or is not TOML."""
-        try:
-            return None if self.content is None else tomllib.loads(self.content.decode("utf-8-sig"))
-        except (ValueError, RecursionError):
-            return None
-
-    @property
-    def is_of_pipeline(self) -> bool:
-        """Whether it has a table of a pipeline. One with errors counts, so that they are reported."""
-        content = self.content or b""
-        # Without strings of several lines, a line that looks like a header is one.
-        if _HEADER.search(content) and not (b'"""' in content or b"'''" in content):
-            return True
-        return self.document is None or not _SECTIONS.isdisjoint(self.document)
-
-    @property
-    def is_unclear(self) -> bool:
-        """Whether it may be what is left of a pipeline's: it has no table that another tool may have."""
-        return self.document is not None and self.document.keys() <= _OWN_TABLES
-
-
-class PipelineSummary(Struct, frozen=True):
-    """The values of a config.toml that describe a pipeline; "" and None for missing and invalid ones.
-
-    Attributes:
-        name: metadata.name.
-        stack: the name of its stack.
-        type: metadata.type, in capitals.
-        version: metadata.version, as the file has it.
-        gpu: docker.gpu, the GPUs of a job.
-        is_readable: whether the file is TOML that can be read, with something of a pipeline.
-    """
-
-    folder: Path
-    name: str
-    stack: str
-    type: str
-    version: str
-    gpu: int | None
-    is_readable: bool
-
-
-class Declaration(Struct, frozen=True):
-    """What the config.toml of a folder declares: nothing if it is gone, stacks, or something unknown.
-
-    Attributes:
-        stacks: the name of the stack in each environment.
-        problem: why no stack can be known, although the file is there in some form: `it is empty`; "" if one
-            is, or if the file is gone.
-    """
-
-    stacks: frozenset[str] = frozenset()
-    problem: str = ""
-
-    @property
-    def is_gone(self) -> bool:
-        return not (self.stacks or self.problem)
-
-
-def declaration(folder: Path) -> Declaration:
-    """What the config.toml of a folder declares. A file that cannot be read is not gone."""
-    try:
-        (folder / FILE_NAME).lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return Declaration()
-    except OSError as problem:
-        return Declaration(problem=_in_words(problem))
-    return _declared(_File(folder))
-
-
-def _declared(file: _File) -> Declaration:
-    if file.problem is not None:
-        return Declaration(problem=_in_words(file.problem))
-    document = file.document
-    if document is None:
-        return Declaration(problem="it is not valid TOML")
-    if not document:
-        return Declaration(problem="it is empty")
-    if "metadata" not in document:
-        return Declaration(problem="it has no [metadata]")
-    views = _views(document)
-    if not all(map(_has_stack, views)):
-        return Declaration(problem="it does not say which stack it declares")
-    return Declaration(frozenset(map(_stack_name, views)))
-
-
-def _in_words(problem: OSError) -> str:
-    return f"it cannot be read: {problem.strerror}"
-
-
-def _has_stack(tables: Mapping[str, Any]) -> bool:
-    """Whether the name of the stack is certain: a type decides which value it is."""
-    settings = tables.get("reconciler", {})
-    if not isinstance(settings, dict) or not isinstance(settings.get("stack", ""), str):
-        return False
-    is_named = bool(settings.get("stack")) or ascii_upper(_text(tables, "metadata", "type")) in _TYPES
-    return is_named and bool(_stack_name(tables))
-
-
-def stacks_of_text(text: str) -> set[str]:
-    """The name of the stack in each environment, of the text of a config.toml without errors."""
-    return _stack_names(tomllib.loads(text))
-
-
-def summarize(folder: Path, environment: str | None) -> PipelineSummary:
-    """The summary of a pipeline in this environment; with None, of the values that all share."""
-    file = _File(folder)
-    document = file.document
-    tables = overlaid(document or {}, environment).document
-    docker = tables.get("docker")
-    gpu = docker.get("gpu") if isinstance(docker, dict) else None
-    return PipelineSummary(
-        folder,
-        name=without_logins(_text(tables, "metadata", "name")),
-        stack=without_logins(_stack_name(tables)),
-        type=without_logins(ascii_upper(_text(tables, "metadata", "type"))),
-        version=without_logins(_text(tables, "metadata", "version")),
-        gpu=gpu if isinstance(gpu, int) and not isinstance(gpu, bool) else None,
-        is_readable=document is not None and file.is_of_pipeline,
-    )
 
 
 def is_folder_of_pipeline(path: Path) -> bool:
@@ -241,7 +88,7 @@ class PipelineIndex:
     @cached_property
     def declarations(self) -> dict[Path, Declaration]:
         """What each pipeline declares, sorted by path, whatever the workspace excludes."""
-        return {folder: _declared(file) for folder, file in self._files.items()}
+        return {folder: file.declaration for folder, file in self._files.items()}
 
     def find(self, name_or_path: str) -> Path:
         """The folder of one pipeline.
@@ -270,7 +117,7 @@ class PipelineIndex:
             raise UserError(error(f"{len(matches)} pipelines are called {name_or_path}", reason))
         for folder in everywhere if not _is_path(name_or_path) else ():
             return self._checked(folder)  # raises: the workspace excludes it
-        if exists(path / FILE_NAME) and _File(path).is_of_pipeline:  # not searched, such as a link
+        if exists(path / FILE_NAME) and ConfigFile(path).is_of_pipeline:  # not searched, such as a link
             return self._checked(path)
         if _is_path(name_or_path) and (problem := _not_entered(path)) is not None:
             summary = f"{name_or_path} cannot be read: {problem.strerror}"
@@ -286,7 +133,7 @@ class PipelineIndex:
         return _within(self._called(name), self._workspace)
 
     @cached_property
-    def _files(self) -> dict[Path, _File]:
+    def _files(self) -> dict[Path, ConfigFile]:
         """Each config.toml, whatever the workspace excludes."""
         return self._found[0]
 
@@ -303,12 +150,12 @@ class PipelineIndex:
     def _names(self) -> Mapping[Path, set[str]]:
         """The names and the stacks of each pipeline."""
         return {
-            folder: _names(folder, file.document) | _stack_names(file.document)
+            folder: _names(folder, file.document) | stacks_of(file.document)
             for folder, file in self._files.items()
         }
 
     @cached_property
-    def _found(self) -> tuple[dict[Path, _File], dict[Path, OSError]]:
+    def _found(self) -> tuple[dict[Path, ConfigFile], dict[Path, OSError]]:
         problems: list[OSError] = []
         found = _search(self._root, failed=problems.append, passed=self._passed.__setitem__)
         files = dict(sorted(found, key=itemgetter(0)))
@@ -330,7 +177,7 @@ class PipelineIndex:
         as_stack = {
             folder
             for folder in self._by_name.get(normal_name(name), ())
-            if normal_name(name) in _stack_names(self._files[folder].document)
+            if normal_name(name) in stacks_of(self._files[folder].document)
         }
         return sorted(as_stack | self._by_name.get(name, set()))
 
@@ -472,7 +319,7 @@ def _search(
     passed: Callable[[Path, str], None] | None = None,
     *,
     unclear: bool = False,
-) -> Iterator[tuple[Path, _File]]:
+) -> Iterator[tuple[Path, ConfigFile]]:
     """Each pipeline folder below `root` with its config.toml.
 
     Args:
@@ -494,7 +341,7 @@ def _search(
             continue
         is_there = FILE_NAME in files or (unclear and FILE_NAME in folders)
         if is_there and folder.name.startswith(prefix):
-            file = _File(folder)
+            file = ConfigFile(folder)
             if file.content is None and failed is not None and (problem := _not_entered(folder)):
                 failed(problem)
             elif file.is_of_pipeline or (unclear and file.is_unclear):
@@ -538,24 +385,19 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name in _NEVER_SEARCHED
 
 
-def stacks_in(folder: Path) -> set[str]:
-    """The name of the pipeline's stack in each environment, also if its config.toml has errors."""
-    return _stack_names(_File(folder).document)
-
-
 def stacks_below(root: Path) -> dict[Path, set[str]]:
     """Each pipeline folder below `root` with its stacks, whatever the workspace excludes."""
-    return {folder: _stack_names(file.document) for folder, file in sorted(_search(root), key=itemgetter(0))}
+    return {folder: stacks_of(file.document) for folder, file in sorted(_search(root), key=itemgetter(0))}
 
 
-def documents_in(workspace: Workspace) -> dict[Path, _Document]:
+def documents_in(workspace: Workspace) -> dict[Path, Document]:
     """Each folder of a workspace whose config.toml is a pipeline's, or may be, without links.
 
     With the content of the file; None if it cannot be read, and for a folder that cannot be searched. What
     the workspace excludes is left out.
     """
     problems: list[OSError] = []
-    found: dict[Path, _Document] = {}
+    found: dict[Path, Document] = {}
     for folder, file in _search(workspace.root, failed=problems.append, unclear=True):
         if not workspace.excludes(folder):
             found[real_path(folder)] = file.document
@@ -572,37 +414,11 @@ def folders_of_stack(name: str, root: Path, workspace: Workspace) -> list[Path]:
     return _within([folder for folder, stacks in stacks_below(root).items() if name in stacks], workspace)
 
 
-def _stack_names(document: _Document) -> set[str]:
-    return set(map(_stack_name, _views(document))) - {""}
-
-
-def _stack_name(tables: Mapping[str, Any]) -> str:
-    return stack_name(
-        ascii_upper(_text(tables, "metadata", "type")),
-        _text(tables, "metadata", "name"),
-        _text(tables, "docker", "image_name"),
-        _text(tables, "reconciler", "stack") or None,
-    )
-
-
-def _names(folder: Path, document: _Document) -> set[str]:
+def _names(folder: Path, document: Document) -> set[str]:
     """The names of a pipeline: the folder's, and metadata.name in each environment."""
-    views = _views(document)
-    return {real_path(folder).name, *(_text(tables, "metadata", "name") for tables in views)} - {""}
+    names = (text_at(tables, "metadata", "name") for tables in views(document))
+    return {real_path(folder).name, *names} - {""}
 
 
 def _with_stacks(folder: Path) -> str:
     return "  ".join([str(folder), ", ".join(sorted(stacks_in(folder)))]).rstrip()
-
-
-def _views(document: _Document) -> list[Mapping[str, Any]]:
-    """The content of config.toml without an environment, and for each one that it has values of."""
-    tables = document or {}
-    return [overlaid(tables, environment).document for environment in (None, *overlays(tables))]
-
-
-def _text(tables: Mapping[str, Any], table: str, key: str) -> str:
-    """The text at this key; "" if there is none."""
-    section = tables.get(table)
-    value = section.get(key) if isinstance(section, dict) else None
-    return value if isinstance(value, str) else ""

@@ -13,7 +13,8 @@ from providers.regular_files import real_path
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.pipeline import FILE_NAME
 from reconciler.system.files import display_path
-from reconciler.workspace.discovery import PipelineIndex, declaration, has_hidden_part
+from reconciler.workspace.config_file import declaration
+from reconciler.workspace.discovery import PipelineIndex, has_hidden_part
 from reconciler.workspace.globs import Glob
 from reconciler.workspace.schema import Workspace
 

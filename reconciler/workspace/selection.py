@@ -15,14 +15,8 @@ from providers.regular_files import real_path
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.system.files import display_path
-from reconciler.workspace.discovery import (
-    PipelineIndex,
-    PipelineSummary,
-    checked_folder,
-    is_folder_of_pipeline,
-    require_own,
-    summarize,
-)
+from reconciler.workspace.config_file import PipelineSummary, summarize
+from reconciler.workspace.discovery import PipelineIndex, checked_folder, is_folder_of_pipeline, require_own
 from reconciler.workspace.globs import Glob, glob_problem
 from reconciler.workspace.passed_over import Known, PassedOver, none_known
 from reconciler.workspace.schema import Workspace

@@ -15,7 +15,7 @@ from reconciler.credentials.target import Target, resolve
 from reconciler.engine.recorded import pipeline_at
 from reconciler.engine.session import StateNames, stack_of
 from reconciler.pipeline.shared import SharedSettings
-from reconciler.workspace.discovery import stacks_in
+from reconciler.workspace.config_file import stacks_in
 from state.register import Register
 from state.snapshot import RecordedResource, Snapshot
 from state.stores.sqlite import SqliteStore

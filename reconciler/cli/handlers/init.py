@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from reconciler.core.exit_codes import DONE
 from reconciler.pipeline import FILE_NAME
 from reconciler.pipeline.config import read
 from reconciler.pipeline.new_pipeline import TYPES, NewPipeline, create, files_of, name_problem
+from reconciler.pipeline.stacks import stacks_of
 from reconciler.pipeline.toml.edits import Value
 from reconciler.pipeline.toml.toml_edits import apply_edits
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath
@@ -25,7 +27,7 @@ from reconciler.views.counting import plural
 from reconciler.views.terminal.console import Console, console
 from reconciler.views.terminal.messages import print_diagnostics, print_pairs
 from reconciler.views.terminal.text import Text
-from reconciler.workspace.discovery import PipelineIndex, folders_of_stack, stacks_of_text
+from reconciler.workspace.discovery import PipelineIndex, folders_of_stack
 
 _PARTS = {
     "steps.py": "your work",
@@ -55,7 +57,7 @@ def run(
         _refuse_taken(folder.name)
     files = files_of(NewPipeline(folder.name, type_, base))
     config = _complete(folder, files[FILE_NAME], image, model, err)
-    for stack in stacks_of_text(config):
+    for stack in stacks_of(tomllib.loads(config)):
         _refuse_taken(stack)
     files[FILE_NAME] = linked(config, folder / FILE_NAME, options.workspace().root, "config")
     with writing(folder, f"{folder} cannot be made", "Nothing was written."):

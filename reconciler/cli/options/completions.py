@@ -190,7 +190,8 @@ def _stacks_of(ctx: click.Context, store: "Store") -> Iterator[str]:
     With `--env`, only those of that environment.
     """
     from reconciler.cli.options.targets import workspace
-    from reconciler.workspace.discovery import find, is_folder_of_pipeline, stacks_in
+    from reconciler.workspace.config_file import stacks_in
+    from reconciler.workspace.discovery import find, is_folder_of_pipeline
 
     given = ctx.params
     every = [one for one in store.stacks() if _is_in(one, given.get("environment"))]

@@ -7,7 +7,7 @@ from typing import Final
 from providers.json_value import JSON
 from reconciler.system.files import display_path
 from reconciler.views.safe import json_text
-from reconciler.workspace.discovery import PipelineSummary
+from reconciler.workspace.config_file import PipelineSummary
 
 MOST_JOBS: Final = 256
 """Jobs of a matrix.

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from reconciler.system.files import display_path
 from reconciler.views.terminal.console import columns
 from reconciler.views.terminal.text import Text
-from reconciler.workspace.discovery import PipelineSummary
+from reconciler.workspace.config_file import PipelineSummary
 
 _HEADER = ("folder", "stack", "type", "version", "gpu")
 
