@@ -9,9 +9,9 @@ changes. Has no opinion on the content of the state.
 import errno
 import os
 import shlex
-import shutil
 import sqlite3
 import stat
+import sys
 import tempfile
 import threading
 import time
@@ -684,8 +684,8 @@ class SqliteStore:
                 if before[1] and before[1][1]:
                     with tempfile.TemporaryDirectory() as folder:
                         copy = Path(folder) / "state.db"
-                        shutil.copyfile(self.path, copy)
-                        shutil.copyfile(log, f"{copy}-wal")
+                        _copy(self.path, copy)
+                        _copy(log, Path(f"{copy}-wal"))
                         with closing(sqlite3.connect(copy)) as connection:
                             rows = run(connection)
                 else:
@@ -749,6 +749,10 @@ class SqliteStore:
                 f"{self.path} is not a file, so it cannot contain state",
                 hint="set RECONCILER_STATE to a file",
             )
+        # SQLite tells whether a longer one is a database. To close it here would release the locks of other
+        # connections of this process: https://sqlite.org/howtocorrupt.html, section 2.2
+        if found.st_size >= len(_MAGIC):
+            return True
         # Some files in /proc are regular, and a read of them would wait without an end.
         descriptor = os.open(self.path, _READ_ONLY_FLAGS)
         try:
@@ -870,6 +874,28 @@ class SqliteStore:
                 hint = _UNREADABLE
             message = f"the state file {self.path} cannot be {use}: {error}"
             raise StoreUnavailableError(message, hint=hint) from error
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file in another process, as closing it in this one would release the locks of connections."""
+    import subprocess  # takes a while
+
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            "-c",
+            "import shutil, sys; shutil.copyfile(*sys.argv[1:])",
+            source,
+            target,
+        ],
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise OSError(f"{source} cannot be copied: {reason}")
 
 
 def _is_unreadable(path: Path) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from state.stores.opening import open_store
-from tests.state.conftest import STACK, count
+from tests.state.conftest import STACK, count, counting
 
 ROOT = Path(__file__).parents[2]
 
@@ -96,3 +96,34 @@ def test_a_killed_process_loses_no_acknowledged_save(url: str) -> None:
             assert state.resources["model/M"].inputs["echo"] == count(state)
             saves = store.history(STACK, 1000)
             assert [entry.serial for entry in saves] == list(range(state.serial, 0, -1))
+
+
+READ = """
+import sys
+from state.stores.opening import open_store
+from tests.state.conftest import STACK, count
+
+with open_store(sys.argv[1]) as store:
+    print(count(store.load(STACK)))
+"""
+
+
+def test_a_second_store_of_a_process_costs_no_save_of_the_first(tmp_path: Path) -> None:
+    """Closing any descriptor of a file releases all locks that a process has on it."""
+    url = str(tmp_path / "state.db")
+    with open_store(url) as first, open_store(url) as second:
+        serial = first.save(counting(1), expected_serial=0, lock=None).serial
+        assert count(second.load(STACK)) == 1
+        assert _read_elsewhere(url) == 1  # without the locks, this takes itself for the last user
+        for done in range(2, 6):
+            serial = first.save(counting(done), expected_serial=serial, lock=None).serial
+        assert _read_elsewhere(url) == 5
+
+    assert _read_elsewhere(url) == 5
+
+
+def _read_elsewhere(url: str) -> int:
+    done = subprocess.run(
+        [sys.executable, "-c", READ, url], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return int(done.stdout)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from state.errors import CorruptStateError, LockedError, NewerFormatError, StoreUnavailableError
 from state.lock import Lock
+from state.register import Register
 from state.snapshot import Snapshot
 from state.stores import sqlite as sqlite_module
 from state.stores.sqlite import SqliteStore, retry_while_busy
@@ -63,6 +64,30 @@ def test_a_writer_does_not_block_a_reader(path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_only_sqlite_opens_the_file(path: Path, tmp_path: Path) -> None:
+    """To close it anywhere else would release the locks that other connections of the process have on it."""
+    other_file = tmp_path / "other.db"
+    other_file.write_bytes(b"not a database" * 1000)
+    opened: list[object] = []
+    sys.addaudithook(lambda event, values: opened.append(values[0]) if event == "open" else None)
+
+    with SqliteStore(path) as store, SqliteStore(path) as other:
+        store.save(counting(1), expected_serial=0, lock=None)
+        with other.lock(STACK, run("another"), timeout=0) as lock:
+            other.save(counting(2), expected_serial=1, lock=lock)
+        assert count(store.load(STACK)) == 2
+        assert count(store.load_at(STACK, 1)) == 1
+        assert len(store.history(STACK, 5)) == 2
+        other.save_register(Register("my-org@STAGING"), expected_serial=None)
+        assert store.load_register("my-org@STAGING") is not None
+        with SqliteStore(path) as reader:  # as on a full disk
+            assert reader._read_only(lambda connection: list(connection.execute("SELECT 1"))) == [(1,)]
+    with SqliteStore(other_file) as damaged, pytest.raises(CorruptStateError):
+        damaged.load(STACK)
+
+    assert not {str(path), str(other_file)}.intersection(map(str, opened))
+
+
 def test_only_this_user_can_read_file_and_folder(path: Path) -> None:
     before = os.umask(0)
     try:
