@@ -27,8 +27,8 @@ from reconciler.engine.sources import workspace_name
 from reconciler.system.files import display_path
 from reconciler.views.reports.plan_json import SavedPlans as Document
 from reconciler.views.reports.plan_json import read_saved
-from reconciler.workspace.config_file import stacks_in
-from reconciler.workspace.discovery import find, is_folder_of_pipeline, stacks_below
+from reconciler.workspace.config_file import Declaration, declaration
+from reconciler.workspace.discovery import PipelineIndex, find, is_folder_of_pipeline
 from reconciler.workspace.selection import SelectedPipeline
 
 __all__ = ["LoadedPlans", "found_pipelines", "load_plans", "require_environment", "require_workspace"]
@@ -158,20 +158,18 @@ def _folders_of_plans(
     """The folder of each plan, and the error of each that has none."""
 
     @cache
-    def declared() -> Mapping[str, list[Path]]:
-        found: dict[str, list[Path]] = {}
-        for folder, names in stacks_below(workspace.folder).items():
-            for name in names:
-                found.setdefault(name, []).append(folder)
-        return found
+    def declared() -> Mapping[Path, Declaration]:
+        return PipelineIndex(workspace.folder).declarations
 
     by_folder: dict[Path, CorePlan] = {}
     problems: dict[str, UserError] = {}
     for plan in plans:
         stack = plan.stack
         folder = workspace.folder / stack.folder if stack.folder else None
-        if folder is None or not _may_have(folder, stack.name):
-            folders = declared().get(stack.name, [])
+        if folder is None or not _may_have(folder, stack):
+            folders = [
+                folder for folder, one in declared().items() if one.declares(stack.name, stack.environment)
+            ]
             if len(folders) != 1:
                 problems[stack.name] = _not_found(stack, workspace)
                 continue
@@ -184,12 +182,14 @@ def _folders_of_plans(
     return by_folder, problems
 
 
-def _may_have(folder: Path, stack: str) -> bool:
-    """Whether a folder may be that of a saved stack: it declares the stack, or cannot be read.
+def _may_have(folder: Path, stack: Stack) -> bool:
+    """Whether a folder may be that of a saved stack: it declares the stack, or does not say.
 
     Another pipeline may have got the name of the folder since.
     """
-    return is_folder_of_pipeline(folder) and (not (names := stacks_in(folder)) or stack in names)
+    declared = declaration(folder)
+    is_meant = not declared.stacks or declared.declares(stack.name, stack.environment)
+    return is_folder_of_pipeline(folder) and is_meant
 
 
 def _not_found(stack: Stack, workspace: Workspace) -> UserError:

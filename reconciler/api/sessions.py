@@ -14,11 +14,11 @@ from reconciler.engine.renames import WorkspaceFiles
 from reconciler.engine.session import Session, refused_value, session, signing_in
 from reconciler.engine.workers import STOP
 from reconciler.workspace.discovery import stacks_below
-from reconciler.workspace.documents import documents_below
+from reconciler.workspace.documents import documents_below, environments_of
 
 __all__ = ["FILES", "Session", "SignIn", "open_session", "refused_value", "sign_in", "user_of"]
 
-FILES = WorkspaceFiles(stacks_below, documents_below)
+FILES = WorkspaceFiles(stacks_below, documents_below, environments_of)
 
 
 def sign_in(

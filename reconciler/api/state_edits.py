@@ -163,7 +163,9 @@ def refuse_unreadable(state: State, stack: str, source: Source) -> None:
         raise UserError(_unreadable(stack, folder, problem))
 
 
-def refuse_declared(state: State, stack: str, source: Source, command: Callable[[str], str]) -> None:
+def refuse_declared(
+    state: State, stack: str, environment: str, source: Source, command: Callable[[str], str]
+) -> None:
     """Raise UserError if a folder of this workspace declares a stack, or may declare it and cannot be read.
 
     A folder whose config.toml cannot be read may be the one of the stack after a move, unless the state has
@@ -178,13 +180,14 @@ def refuse_declared(state: State, stack: str, source: Source, command: Callable[
     recorded = _recorded_folder(state, source)
     found = {**index.declarations, **({recorded: declaration(recorded)} if recorded is not None else {})}
     for folder, declared in found.items():
-        if name in declared.stacks:
+        if declared.declares(name, environment):
             shown = display_path(folder)
             detail = f"Destroy it with its files:  {command(shown)}"
             raise UserError(error(f"{stack} has a folder: {shown}", detail))
     refuse_unreadable(state, stack, source)
     register = state.store.load_register(scope_of(stack)) or Register(scope_of(stack))
-    of_others = {other.folder for name, other in register.stacks.items() if name != stack}
+    others = (other for name, other in register.stacks.items() if name != stack)
+    of_others = {other.folder for other in others if other.workspace == _workspace_of(state)}
     for folder, declared in found.items():
         if declared.problem and settings.path_of(folder) not in of_others:
             raise UserError(_unreadable(stack, folder, declared.problem))
@@ -194,12 +197,17 @@ def refuse_declared(state: State, stack: str, source: Source, command: Callable[
 
 def _recorded_folder(state: State, source: Source) -> Path | None:
     """The folder of a stack as of its last apply; None if it is unknown, or in another workspace."""
+    if not source.folder or source.workspace != _workspace_of(state):
+        return None
+    return real_path(state.settings().root) / source.folder
+
+
+def _workspace_of(state: State) -> str:
+    """The workspace of the current folder, as stacks are recorded with."""
     from reconciler.engine.sources import workspace_name
 
     settings = state.settings()
-    if not source.folder or source.workspace != workspace_name(settings.root, settings.name):
-        return None
-    return real_path(settings.root) / source.folder
+    return workspace_name(settings.root, settings.name)
 
 
 def _unreadable(stack: str, folder: Path, problem: str) -> Diagnostic:

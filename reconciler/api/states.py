@@ -14,8 +14,14 @@ from reconciler.core.recorded_runs import RecordedRun, RunOutcome
 from reconciler.engine.missing_state import OTHER_STORE, is_empty
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.views.safe import json_text
-from reconciler.workspace.discovery import stacks_called
-from reconciler.workspace.stack_names import StackFilter, environment_names, split_name, stack_filter
+from reconciler.workspace.discovery import declarations_called
+from reconciler.workspace.stack_names import (
+    StackFilter,
+    declared_by,
+    environment_names,
+    split_name,
+    stack_filter,
+)
 from state.document import to_document
 from state.errors import StaleStateError, UnreadableStateError
 from state.snapshot import RecordedResource, Snapshot
@@ -137,8 +143,8 @@ class State(Struct, frozen=True):
         """Those of these stacks with this name, or of a pipeline with this name or path."""
         matching = [stack for stack in stacks if name in (stack, stack.partition("/")[2])]
         if stacks and not matching:
-            names = stacks_called(name, self.folder, self.settings())
-            matching = [stack for stack in stacks if stack.partition("/")[2] in names]
+            settings = self.settings()
+            matching = declared_by(settings, stacks, declarations_called(name, self.folder, settings))
         return matching
 
     def _existing(self, name: str, stacks: Sequence[str]) -> str:

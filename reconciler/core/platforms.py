@@ -7,7 +7,7 @@ make no difference. Another scheme, host, port or path does.
 
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from ipaddress import IPv6Address
 from urllib.parse import quote, urlsplit
@@ -96,6 +96,16 @@ def scope(organization: str, environment: str, address: str) -> str:
 def in_scope(organization: str) -> str:
     """An organization as in a scope, which has no slash."""
     return organization.replace("%", "%25").replace("/", "%2F")
+
+
+def environment_of(scope: str, declared: Mapping[str, str]) -> str | None:
+    """The name that `--env` takes for the environment of a scope; None if it has none.
+
+    Args:
+        declared: scope -> the name that reconciler.toml has for it.
+    """
+    platform = scope.rpartition("@")[2]
+    return declared.get(scope, platform if platform in HOSTS else None)
 
 
 def scope_label(scope: str, environment: str) -> str:

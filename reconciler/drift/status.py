@@ -17,6 +17,7 @@ from providers.reasons import Reason
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.core.events import Emit, Event, Notice, PipelineEvent
 from reconciler.core.plan import Stack, command_for
+from reconciler.core.platforms import environment_of
 from reconciler.core.values import IMAGE_FIELDS, NoValue, image_address, present_address
 from reconciler.credentials.target import Target
 from reconciler.drift.check import last_apply, report_of
@@ -43,9 +44,9 @@ from reconciler.pipeline.channels import followed_environment
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.shared import SharedSettings
 from reconciler.system.files import display_path
-from reconciler.workspace.config_file import stacks_in
+from reconciler.workspace.config_file import declaration
 from reconciler.workspace.discovery import stacks_below
-from reconciler.workspace.documents import documents_below
+from reconciler.workspace.documents import documents_below, environments_of
 from state.errors import AmbiguousStateError, NewerFormatError, StateError, UnreadableStateError
 from state.register import scope_of
 from state.renaming import RenamingStore
@@ -187,7 +188,8 @@ def status(
     ]
     if without_login:
         trainings = _trainings(folders, used, read_options.shared)
-        yield from _rows_without_login(folders, without_login, trainings, store, failed)
+        names = read_options.shared.names
+        yield from _rows_without_login(folders, without_login, trainings, names, store, failed)
 
 
 def missing_state_notes(rows: Sequence[Row], targets: Sequence[Target]) -> list[Diagnostic]:
@@ -263,7 +265,9 @@ def _stored_rows(
         listed: gets the name in the store of each state that was read.
     """
     with (
-        with_older_names(target, pipelines, store, emit, WorkspaceFiles(stacks_below, documents_below))
+        with_older_names(
+            target, pipelines, store, emit, WorkspaceFiles(stacks_below, documents_below, environments_of)
+        )
         if live
         else nullcontext(store) as renaming
     ):
@@ -291,6 +295,7 @@ def _rows_without_login(
     folders: Iterable[Path],
     stored: Iterable[str],
     trainings: Mapping[tuple[str, str], Stack],
+    names: Mapping[str, str],
     store: Store,
     failed: Callable[[UserError], None],
 ) -> Iterator[Row]:
@@ -301,14 +306,17 @@ def _rows_without_login(
     Args:
         stored: the stacks in the store that have no row yet.
         trainings: (metadata.name, address of the image) -> the stack of the training.
+        names: scope -> the declared environment there.
     """
-    folder_of = {name: display_path(folder) for folder in folders for name in stacks_in(folder)}
+    declared = {display_path(folder): declaration(folder) for folder in folders}
     shared_names = {name for name, _ in trainings}
     for text in stored:
         where, _, name = text.partition("/")
-        if name not in folder_of and name not in shared_names:
+        environment = environment_of(where, names)
+        folder = next((path for path, one in declared.items() if one.declares(name, environment)), "")
+        if not folder and name not in shared_names:
             continue
-        row = Row(name, name, folder_of.get(name, ""), where)
+        row = Row(name, name, folder, where)
         state = _load(store, text, row, failed)
         if isinstance(state, Row):
             yield state
@@ -317,7 +325,7 @@ def _rows_without_login(
             state
         ):  # destroyed or forgotten, and nothing can be done without a login
             continue
-        if name not in folder_of:
+        if not folder:
             image = image_in(state)
             training = trainings.get((name, present_address(image.address))) if image else None
             if training is None:

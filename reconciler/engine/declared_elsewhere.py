@@ -6,7 +6,7 @@ not. They are read only for a plan that deletes what its own file does not decla
 
 import shlex
 import threading
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from pathlib import Path
 
 from providers.regular_files import real_path
@@ -20,7 +20,6 @@ from reconciler.engine.sources import root_of
 from reconciler.pipeline import FILE_NAME
 from reconciler.pipeline.exclusive import named_resources
 from reconciler.pipeline.load import Pipeline
-from reconciler.pipeline.shared import SharedSettings
 from reconciler.system.files import display_path
 
 _Named = Mapping[Path, set[Address] | None]
@@ -53,12 +52,14 @@ class DeclaredElsewhere:
         ]
         if self._files is None or not deletes:
             return
-        environment: str | None = stack.environment
-        shared = SharedSettings()
         own: Container[Address] = ()
         if pipeline is not None:
-            environment, shared = pipeline.loaded.environment, pipeline.loaded.shared
-            own = named_resources(pipeline.loaded.document, environment, shared.environments) or ()
+            root, environment = root_of(pipeline) or pipeline.real_folder, pipeline.loaded.environment
+            known: Collection[str] = pipeline.loaded.shared.environments
+            own = named_resources(pipeline.loaded.document, environment, known) or ()
+        else:
+            root, environment = Path.cwd(), stack.environment
+            known = self._files.environments_of(root)
         deletes = [step for step in deletes if step.address not in own]
         if not deletes:
             return
@@ -68,8 +69,7 @@ class DeclaredElsewhere:
             else "Apply without --prune first: it leaves the state of this stack, stays on the platform, and "
             "the other pipeline can take it."
         )
-        root = Path.cwd() if pipeline is None else root_of(pipeline) or pipeline.real_folder
-        others = dict(self._named_in(root, environment, shared.environments))
+        others = dict(self._named_in(root, environment, known))
         if pipeline is not None:
             others.pop(pipeline.real_folder, None)
         for step in deletes:

@@ -30,10 +30,12 @@ class WorkspaceFiles(Struct, frozen=True):
             environments.
         documents_below: returns each folder of the workspace around a folder whose config.toml is a
             pipeline's, or may be, with its content; without links.
+        environments_of: returns the environments that an overlay can be for, in that workspace.
     """
 
     stacks_below: Callable[[Path], Mapping[Path, Collection[str]]]
     documents_below: Callable[[Path], Mapping[Path, Document]]
+    environments_of: Callable[[Path], Collection[str]]
 
 
 class Owner(Struct, frozen=True):

@@ -13,10 +13,10 @@ Document = Mapping[str, Any] | None
 STACK = "reconciler", "stack"
 
 
-def views(document: Document) -> list[Mapping[str, Any]]:
-    """The content of a config.toml without an environment, and for each one that it has values of."""
+def views(document: Document) -> dict[str | None, Mapping[str, Any]]:
+    """The content of a config.toml for each environment that it has values of, and by None for all others."""
     tables = dict(document or {})
-    return [overlaid(tables, environment).document for environment in (None, *overlays(tables))]
+    return {environment: overlaid(tables, environment).document for environment in (None, *overlays(tables))}
 
 
 def stack_in(tables: Mapping[str, Any]) -> str:
@@ -29,9 +29,13 @@ def stack_in(tables: Mapping[str, Any]) -> str:
     )
 
 
-def stacks_of(document: Document) -> set[str]:
-    """The name of the stack in each environment, as far as it is known."""
-    return set(map(stack_in, views(document))) - {""}
+def stacks_of(document: Document) -> dict[str | None, str]:
+    """The name of the stack in each environment that has values of its own, and by None in all others.
+
+    Without those that have none, or are not known.
+    """
+    names = {environment: stack_in(tables) for environment, tables in views(document).items()}
+    return {environment: name for environment, name in names.items() if name}
 
 
 def unknown_stack(document: Document) -> str:
@@ -43,7 +47,7 @@ def unknown_stack(document: Document) -> str:
         return "it is not valid TOML"
     if not document:
         return "it is empty"
-    if all(map(_is_known, views(document))):
+    if all(map(_is_known, views(document).values())):
         return ""
     return "it has no [metadata]" if "metadata" not in document else "it does not say which stack it declares"
 

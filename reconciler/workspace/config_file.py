@@ -25,14 +25,20 @@ class Declaration(Struct, frozen=True):
     """What the config.toml of a folder declares.
 
     Attributes:
-        stacks: the name of the stack in each environment.
+        stacks: as `pipeline.stacks.stacks_of`.
         problem: why a stack cannot be known, although the file is there in some form: `it is empty`; or "".
         is_gone: whether there is no such file.
     """
 
-    stacks: frozenset[str] = frozenset()
+    stacks: Mapping[str | None, str] = {}
     problem: str = ""
     is_gone: bool = False
+
+    def declares(self, name: str, environment: str | None) -> bool:
+        """Whether this is the name of the stack in an environment; in any, if that is None."""
+        if environment is None:
+            return name in self.stacks.values()
+        return name == self.stacks.get(environment, self.stacks.get(None))
 
 
 class ConfigFile:
@@ -80,7 +86,7 @@ class ConfigFile:
             return Declaration(problem=_in_words(self.problem))
         if problem := unknown_stack(self.document):
             return Declaration(problem=problem)
-        return Declaration(frozenset(stacks_of(self.document)))
+        return Declaration(stacks_of(self.document))
 
 
 class PipelineSummary(Struct, frozen=True):
@@ -134,7 +140,7 @@ def declaration(folder: Path) -> Declaration:
 
 def stacks_in(folder: Path) -> set[str]:
     """The name of the pipeline's stack in each environment, also if its config.toml has errors."""
-    return stacks_of(ConfigFile(folder).document)
+    return set(stacks_of(ConfigFile(folder).document).values())
 
 
 def _in_words(problem: OSError) -> str:

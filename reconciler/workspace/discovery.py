@@ -6,10 +6,11 @@ matches are an error that lists both.
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from providers.image_names import normal_name
 from providers.regular_files import (
@@ -23,9 +24,10 @@ from providers.regular_files import (
 from providers.text import as_sentence
 from reconciler.core.diagnostics import CannotCheckError, Diagnostic, UserError, error
 from reconciler.pipeline import FILE_NAME
-from reconciler.pipeline.stacks import Document, stacks_of, text_at, views
+from reconciler.pipeline.stacks import Document, stack_in, stacks_of, text_at, views
 from reconciler.pipeline.suggestions import did_you_mean
-from reconciler.workspace.config_file import ConfigFile, Declaration, stacks_in
+from reconciler.system.files import display_path
+from reconciler.workspace.config_file import ConfigFile, Declaration, declaration, stacks_in
 from reconciler.workspace.globs import Glob
 from reconciler.workspace.schema import FILE_NAME as WORKSPACE_FILE
 from reconciler.workspace.schema import Workspace
@@ -47,10 +49,17 @@ class PipelineIndex:
     Args:
         root: where to search, and where paths start.
         workspace: limits the pipelines to its own.
+        environment: returns the one whose names and stacks count; None for those of all. Called only if a
+            pipeline has another name there.
     """
 
-    def __init__(self, root: Path, workspace: Workspace | None = None) -> None:
-        self._root, self._workspace = root, workspace
+    def __init__(
+        self,
+        root: Path,
+        workspace: Workspace | None = None,
+        environment: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self._root, self._workspace, self._environment_of_run = root, workspace, environment
         self._others: OtherWorkspaces = {}
         self._passed: dict[Path, str] = {}
 
@@ -115,8 +124,8 @@ class PipelineIndex:
                 [*map(_with_stacks, matches), "Give the path or the stack of the one you mean."]
             )
             raise UserError(error(f"{len(matches)} pipelines are called {name_or_path}", reason))
-        for folder in everywhere if not _is_path(name_or_path) else ():
-            return self._checked(folder)  # raises: the workspace excludes it
+        if everywhere and not _is_path(name_or_path):
+            return self._checked(everywhere[0])  # raises: the workspace excludes it
         if exists(path / FILE_NAME) and ConfigFile(path).is_of_pipeline:  # not searched, such as a link
             return self._checked(path)
         if _is_path(name_or_path) and (problem := _not_entered(path)) is not None:
@@ -149,10 +158,31 @@ class PipelineIndex:
     @cached_property
     def _names(self) -> Mapping[Path, set[str]]:
         """The names and the stacks of each pipeline."""
-        return {
-            folder: _names(folder, file.document) | stacks_of(file.document)
-            for folder, file in self._files.items()
-        }
+        return {folder: _names(folder, views) | self._stacks[folder] for folder, views in self._views.items()}
+
+    @cached_property
+    def _stacks(self) -> Mapping[Path, set[str]]:
+        return {folder: _stacks(views) for folder, views in self._views.items()}
+
+    @cached_property
+    def _views(self) -> Mapping[Path, Sequence[Mapping[str, Any]]]:
+        """The values of each pipeline for the environment; for all, if it has the same names in all."""
+        found = {}
+        for folder, file in self._files.items():
+            tables = views(file.document)
+            is_same = len({(_name(one), stack_in(one)) for one in tables.values()}) == 1
+            where = None if is_same else self._environment
+            found[folder] = [*tables.values()] if where is None else [tables.get(where, tables[None])]
+        return found
+
+    def _names_anywhere(self, folder: Path) -> set[str]:
+        """The names and the stacks of a pipeline in all environments."""
+        every = views(self._files[folder].document).values()
+        return _names(folder, every) | _stacks(every)
+
+    @cached_property
+    def _environment(self) -> str | None:
+        return self._environment_of_run()
 
     @cached_property
     def _found(self) -> tuple[dict[Path, ConfigFile], dict[Path, OSError]]:
@@ -177,7 +207,7 @@ class PipelineIndex:
         as_stack = {
             folder
             for folder in self._by_name.get(normal_name(name), ())
-            if normal_name(name) in stacks_of(self._files[folder].document)
+            if normal_name(name) in self._stacks[folder]
         }
         return sorted(as_stack | self._by_name.get(name, set()))
 
@@ -195,10 +225,10 @@ class PipelineIndex:
                 "A pipeline is a folder with a config.toml. Give such a folder, the name of a pipeline, or "
                 f"the name of its stack.{_of_document(name_or_path)}",
             )
-        names = sorted(
-            {name for folder in self.folders for name in _names(folder, self._files[folder].document)}
-        )
+        names = sorted({name for folder in self.folders for name in _names(folder, self._views[folder])})
         summary = f"It contains {', '.join(names)}." if names else "It contains no pipeline."
+        if elsewhere := [folder for folder in self.folders if name_or_path in self._names_anywhere(folder)]:
+            summary = f"In {self._environment}, {display_path(elsewhere[0])} has another name: give its path."
         return error(
             f"no pipeline is called {name_or_path}",
             f"Searched {real_path(self._root)}, except hidden folders and virtual environments. "
@@ -211,14 +241,16 @@ def find(name_or_path: str, root: Path, workspace: Workspace | None = None) -> P
     return PipelineIndex(root, workspace).find(name_or_path)
 
 
-def stacks_called(name_or_path: str, root: Path, workspace: Workspace | None = None) -> set[str]:
-    """The names of the stacks of each pipeline that `find` would find; empty if there is none."""
+def declarations_called(
+    name_or_path: str, root: Path, workspace: Workspace | None = None
+) -> list[Declaration]:
+    """What each pipeline declares that `find` would find; empty if there is none."""
     index = PipelineIndex(root, workspace)
     try:
         folders = [index.find(name_or_path)]
     except UserError:
         folders = index.called(name_or_path)
-    return {name for folder in folders for name in stacks_in(folder)}
+    return [declaration(folder) for folder in folders]
 
 
 def checked_folder(folder: Path, workspace: Workspace | None, others: OtherWorkspaces | None = None) -> Path:
@@ -387,7 +419,8 @@ def _is_hidden(name: str) -> bool:
 
 def stacks_below(root: Path) -> dict[Path, set[str]]:
     """Each pipeline folder below `root` with its stacks, whatever the workspace excludes."""
-    return {folder: stacks_of(file.document) for folder, file in sorted(_search(root), key=itemgetter(0))}
+    found = sorted(_search(root), key=itemgetter(0))
+    return {folder: set(stacks_of(file.document).values()) for folder, file in found}
 
 
 def documents_in(workspace: Workspace) -> dict[Path, Document]:
@@ -414,10 +447,17 @@ def folders_of_stack(name: str, root: Path, workspace: Workspace) -> list[Path]:
     return _within([folder for folder, stacks in stacks_below(root).items() if name in stacks], workspace)
 
 
-def _names(folder: Path, document: Document) -> set[str]:
-    """The names of a pipeline: the folder's, and metadata.name in each environment."""
-    names = (text_at(tables, "metadata", "name") for tables in views(document))
-    return {real_path(folder).name, *names} - {""}
+def _names(folder: Path, views: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The names of a pipeline: the folder's, and metadata.name by these values."""
+    return {real_path(folder).name, *map(_name, views)} - {""}
+
+
+def _name(tables: Mapping[str, Any]) -> str:
+    return text_at(tables, "metadata", "name")
+
+
+def _stacks(views: Iterable[Mapping[str, Any]]) -> set[str]:
+    return {*map(stack_in, views)} - {""}
 
 
 def _with_stacks(folder: Path) -> str:

@@ -1,6 +1,6 @@
-"""The content of the config.toml files of a workspace, as far as it can be read."""
+"""What the engine asks a workspace for, as far as its files can be read."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,16 @@ from reconciler.workspace.schema import Workspace
 
 def documents_below(root: Path) -> Mapping[Path, Mapping[str, Any] | None]:
     """As `documents_in`, of the workspace around a folder, without its rules if they cannot be read."""
+    return documents_in(_workspace_around(root))
+
+
+def environments_of(root: Path) -> Collection[str]:
+    """The environments that an overlay can be for, in the workspace around a folder."""
+    return _workspace_around(root).shared().environments
+
+
+def _workspace_around(root: Path) -> Workspace:
     try:
-        workspace = find_workspace(root)
+        return find_workspace(root)
     except UserError:
-        workspace = Workspace(root)
-    return documents_in(workspace)
+        return Workspace(root)

@@ -102,7 +102,7 @@ class PassedOver:
     def _declared(self) -> Collection[str]:
         """The stacks of the folders that are found, in the whole workspace."""
         found = PipelineIndex(self._workspace.root).declarations.values()
-        return {name for one in found for name in one.stacks}
+        return {name for one in found for name in one.stacks.values()}
 
 
 def _why(folder: Path, passed: Mapping[Path, str]) -> str | None:

@@ -82,7 +82,7 @@ def select(
         failed(name, problem)
 
     found: dict[Path, SelectedPipeline] = {}
-    for candidate in _candidates(request, here, workspace, not_found, known):
+    for candidate in _candidates(request, here, workspace, environment, not_found, known):
         place = real_path(candidate.folder)
         first = found.setdefault(place, candidate)
         found[place] = replace(first, why=tuple(dict.fromkeys((*first.why, *candidate.why))))
@@ -146,10 +146,15 @@ def _with_reasons(
 
 
 def _candidates(
-    request: SelectionRequest, here: Path, workspace: Workspace, failed: NotFound, known: Known
+    request: SelectionRequest,
+    here: Path,
+    workspace: Workspace,
+    environment: Callable[[], str | None],
+    failed: NotFound,
+    known: Known,
 ) -> Iterator[SelectedPipeline]:
     """The pipelines with these names and in these groups, or all; some maybe several times."""
-    index = PipelineIndex(here, workspace)
+    index = PipelineIndex(here, workspace, environment)
     of_state = PassedOver(index, here, workspace, known, failed)
     if any(map(is_glob, request.names)) or not (request.names or request.groups):
         for place, problem in index.problems.items():

@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from providers.ascii_case import ascii_upper
 from reconciler.core.diagnostics import UserError
-from reconciler.core.platforms import HOSTS, in_scope, place
+from reconciler.core.platforms import environment_of, in_scope, place
+from reconciler.workspace.config_file import Declaration
 from reconciler.workspace.schema import Workspace
 
 
@@ -89,13 +90,20 @@ def full_name(workspace: Workspace, name: str) -> str:
     return name if where.scope is None else f"{where.scope}/{rest}"
 
 
+def declared_by(
+    workspace: Workspace, stacks: Sequence[str], declarations: Sequence[Declaration]
+) -> list[str]:
+    """Those of these stacks that one of the declarations names in the environment of the stack."""
+    environments = environment_names(workspace, stacks)
+    return [
+        stack
+        for stack in stacks
+        if any(one.declares(stack.partition("/")[2], environments.get(stack)) for one in declarations)
+    ]
+
+
 def environment_names(workspace: Workspace, stacks: Sequence[str]) -> dict[str, str]:
     """Stack -> the name that `--env` takes for its environment, for each of these stacks that has one."""
     declared = {environment.scope: name for name, environment in workspace.environments.items()}
-    found = {}
-    for stack in stacks:
-        scope = stack.partition("/")[0]
-        platform = scope.rpartition("@")[2]
-        if name := declared.get(scope, platform if platform in HOSTS else ""):
-            found[stack] = name
-    return found
+    names = {stack: environment_of(stack.partition("/")[0], declared) for stack in stacks}
+    return {stack: name for stack, name in names.items() if name is not None}

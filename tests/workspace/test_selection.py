@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reconciler.core.diagnostics import Diagnostic, UserError
-from reconciler.workspace import discovery, reader
+from reconciler.workspace import config_file, reader
 from reconciler.workspace.discovery import find, find_all
 from reconciler.workspace.reader import find_workspace, load
 from reconciler.workspace.selection import select
@@ -198,13 +198,13 @@ def test_each_file_is_read_once_however_many_names_select(
     root: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     reads: list[Path] = []
-    original = discovery.read_regular
+    original = config_file.read_regular
 
     def counted(path: Path, *args: Any, **kwargs: Any) -> bytes:
         reads.append(path)
         return original(path, *args, **kwargs)
 
-    monkeypatch.setattr(discovery, "read_regular", counted)
+    monkeypatch.setattr(config_file, "read_regular", counted)
     names = ("sam-1", "sharp", "sharp-1", "training", "pipelines/*", "no-such-pipeline") * count
     missing: list[str] = []
     selected = select(

@@ -36,7 +36,7 @@ def run(
     out, err = console(sys.stdout), console(sys.stderr)
     if name is not None and options.is_in_pipeline() and options.as_address(name.partition("#")[0]):
         targets, name = (AdoptTarget.parse(name), *targets), None
-    folder = options.pipeline_folder(name)
+    folder = options.pipeline_folder(name, where)
     with ProgressView(err) as progress:
         planned = plan_to_adopt(folder, where.named(), options.state_url(), read_options, progress, take=take)
     if planned.plan.claimed:

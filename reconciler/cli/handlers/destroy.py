@@ -91,7 +91,7 @@ def _destroy_stack(
     try:
         with stores.opened() as state:
             found, source = recorded_stack(state, name, target.scope)
-            refuse_declared(state, found, source, partial(_with_files, where))
+            refuse_declared(state, found, target.environment.name, source, partial(_with_files, where))
             refuse_shared(state, found)
     except (OtherWorkspaceError, SharedStackError) as problem:
         print_diagnostics(problem.diagnostics, console(sys.stderr))

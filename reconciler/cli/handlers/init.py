@@ -57,7 +57,7 @@ def run(
         _refuse_taken(folder.name)
     files = files_of(NewPipeline(folder.name, type_, base))
     config = _complete(folder, files[FILE_NAME], image, model, err)
-    for stack in stacks_of(tomllib.loads(config)):
+    for stack in {*stacks_of(tomllib.loads(config)).values()}:
         _refuse_taken(stack)
     files[FILE_NAME] = linked(config, folder / FILE_NAME, options.workspace().root, "config")
     with writing(folder, f"{folder} cannot be made", "Nothing was written."):

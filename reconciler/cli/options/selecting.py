@@ -42,17 +42,21 @@ def refuse_forced_bump_of_many(
     )
 
 
-def pipeline_folder(name: str | None) -> Path:
+def pipeline_folder(name: str | None, where: TargetOptions | None) -> Path:
     """The folder of the pipeline with this name or path; with None, the current folder.
+
+    Args:
+        where: the environment whose names count; None for those of all.
 
     Raises:
         UsageError: no name is given, and the current folder is no pipeline.
         UserError: there is no such pipeline, or more than one.
     """
-    from reconciler.workspace.discovery import checked_folder, find
+    from reconciler.workspace.discovery import PipelineIndex, checked_folder
 
     if name is not None:
-        return find(name, Path.cwd(), workspace())
+        environment = where.named().platform_name if where is not None else lambda: None
+        return PipelineIndex(Path.cwd(), workspace(), environment).find(name)
     if not is_in_pipeline():
         raise click.UsageError("name a pipeline, or run the command in its folder")
     return checked_folder(Path.cwd(), workspace())
@@ -128,7 +132,7 @@ class Selection(Struct, frozen=True):
 
     def folder(self) -> Path:
         """The folder of the pipeline, if the request is of one. Raises UserError."""
-        return pipeline_folder(self.request.names[0] if self.request.names else None)
+        return pipeline_folder(self.request.names[0] if self.request.names else None, self.where)
 
     def folders(self, failed: Callable[[UserError], None]) -> list[Path]:
         """The folders of `pipelines`. Passes the errors of names that match none on."""
