@@ -21,7 +21,7 @@ class Outline(Struct, frozen=True):
     """The outline of the state at one serial.
 
     Attributes:
-        outcome: how the run that saved it ended: applied, failed or interrupted.
+        outcome: how the run that saved it ended: applied, failed, interrupted or partial.
         restores: the serial that the run restored, if it was a rollback; 0 otherwise.
         is_open: whether it has open writes.
         version: the version of the image; "" if there is none.

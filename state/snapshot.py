@@ -21,9 +21,12 @@ UNKNOWN: Final = ""
 APPLIED: Final = "applied"
 FAILED: Final = "failed"
 INTERRUPTED: Final = "interrupted"
-OUTCOMES: Final = (UNKNOWN, APPLIED, FAILED, INTERRUPTED)
+PARTIAL: Final = "partial"
+OUTCOMES: Final = (UNKNOWN, APPLIED, FAILED, INTERRUPTED, PARTIAL)
 """How the run that saved a state ended. Every save but the last of a run says interrupted, as a run that is
-killed does not come to its last one. Format versions before 4 do not say it: unknown."""
+killed does not come to its last one. A partial state need not have all that ran: every step of the run
+succeeded, but targets left out what the files declare, or the state alone was changed. Format versions before
+4 do not say it: unknown."""
 Verb = Literal["create", "update", "delete", "replace"]
 Entry = TypeVar("Entry", "RecordedResource", "Intent")
 
@@ -134,6 +137,10 @@ class Snapshot(Struct, frozen=True):
 
     def without_intent(self, address: str) -> "Snapshot":
         return replace(self, intents=_as_map(self.intents).drop(address))
+
+    def changed_alone(self) -> "Snapshot":
+        """The same content after a change of the state alone, so not the result of a run."""
+        return replace(self, outcome=PARTIAL, restores=0)
 
     def with_addresses(self, present: Callable[[str], str]) -> "Snapshot":
         """The same content with other addresses. If two become one, the entry that has it already counts.

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from state.errors import InvalidSnapshotError
 from state.invariants import verify
 from state.lock import Lock
-from state.snapshot import FAILED, INTERRUPTED, Snapshot, difference
+from state.snapshot import FAILED, INTERRUPTED, PARTIAL, Snapshot, difference
 from state.stores.base import Store
 
 
@@ -91,15 +91,15 @@ class StateWriter:
 
         Args:
             outcome: one of `state.snapshot.OUTCOMES`.
-            confirms: the run found everything as it should be. If the run before it did not end well, the
-                state says from now on that this one did.
+            confirms: the run found everything as it should be. If the state does not say that it has all that
+                ran, it does from now on.
 
         Raises:
             StateError: as for `Store.save`.
         """
         with self._change_lock:
             before = self._latest.outcome
-            if not self._changes and not (confirms and before in (FAILED, INTERRUPTED)):
+            if not self._changes and not (confirms and before in (FAILED, INTERRUPTED, PARTIAL)):
                 return self._saved
             self._latest = replace(self._latest, outcome=outcome, restores=self._restores)
             self._changes += 1

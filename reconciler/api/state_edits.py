@@ -366,7 +366,7 @@ def forget_stack(
                 return None
             empty = Snapshot.new(stack, snapshot.lineage)
             saved = state.store.save(
-                replace(empty, serial=serial, written_by=version(), written_at=now()),
+                replace(empty.changed_alone(), serial=serial, written_by=version(), written_at=now()),
                 expected_serial=serial,
                 lock=lock,
             )
@@ -409,7 +409,7 @@ def forget_resource(
         # An error, if it cannot be read, before anything is saved.
         state.store.load_register(scope_of(stack))
         saved = state.store.save(
-            replace(kept, written_by=version(), written_at=now()),
+            replace(kept.changed_alone(), written_by=version(), written_at=now()),
             expected_serial=snapshot.serial,
             lock=lock,
         )

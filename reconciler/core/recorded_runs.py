@@ -1,10 +1,29 @@
-"""The runs in the history of a state, with how they ended. Pure."""
+"""The runs in the history of a state, with their commands and how they ended. Pure."""
 
 from enum import Enum
+from itertools import dropwhile, pairwise
 
 from msgspec import Struct
 
 from state.stores.base import HistoryEntry
+
+
+def verb_of(command: str) -> str:
+    """The verb of a recorded command line, such as `apply`; "" if there is none."""
+    return next(iter(_arguments(command)), "")
+
+
+def target_of(command: str) -> str:
+    """The serial or version that a recorded command line rolls back to; "" if it is none that names one."""
+    words = _arguments(command)
+    words = [part for word in words for part in (word.split("=", 1) if word.startswith("--to=") else [word])]
+    named = [target for option, target in pairwise(words) if option == "--to"]
+    return named[-1] if named and words[0] == "rollback" else ""
+
+
+def _arguments(command: str) -> list[str]:
+    """The words of a recorded command line from its verb on. The options before the verb take no value."""
+    return [*dropwhile(lambda word: word.startswith("-"), command.split()[1:])]
 
 
 class RunOutcome(Enum):
@@ -13,6 +32,7 @@ class RunOutcome(Enum):
     APPLIED = "applied"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
+    PARTIAL = "partial"  # it left a state that need not have all that ran, as `state forget` does
     ROLLED_BACK = "rolled back"  # it was applied, and a later rollback went back to before it
     UNKNOWN = "unknown"  # of a version that saved no outcome, or its content is not kept any more
 
@@ -40,5 +60,4 @@ class RecordedRun(Struct, frozen=True):
     @property
     def verb(self) -> str:
         """The command of the run: `apply`, `promote`, `rollback`, …; "" if it is unknown."""
-        words = self.saves[0].command.split()[1:]
-        return words[0] if words and not words[0].startswith("-") else ""
+        return verb_of(self.saves[0].command)

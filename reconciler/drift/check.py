@@ -5,9 +5,13 @@ Sends no write, takes no lock and saves nothing. Resources that cannot be read a
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import chain
+
+from msgspec.structs import replace
 
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.plan import Action, command_for
+from reconciler.core.recorded_runs import verb_of
 from reconciler.core.remote import parent_of
 from reconciler.core.values import Address
 from reconciler.drift.findings import LastApply, StackReport, findings, outline
@@ -18,7 +22,7 @@ from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline
 from state.snapshot import Snapshot
-from state.stores.base import Store
+from state.stores.base import Store, latest_saves
 
 
 def check(
@@ -86,20 +90,31 @@ def is_missing(planned: PlanResult, address: Address | None) -> bool:
 
 
 def last_apply(store: Store, stack: str, state: Snapshot | None) -> LastApply | None:
-    """The last run that saved the state; None if there is no state, or if it is empty.
+    """The last run that applied; None if there is no state, or if it is empty.
+
+    Its commit has the files. A change of the state alone applies nothing, and the folder of a stack that is
+    destroyed may be gone.
 
     Raises:
         CorruptStateError: the state is older than its history.
     """
     if state is None or not (state.resources or state.intents):
         return None
-    for entry in store.history(stack, 1):
-        if entry.serial > state.serial + 1:  # another run saved in the meantime, or the head is an older one
-            store.check_history(stack, 1)
-        image = image_in(state)
-        version = str(image.inputs.get("version") or "") if image else ""
-        return LastApply(entry.written_at, entry.owner, entry.host, entry.git_commit, entry.ci, version)
-    return None
+    saves = latest_saves(store, stack, first=1)
+    newest = next(saves, None)
+    if newest is None:
+        return None
+    if newest.serial > state.serial + 1:  # another run saved in the meantime, or the head is an older one
+        store.check_history(stack, 1)
+    image = image_in(state)
+    version = str(image.inputs.get("version") or "") if image else ""
+    applied = (save for save in chain([newest], saves) if verb_of(save.command) not in _APPLY_NOTHING)
+    entry = next(applied, replace(newest, git_commit=""))
+    return LastApply(entry.written_at, entry.owner, entry.host, entry.git_commit, entry.ci, version)
+
+
+_APPLY_NOTHING = frozenset({"state", "destroy"})
+"""The commands that save state and apply no files."""
 
 
 def no_state_remarks(reports: Sequence[StackReport]) -> tuple[Diagnostic, ...]:

@@ -39,7 +39,7 @@ from reconciler.pipeline.load import Pipeline
 from reconciler.system.files import locked, replace_file, why_not_written
 from state.lock import Lock, is_gone
 from state.lock_info import LockInfo
-from state.snapshot import APPLIED, FAILED, INTERRUPTED, Snapshot
+from state.snapshot import APPLIED, FAILED, INTERRUPTED, PARTIAL, Snapshot
 from state.state_writer import StateWriter, now
 
 SHARED = frozenset(kind for kind, facts in FACTS.items() if facts.shared)
@@ -320,7 +320,12 @@ def _execute(
     result = execute()
     problem = _config_problem(edited) if result.succeeded and edited is not None else None
     is_done = result.succeeded and problem is None
-    outcome = APPLIED if is_done else INTERRUPTED if session.stop.is_set() else FAILED
+    outcome = INTERRUPTED if session.stop.is_set() else FAILED
+    if (
+        is_done
+    ):  # targets and stale steps may leave out what exists, and would be missing in a rollback to this
+        declared = {str(resource.address) for resource in planned.desired}
+        outcome = APPLIED if declared <= writer.snapshot.resources.keys() else PARTIAL
     is_whole = not planned.plan.request.get("targets")
     writer.finish(outcome, confirms=is_done and planned.plan.is_empty and is_whole)
     return result, writer.snapshot, problem

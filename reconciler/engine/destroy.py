@@ -14,6 +14,7 @@ from reconciler.core.diagnostics import CannotCheckError, UserError, error
 from reconciler.core.graph import Graph
 from reconciler.core.plan import Plan, Stack
 from reconciler.core.planner import plan_steps
+from reconciler.core.recorded_runs import verb_of
 from reconciler.core.recovery import contested, settle, unfinished_replaces
 from reconciler.core.values import Address
 from reconciler.engine.apply import ApplyRequest, ApplyResult, carry_out_stack
@@ -104,7 +105,7 @@ def plan_destroy(session: Session, stack: Stack, request: PlanRequest) -> PlanRe
 
 def _was_destroyed(session: Session, stack: Stack) -> bool:
     """Whether the last run was a destroy, and not a command that only removed resources from the state."""
-    return any("destroy" in entry.command.split() for entry in session.store.history(str(stack), 1))
+    return any(verb_of(entry.command) == "destroy" for entry in session.store.history(str(stack), 1))
 
 
 class _KeptKind(Struct, frozen=True):

@@ -1,6 +1,5 @@
-"""The state versions that runs left, and the ones whose writes all succeeded. Reads only."""
+"""The state versions that runs left, and the ones that have all that ran. Reads only."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
@@ -8,15 +7,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 from semver import Version
 
-from providers.patterns import pattern
 from reconciler.core.diff import same
-from reconciler.core.recorded_runs import RecordedRun, RunOutcome
+from reconciler.core.recorded_runs import RecordedRun, RunOutcome, target_of, verb_of
 from reconciler.engine.kinds import recorded_text
 from reconciler.engine.recorded import image_in
 from reconciler.pipeline.version import parse
 from state.errors import CorruptStateError
 from state.outline import Outline
-from state.snapshot import APPLIED, FAILED, INTERRUPTED, Intent, RecordedResource, Snapshot
+from state.snapshot import APPLIED, UNKNOWN, Intent, RecordedResource, Snapshot
 from state.stores.base import HistoryEntry, Store, saves_by_run
 
 
@@ -112,7 +110,11 @@ def _readable(store: Store, stack: str, serial: int) -> Snapshot | None:
 
 
 def finished_states(store: Store, stack: str) -> Iterator[EarlierState]:
-    """The last state version of each run whose writes all succeeded, latest first."""
+    """The last state version of each run whose writes all succeeded, latest first.
+
+    Each has all that ran: what a change of the state alone left, or a run that left out a part of the files,
+    is not among them.
+    """
     for saves in saves_by_run(store, stack):
         snapshot = store.load_at(stack, saves[0].serial)
         if snapshot is not None and _outcome(store, stack, snapshot, saves) is RunOutcome.APPLIED:
@@ -136,6 +138,18 @@ def that_ran(finished: Iterable[EarlierState]) -> Iterator[EarlierState]:
         yield earlier
 
 
+def last_left(store: Store, stack: str, now: Snapshot) -> Snapshot:
+    """What the last run left: the present state, unless the state alone was changed since.
+
+    Raises:
+        CorruptStateError: that state is damaged.
+    """
+    for saves in saves_by_run(store, stack):
+        if verb_of(saves[0].command) != "state":
+            return (store.load_at(stack, saves[0].serial) if saves[0].serial < now.serial else None) or now
+    return now
+
+
 def state_at(store: Store, stack: str, serial: int) -> EarlierState | None:
     """The state version of a run that ended with this serial; None if it is not kept any more."""
     snapshot = store.load_at(stack, serial)
@@ -145,20 +159,17 @@ def state_at(store: Store, stack: str, serial: int) -> EarlierState | None:
     return EarlierState(snapshot, entry)
 
 
-_RESTORED = pattern(r"\A(?>.*?\brollback ).*--to[ =](\d+)(?!\S)", re.DOTALL)
-
-
 def _restored(snapshot: Snapshot, entry: HistoryEntry) -> int:
     """The serial that a run restored; 0 if it was no rollback, or that is unknown."""
     if snapshot.outcome:
         return snapshot.restores
-    found = _RESTORED.search(entry.command)  # of a version that saved no outcome
-    return int(found[1]) if found else 0
+    target = target_of(entry.command)  # of a version that saved no outcome
+    return int(target) if target.isdecimal() else 0
 
 
 def _outcome(store: Store, stack: str, snapshot: Snapshot, saves: Sequence[HistoryEntry]) -> RunOutcome:
     """How the run with these saves ended, which left this state."""
-    if snapshot.outcome in (FAILED, INTERRUPTED):
+    if snapshot.outcome not in (UNKNOWN, APPLIED):
         return RunOutcome(snapshot.outcome)
     if snapshot.intents:
         return RunOutcome.UNKNOWN

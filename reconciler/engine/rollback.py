@@ -4,7 +4,6 @@ The image goes back by moving tags in the registry, without a build. If the imag
 error before the first write. The files only identify the pipeline; the desired values come from state.
 """
 
-import re
 import shlex
 from functools import partial
 from itertools import islice
@@ -12,19 +11,19 @@ from itertools import islice
 from msgspec.structs import replace
 
 from providers.docker.verdicts import ImageWay
-from providers.patterns import pattern
 from providers.reasons import WayOut
 from reconciler.core.diagnostics import UserError, error, info
 from reconciler.core.diff import same
 from reconciler.core.events import Notice
 from reconciler.core.plan import Basis, Stack
 from reconciler.core.plan_options import PlanOptions
-from reconciler.core.recorded_runs import RecordedRun, RunOutcome
+from reconciler.core.recorded_runs import RecordedRun, RunOutcome, target_of
 from reconciler.core.values import Address
 from reconciler.engine.apply import ApplyRequest, ApplyResult, carry_out
 from reconciler.engine.earlier_states import (
     EarlierState,
     finished_states,
+    last_left,
     recorded_runs,
     state_at,
     that_ran,
@@ -74,6 +73,7 @@ def find_earlier(
         raise UserError(error(f"there is no state of {stack}", detail))
     candidates = (one for one in finished_states(store, str(stack)) if one.snapshot.resources)
     if to is None:
+        now = last_left(store, str(stack), now)
         if abandoned is not None and (target := _target(store, stack, abandoned.command)) is not None:
             return target
         target = _unfinished_target(store, stack, now)
@@ -103,6 +103,7 @@ MOST_RUNS = 10
 _NOTHING_LEFT = {
     RunOutcome.FAILED: "failed",
     RunOutcome.INTERRUPTED: "was interrupted",
+    RunOutcome.PARTIAL: "left only a part of what ran in the state",
     RunOutcome.UNKNOWN: "has no known outcome",
 }
 
@@ -168,14 +169,11 @@ def _time(run: RecordedRun) -> str:
     return run.saves[0].written_at[:16].replace("T", " ")
 
 
-_ROLLBACK_COMMAND = pattern(r"\A(?>.*?\brollback ).*--to[ =](\S+)", re.DOTALL)
-
-
 def _target(store: Store, stack: Stack, command: str) -> EarlierState | None:
     """The target of a rollback with this command line; None for other commands, or if it does not exist."""
-    rollback = _ROLLBACK_COMMAND.search(command)
+    target = target_of(command)
     try:
-        return find_earlier(store, stack, rollback[1]) if rollback else None
+        return find_earlier(store, stack, target) if target else None
     except UserError:
         return None
 
@@ -267,7 +265,8 @@ def _plan_back(
     session.emit(Notice(f"rolling back to {target} (serial {entry.serial})"))
     plan = replace(planned.plan, basis=Basis.STATE_VERSION)
     stays = is_of_many and to is None
-    if stays and stored.outcome == APPLIED and stored.restores == earlier.snapshot.serial:
+    last = last_left(session.store, stack, stored) if stays else stored
+    if stays and last.outcome == APPLIED and last.restores == earlier.snapshot.serial:
         plan = replace(plan, diagnostics=(*plan.diagnostics, _STAYS))
     return replace(
         planned, plan=plan, restores=earlier.snapshot.serial, restored_version=earlier.version or ""

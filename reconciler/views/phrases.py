@@ -54,6 +54,7 @@ TONES = {
     RunResult.FAILED.value: "bad",
     RunResult.INTERRUPTED.value: "warn",
     RunResult.NOT_STARTED.value: "warn",
+    RunOutcome.PARTIAL.value: "muted",
     RunOutcome.ROLLED_BACK.value: "muted",
     RunOutcome.UNKNOWN.value: "unknown",
     Action.CREATE.word: "good",

@@ -259,13 +259,13 @@ def saves_by_run(store: Store, stack: str, *, first: int = _FIRST_PAGE) -> Itera
     Args:
         first: saves to read at first.
     """
-    saves = _saves(store, stack, first)
+    saves = latest_saves(store, stack, first=first)
     for _, of_run in groupby(saves, lambda entry: (entry.run or entry.serial, entry.lineage)):
         yield tuple(of_run)
 
 
-def _saves(store: Store, stack: str, first: int) -> Iterator[HistoryEntry]:
-    """All saves, latest first, without those made during the iteration."""
+def latest_saves(store: Store, stack: str, *, first: int) -> Iterator[HistoryEntry]:
+    """All saves, latest first, without those made during the iteration. Reads as `saves_by_run`."""
     limit, last_serial = first, ALL_SAVES
     while True:
         for entry in store.history(stack, limit):

@@ -128,6 +128,27 @@ def test_major_refuses_a_lower_bump_with_the_command_to_run(folder: Path, cli: C
     assert planned(cli)["contract"] == []
 
 
+@pytest.mark.parametrize("kind", ["image", "processing", "input", "--stack"])
+def test_major_holds_after_a_repair_of_the_state(folder: Path, cli: Cli, kind: str) -> None:
+    setting(folder, "major")
+    assert cli("apply", APP).code == 0
+    break_it(folder)
+    steps = planned(cli)["steps"]
+    name = f"input/{APP}/report_title"
+    address = (
+        name
+        if kind == "input"
+        else next((one["address"] for one in steps if one["address"].startswith(f"{kind}/")), "")
+    )
+    what = ("--stack", APP) if kind == "--stack" else (APP, address)
+    assert cli("state", "forget", *what, "--yes").code == 0
+
+    ended = cli("apply", APP, "--bump", "minor", "--yes")
+
+    assert ended.code == 12
+    assert "1.1.0 follows 1.0.0" in ended.err
+
+
 @pytest.mark.parametrize("verb", ["plan", "apply"])
 def test_major_holds_for_every_selection_of_targets(
     folder: Path, cli: Cli, sandbox: Sandbox, verb: str

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -50,6 +51,46 @@ def test_every_output_has_it_with_its_code_and_the_ways_out(cli: Cli, sandbox: S
     again = json.loads(cli("drift", "--all", "--json", "-").out)
     assert again["stacks"][-1]["findings"][0]["id"] == finding["id"]
     assert sandbox.writes() == []
+
+
+def test_the_last_apply_has_the_commit_with_its_folder(cli: Cli, sandbox: Sandbox) -> None:
+    """Not a change of the state alone since, nor a destroy that failed: that commit lacks the folder."""
+
+    def git(*arguments: str) -> str:
+        identity = ("-c", "user.name=Ann", "-c", "user.email=ann@shop.example")
+        ended = subprocess.run(
+            ["git", *identity, *arguments], cwd=cli.folder, check=True, capture_output=True, text=True
+        )
+        return ended.stdout.strip()
+
+    def commit() -> str:
+        document = json.loads(cli("drift", "--all", "--json", "-").out)
+        [found] = [
+            one["last_apply"] for one in document["stacks"] if one["stack"]["name"] == "dataset_cleanup"
+        ]
+        return str(found["git_commit"])
+
+    git("init", "-q")
+    (cli.folder / "reconciler.toml").write_text(NAME)
+    copy_example("dataset_cleanup", cli.folder, sandbox.registry)
+    git("add", ".")
+    git("commit", "-qm", "a pipeline")
+    assert cli("apply", "--all", "--yes").code == 0
+    applied = git("rev-parse", "HEAD")
+    shutil.rmtree(cli.folder / "dataset_cleanup")
+    git("commit", "-qam", "it is gone")
+    assert commit() == applied
+    stack = stack_of("dataset_cleanup")
+    assert cli("state", "forget", stack, "input/dataset_cleanup/archive", "--yes").code == 0
+    assert commit() == applied
+    sandbox.fail("DELETE", "/inputs/", 403, times=None)
+    assert cli("destroy", "--stack", "dataset_cleanup", "--yes").code == 1
+    sandbox.switch(faults=[])
+    assert commit() == applied
+    assert cli("state", "forget", stack, "input/dataset_cleanup/report_title", "--yes").code == 0
+    assert commit() == applied
+    git("checkout", "-q", applied, "--", "dataset_cleanup")
+    assert cli("plan", "dataset_cleanup").code == 0
 
 
 def test_status_shows_it_offline_too_and_keeps_its_exit_code(cli: Cli, orphan: str) -> None:

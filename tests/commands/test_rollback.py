@@ -213,6 +213,73 @@ def _full(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
+IMAGE = "image/{registry}/examples/dataset_cleanup"
+ADDRESSES = [IMAGE, f"processing/{CLEANUP}", f"input/{CLEANUP}/dataset", f"input/{CLEANUP}/report_title"]
+
+
+@pytest.mark.parametrize("then", ["roll back", "apply"])
+@pytest.mark.parametrize("forgotten", [*ADDRESSES, "--stack"])
+def test_a_change_of_the_state_alone_is_no_step_back(
+    forgotten: str, then: str, cli: Cli, sandbox: Sandbox
+) -> None:
+    """Restoring what it left would delete what it left out, and that was there all along."""
+    folder = copy_example(CLEANUP, cli.folder, sandbox.registry)
+    assert cli("apply", CLEANUP).code == 0
+    names = inputs(sandbox)
+    _edit(folder / "pipeline.py", "import", "import json\nimport")
+    assert cli("apply", CLEANUP, "--bump", "patch").code == 0
+    address = forgotten.format(registry=sandbox.registry)
+    what = ("--stack", CLEANUP) if forgotten == "--stack" else (CLEANUP, address)
+    gone = cli("state", "forget", *what, "--yes")
+    assert gone.code == 0, gone.err
+    assert then != "apply" or cli("apply", CLEANUP).code == 0
+    sandbox.clear_requests()
+
+    back = cli("rollback", CLEANUP, "--yes")
+
+    assert back.code == 0, back.err
+    assert [one["path"] for one in sandbox.writes() if "/inputs" in one["path"]] == []
+    assert inputs(sandbox) == names
+    with RegistryClient(f"{sandbox.registry}/examples/{CLEANUP}") as registry:
+        assert registry.digest("latest") == registry.digest("1.0.0") != registry.digest("1.0.1")
+    again = cli("rollback", CLEANUP, "--yes")
+    assert (again.code, "nothing ran" in again.err) == (1, True), again.err
+
+
+@pytest.mark.parametrize("target", ADDRESSES)
+def test_a_pipeline_that_is_taken_over_in_parts_has_nothing_to_go_back_to(
+    target: str, cli: Cli, sandbox: Sandbox
+) -> None:
+    copy_example(CLEANUP, cli.folder, sandbox.registry)
+    assert cli("apply", CLEANUP).code == 0  # as another machine does, with a state of its own
+    (cli.folder.parent / "state.db").unlink()
+    sandbox.clear_requests()
+    part = cli("apply", CLEANUP, "--target", target.format(registry=sandbox.registry))
+    assert part.code == 0, part.err
+    assert cli("apply", CLEANUP).code == 0
+
+    back = cli("rollback", CLEANUP, "--yes")
+
+    assert back.code == 1
+    assert "nothing ran" in back.err
+    assert sandbox.writes() == []
+    runs = json.loads(cli("state", "history", CLEANUP, "--json").out)["runs"]
+    assert [run["outcome"] for run in runs] == ["applied", "partial"]
+
+
+def test_a_target_that_leaves_nothing_out_is_a_step_back(repository: str, cli: Cli) -> None:
+    edited = cli.folder / APP / "pipeline.py"
+    _edit(edited, "# oh no", "# fine")
+    assert cli("apply", APP, "--bump", "patch", "--target", f"image/{repository}").code == 0
+    _edit(edited, "# fine", "# worse")
+    assert cli("apply", APP, "--bump", "patch").code == 0
+
+    assert cli("rollback", APP).code == 0
+
+    with RegistryClient(repository) as registry:
+        assert registry.digest("latest") == registry.digest("1.1.1")
+
+
 NO_CLASS: list[str] = []
 CLASSES = [NO_CLASS, ["title"], ["title", "manual"]]
 

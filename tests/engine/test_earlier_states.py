@@ -17,11 +17,11 @@ from msgspec.structs import replace
 
 from reconciler.core.diagnostics import UserError
 from reconciler.core.plan import Stack
-from reconciler.core.recorded_runs import RunOutcome
+from reconciler.core.recorded_runs import RunOutcome, target_of, verb_of
 from reconciler.engine.earlier_states import EarlierState, latest_runs, recorded_runs, that_ran
 from reconciler.engine.rollback import find_earlier
 from state.lock_info import LockInfo
-from state.snapshot import APPLIED, FAILED, INTERRUPTED, RecordedResource, Snapshot
+from state.snapshot import APPLIED, FAILED, INTERRUPTED, PARTIAL, RecordedResource, Snapshot
 from state.state_writer import StateWriter
 from state.stores.base import HistoryEntry, Store
 from state.stores.sqlite import SqliteStore
@@ -35,6 +35,19 @@ def image(version: str) -> RecordedResource:
     return RecordedResource(ADDRESS, "image", f"{version}@sha256:{version}", {"version": version})
 
 
+INPUTS = ("ds", "text")
+
+
+def input_of(name: str) -> RecordedResource:
+    return RecordedResource(f"input/app/{name}", "input", f"id of {name}", {"required": True})
+
+
+def with_inputs(state: Snapshot, left_out: Sequence[str]) -> Snapshot:
+    for name in INPUTS:
+        state = state if name in left_out else state.with_resource(input_of(name))
+    return state
+
+
 class History:
     """Runs of one stack."""
 
@@ -43,9 +56,19 @@ class History:
         self._version = 0
 
     def run(
-        self, version: str, outcome: str | None, *, restores: int = 0, command: str = "apply app"
+        self,
+        version: str,
+        outcome: str | None,
+        *,
+        restores: int = 0,
+        command: str = "apply app",
+        left_out: Sequence[str] = (),
     ) -> None:
-        """A run that leaves the image at this version; with None it is killed before it ends."""
+        """A run that leaves the image at this version; with None it is killed before it ends.
+
+        Args:
+            left_out: what stays out of the state if it is not there yet.
+        """
         identity = str(uuid4())
         info = LockInfo("ada", "laptop", 1, f"reconciler {command}", AT, identity)
         with self.store.lock(str(STACK), info, timeout=0) as lock:
@@ -54,13 +77,13 @@ class History:
                 self.store, before, lock=lock, written_by="0.1.0", restores=restores, clock=lambda: AT
             )
             writer.update(lambda state: state.with_resource(image(f"{version}.half")))
-            writer.update(lambda state: state.with_resource(image(version)))
+            writer.update(lambda state: with_inputs(state.with_resource(image(version)), left_out))
             if outcome is not None:
                 writer.finish(outcome, confirms=False)
 
-    def deploy(self, outcome: str | None = APPLIED) -> str:
+    def deploy(self, outcome: str | None = APPLIED, *, left_out: Sequence[str] = ()) -> str:
         self._version += 1
-        self.run(f"{self._version}.0.0", outcome)
+        self.run(f"{self._version}.0.0", outcome, left_out=left_out)
         return f"{self._version}.0.0"
 
     def roll_back(
@@ -72,6 +95,16 @@ class History:
         version = earlier.version if outcome == APPLIED else f"{earlier.version}.torn"
         self.run(version, outcome, restores=restores, command=f"rollback app --to {restores}")
         return earlier.version
+
+    def forget(self, *addresses: str) -> None:
+        """Remove resources from the state, as `state forget` does; all of them without addresses."""
+        before = self.store.load(str(STACK))
+        if before is None or not {*addresses} <= before.resources.keys():
+            return
+        info = LockInfo("ada", "laptop", 1, "reconciler state forget app", AT, str(uuid4()))
+        with self.store.lock(str(STACK), info, timeout=0) as lock:
+            after = before.without_resource(*(addresses or before.resources))
+            self.store.save(after.changed_alone(), expected_serial=before.serial, lock=lock)
 
     def load(self) -> Snapshot | None:
         return self.store.load(str(STACK))
@@ -181,6 +214,32 @@ def test_without_state_the_error_says_what_to_do(history: History) -> None:
     assert "use the state from there" in problem.detail and "reconciler apply app" in problem.detail
 
 
+def test_what_a_change_of_the_state_alone_left_is_no_target(history: History) -> None:
+    history.deploy()
+    history.deploy()
+    history.forget("input/app/ds")
+    assert history.outcomes()[0] == ("2.0.0", RunOutcome.PARTIAL)
+    forgotten = history.load()
+    assert forgotten is not None
+
+    history.run("2.0.0", APPLIED)  # it adds the input again
+    with pytest.raises(UserError) as caught:
+        find_earlier(history.store, STACK, str(forgotten.serial))
+    assert "left only a part of what ran in the state" in caught.value.diagnostics[0].summary
+    earlier = find_earlier(history.store, STACK, None)
+
+    assert earlier.version == "1.0.0"
+    assert {f"input/app/{name}" for name in INPUTS} < earlier.snapshot.resources.keys()
+
+
+def test_a_run_that_left_out_a_part_is_no_target(history: History) -> None:
+    history.run("1.0.0", PARTIAL, left_out=["text"])
+    history.run("1.0.0", APPLIED)
+
+    with pytest.raises(UserError, match=r"nothing ran on .* before 1\.0\.0"):
+        history.roll_back()
+
+
 @dataclass(frozen=True)
 class Version:
     """A version that ran, with the one that ran before it."""
@@ -198,9 +257,16 @@ def expected(steps: Sequence[str], history: History) -> None:
         match step:
             case "deploy":
                 good, target, is_complete = Version(history.deploy(), good), None, True
-            case "fail" | "kill":
-                history.deploy(FAILED if step == "fail" else None)
+            case "fail" | "kill" | "deploy a part":
+                ended = {"fail": FAILED, "kill": None, "deploy a part": PARTIAL}[step]
+                history.deploy(ended, left_out=INPUTS)
                 target, is_complete = None, False
+            case "forget an input":
+                history.forget("input/app/ds")
+            case "forget the image":
+                history.forget(ADDRESS)
+            case "forget all":
+                history.forget()
             case _:
                 wanted = target or (good if not is_complete else good.before if good else None)
                 if wanted is None:
@@ -215,7 +281,10 @@ def expected(steps: Sequence[str], history: History) -> None:
                     target, is_complete = wanted, False
 
 
-STEPS = ["deploy", "deploy", "rollback", "rollback", "fail", "kill", "fail rollback", "kill rollback"]
+STEPS = [
+    *("deploy", "deploy", "rollback", "rollback", "fail", "kill", "fail rollback", "kill rollback"),
+    *("deploy a part", "forget an input", "forget the image", "forget all"),
+]
 
 
 @settings(max_examples=60)
@@ -264,6 +333,26 @@ def test_runs_of_a_version_without_outcomes_are_told_by_their_writes(history: Hi
     ]
 
     assert [one.version for one in that_ran(states)] == ["1.0.0", "1.0.0", "0.1.0"]
+
+
+@pytest.mark.parametrize(
+    ("command", "verb", "target"),
+    [
+        ("reconciler apply app", "apply", ""),
+        ("reconciler rollback app --to 2", "rollback", "2"),
+        ("reconciler --quiet rollback app --to=1.0.0 --to 3 --yes", "rollback", "3"),
+        ("reconciler.api rollback --to 2", "rollback", "2"),
+        ("reconciler rollback app --to", "rollback", ""),
+        ("reconciler rollback", "rollback", ""),
+        ("reconciler promote rollback --from TEST --to LIVE", "promote", ""),
+        ("reconciler state forget --stack destroy", "state", ""),
+        ("reconciler --quiet", "", ""),
+        ("reconciler", "", ""),
+        ("", "", ""),
+    ],
+)
+def test_a_command_of_the_history_is_read_by_one_rule(command: str, verb: str, target: str) -> None:
+    assert (verb_of(command), target_of(command)) == (verb, target)
 
 
 STEPS = st.lists(
