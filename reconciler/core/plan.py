@@ -204,8 +204,8 @@ class Plan(Struct, frozen=True, dict=True):
         contract: what changes for those who launch a processing, breaking changes first.
         promotion: both environments, if the plan takes the image over from another one.
         writes_config: whether config.toml gets values, also if the plan is empty. Not in documents.
-        moves_state: whether the state has another name, which the apply changes, also if the plan is empty.
-            Not in documents.
+        changes_state: whether the state has another name or open writes, which the apply changes, also if the
+            plan is empty. Not in documents.
     """
 
     stack: Stack
@@ -219,7 +219,7 @@ class Plan(Struct, frozen=True, dict=True):
     contract: tuple[ContractChange, ...] = ()
     promotion: Promotion | None = None
     writes_config: bool = False
-    moves_state: bool = False
+    changes_state: bool = False
 
     @cached_property
     def _by_address(self) -> dict[Address, Step]:

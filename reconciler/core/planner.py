@@ -72,7 +72,7 @@ def plan_steps(
     tags: Mapping[Address, TagInUse] = MappingProxyType({}),
     appliers: Appliers = MappingProxyType({}),
 ) -> tuple[tuple[Step, ...], tuple[Diagnostic, ...]]:
-    """One step for every resource that is desired, recorded, or live in a list that the files own.
+    """One step for every resource that is desired, recorded, left open, or live in a list that the files own.
 
     Args:
         contested: objects of unknown origin, possibly created by an unfinished run: see `recovery.settle`.
@@ -94,10 +94,9 @@ def plan_steps(
         appliers,
     )
     steps = {resource.address: _step_for_desired(resource, inputs) for resource in desired}
-    for address in sorted(
-        (recorded.keys() | remote_state.found.keys() | unfinished_replaces.keys()) - steps.keys()
-    ):
-        if address in recorded or address in unfinished_replaces or inputs.owner(address):
+    unfinished = unfinished_replaces.keys() | set(contested)
+    for address in sorted((recorded.keys() | remote_state.found.keys() | unfinished) - steps.keys()):
+        if address in recorded or address in unfinished or inputs.owner(address):
             steps[address] = _step_for_undesired(address, inputs)
     steps |= _children_of_replaced(steps, inputs)
     lost = _children_lost(steps, inputs)
@@ -561,6 +560,8 @@ def _step_for_undesired(address: Address, inputs: _PlanInputs) -> Step:
     )
     if live is None and address in inputs.unfinished_replaces:
         return replace(step, reason=_UNFINISHED_REPLACE)
+    if recorded is None and owner is None:  # contested
+        return replace(step, reason=Reason(ReasonCode.UNKNOWN_ORIGIN))
     may_delete = kind.prunable and (options.prune or (options.destroy and not kind.shared))
     if owner is None and not may_delete:
         tag = inputs.tags.get(address)
@@ -673,6 +674,14 @@ def _remarks(
                 warning(
                     f"{doing} {step.address} also deletes {children or 'its children'}",
                     "Children that the files do not declare are not created again.",
+                    address=str(step.address),
+                )
+            )
+        if step.reason.code is ReasonCode.UNKNOWN_ORIGIN:
+            found.append(
+                warning(
+                    f"{step.address} exists, and an interrupted run may have created it",
+                    "It is not as that run sent it, so no step deletes it. If it is not needed, delete it.",
                     address=str(step.address),
                 )
             )

@@ -55,6 +55,7 @@ class ReasonCode(StrEnum):
     NOT_DESTROYED = "not-destroyed"  # `place`
     GONE = "gone"
     NOT_OURS = "not-ours"
+    UNKNOWN_ORIGIN = "unknown-origin"
     CLAIMED_ELSEWHERE = "claimed-elsewhere"  # `stack`
     # of a stack
     ORPHANED = "orphaned"  # `folder`, the number of its `resources`; the stack `declared` there, if any;

@@ -26,12 +26,14 @@ def settle(
 ) -> Snapshot:
     """The state with every intent closed that the live objects settle; the others stay open.
 
-    An intent does not have the dependencies of a resource, so those of `desired` are recorded.
+    An intent does not have the dependencies of a resource, so those of `desired` are recorded. One that needs
+    no answer is closed without one: see `needs_answer`.
 
     - create: If the object exists and equals the intent, the create was carried out and is recorded. Recorded
       children that do not exist went with the object before it. If the object does not exist, it was not
       carried out. If the object exists and differs, its origin is unknown: the intent stays open, the planner
-      reports a conflict, and applying the user's decision closes it.
+      reports a conflict, and applying the user's decision closes it. If it is no longer desired, it is
+      forgotten, which closes it, too.
     - update: Fields whose live value equals the intent were written and are recorded. Other fields keep their
       recorded values.
     - delete: If the object does not exist, the delete was carried out.
@@ -40,9 +42,13 @@ def settle(
       only the intent has its fields: see `unfinished_replaces`. It also stays open while the new object has
       values kept by `--theirs`, so that the next run finds the conflict again: see `keeps_live_values`.
     """
+    desired = Graph() if desired is None else desired
     settled: list[Address] = []
     for text, intent in snapshot.intents.items():
         address = Address.parse(text)
+        if not needs_answer(address, facts, desired):
+            snapshot = snapshot.without_intent(text)
+            continue
         if address not in remote_state.requested or address in remote_state.unreadable:
             continue
         live = remote_state.found.get(address)
@@ -63,7 +69,16 @@ def settle(
             lost = _missing_children(address, snapshot, remote_state, facts)
             snapshot = snapshot.without_resource(*lost)
         settled.append(address)
-    return _with_dependencies(snapshot, settled, facts, desired or Graph())
+    return _with_dependencies(snapshot, settled, facts, desired)
+
+
+def needs_answer(address: Address, facts: Mapping[str, KindFacts], desired: Graph) -> bool:
+    """Whether it matters if an open write was carried out.
+
+    An image that left the files does not even have to be read: it is never deleted, whoever pushed it, and
+    nothing runs it before it is recorded. Its registry may be the reason why it left.
+    """
+    return address in desired or facts[address.kind].prunable
 
 
 def _missing_children(

@@ -68,7 +68,7 @@ def apply_approved(
     applied = operation.apply(session, validated, PlanRequest.from_document(plan.request), request)
     ended = applied_run(applied, plan.stack.folder, time.monotonic() - started)
     # The lock moves the state before the plan is made again. A worker that was killed did all of its plan.
-    if ended.result is RunResult.UNCHANGED and (plan.moves_state or session.is_retry):
+    if ended.result is RunResult.UNCHANGED and (plan.changes_state or session.is_retry):
         return replace(ended, result=RunResult.APPLIED)
     return ended
 

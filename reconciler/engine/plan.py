@@ -42,7 +42,7 @@ from reconciler.core.plan import Plan, Stack, Step
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.planner import plan_steps
 from reconciler.core.reasons import RefusalCode, Way
-from reconciler.core.recovery import contested, settle, unfinished_replaces
+from reconciler.core.recovery import contested, needs_answer, settle, unfinished_replaces
 from reconciler.core.remote import RemoteState
 from reconciler.core.shared_values import Appliers, appliers, overwrites_shared
 from reconciler.core.values import Address, image_address
@@ -275,7 +275,7 @@ def plan_for(
         (*remarks, *warnings, *_unmatched_settings(pipeline, steps)),
         sources=graph_digest(target),
         request=request.to_document(),
-        moves_state=claims.own != {str(stack)},
+        changes_state=claims.own != {str(stack)} or bool(stored.intents),
     )
     if unread:
         plan = replace(plan, steps=tuple(s for s in plan.steps if s.address not in remote_state.unreadable))
@@ -360,12 +360,14 @@ def read_live(
     session.emit(Note(f"reading {stack}"))
     recorded = recorded_by_address(stored)
     identities = recorded if identities is None else identities
-    also = {Address.parse(text) for text in stored.intents}
+    unfinished = {Address.parse(text) for text in stored.intents}
+    refuse_unknown_kinds(stack, stored, {*recorded, *identities, *unfinished}, kinds)
+    facts = {name: kind.facts for name, kind in kinds.items()}
+    also = {address for address in unfinished if needs_answer(address, facts, desired)}
     with_children = set(options.replace)
     if options.prune or options.destroy:
         also |= set(identities)
         with_children |= set(identities) - {resource.address for resource in desired}
-    refuse_unknown_kinds(stack, stored, {*recorded, *identities, *also}, kinds)
     register = session.registers.read(stack.scope)
     return register, refresh.read(
         desired, identities, kinds, also=also, with_children=with_children, threads=session.threads

@@ -73,7 +73,7 @@ def planned_run(plan: Plan, folder: str) -> PipelineRun:
     if not plan.can_apply:
         failed = plan.has_errors and not (plan.refused or plan.conflicts)
         result, code = (RunResult.FAILED, FAILED) if failed else (RunResult.REFUSED, CONFLICT)
-    elif plan.is_empty and not (plan.writes_config or plan.moves_state):
+    elif plan.is_empty and not (plan.writes_config or plan.changes_state):
         result, code = RunResult.UNCHANGED, DONE
     else:
         result, code = RunResult.NOT_STARTED, FAILED

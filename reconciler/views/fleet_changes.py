@@ -61,18 +61,18 @@ def totals(plans: Sequence[Plan], unplanned: int = 0) -> dict[str, int]:
     ready = [plan for plan in plans if plan.can_apply]
     changing = sum(not plan.is_empty for plan in ready)
     files = sum(plan.is_empty and plan.writes_config for plan in ready)
-    moved = sum(plan.is_empty and plan.moves_state and not plan.writes_config for plan in ready)
+    recorded = sum(plan.is_empty and plan.changes_state and not plan.writes_config for plan in ready)
     ignoring = sum(
-        bool(plan.is_empty and plan.ignored and not plan.writes_config and not plan.moves_state)
+        bool(plan.is_empty and plan.ignored and not plan.writes_config and not plan.changes_state)
         for plan in ready
     )
     erroneous = sum(plan.has_errors for plan in plans)
     counts = {
         "to change": changing,
         "to change in config.toml only": files,
-        "to rename in the state only": moved,
+        "to change in the state only": recorded,
         "with ignored fields only": ignoring,
-        "in sync": len(ready) - changing - files - moved - ignoring,
+        "in sync": len(ready) - changing - files - recorded - ignoring,
         "refused": len(plans) - len(ready) - erroneous,
         "with errors": erroneous + unplanned,
     }

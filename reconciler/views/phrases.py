@@ -549,6 +549,7 @@ _WORDS: Mapping[StrEnum, _Words] = {
     ReasonCode.NOT_DESTROYED: lambda it: f"not deleted by destroy; it stays {it['place']}",
     ReasonCode.GONE: "already gone",
     ReasonCode.NOT_OURS: "recreated outside, so it is not deleted",
+    ReasonCode.UNKNOWN_ORIGIN: "not as sent by an interrupted run; it is only removed from the state",
     ReasonCode.CLAIMED_ELSEWHERE: lambda it: f"not deleted: {it['stack']} has a claim on it",
     ReasonCode.ORPHANED: lambda it: (
         f"its folder {it['folder']} {_instead(it)}; "

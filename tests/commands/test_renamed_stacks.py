@@ -146,7 +146,7 @@ def test_a_stack_that_only_moves_is_counted_and_sends_no_write(
     planned, applied = cli("plan", "--all", "--exit-code"), cli("apply", "--all", "--yes")
 
     assert (planned.code, applied.code) == (0, 0)
-    assert "1 to rename in the state only, 2 in sync." in applied.out
+    assert "1 to change in the state only, 2 in sync." in applied.out
     assert "1 applied, 2 unchanged" in applied.out
     assert sandbox.writes() == []
 

@@ -156,7 +156,7 @@ class Bench:
         facts = {name: kind.facts for name, kind in self.kinds.items()}
         recorded = {Address.parse(text): entry for text, entry in snapshot.resources.items()}
         also = {Address.parse(text) for text in snapshot.intents} | (
-            set(recorded) if request.prune else set()
+            set(recorded) if request.prune or request.destroy else set()
         )
         world = refresh.read(desired, recorded, self.kinds, also=also, threads=2)
         assert not world.unreadable

@@ -118,8 +118,11 @@ def test_files_that_say_what_is_there_end_it(contested: Path, cli: Cli, sandbox:
 
 
 def test_it_is_not_destroyed_as_if_it_were_ours(contested: Path, cli: Cli, sandbox: Sandbox) -> None:
-    assert cli("destroy", "dataset_cleanup", "--yes", "--prune").code == 0
+    ended = cli("destroy", "dataset_cleanup", "--yes", "--prune")
+    assert ended.code == 0, ended.err
+    assert "processing/dataset_cleanup exists, and an interrupted run may have created it" in ended.err
     assert sandbox.platform.processing("dataset_cleanup") is not None
+    assert intents(contested) == []
 
 
 def test_one_that_somebody_took_away_again_is_created(contested: Path, cli: Cli, sandbox: Sandbox) -> None:

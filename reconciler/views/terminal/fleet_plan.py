@@ -16,7 +16,7 @@ from reconciler.views.terminal.promotions import promotions_table
 from reconciler.views.terminal.text import Text
 
 _TOTALS = {
-    **dict.fromkeys(["to change", "to change in config.toml only", "to rename in the state only"], "yellow"),
+    **dict.fromkeys(["to change", "to change in config.toml only", "to change in the state only"], "yellow"),
     "with ignored fields only": "dim",
     "in sync": "green",
     **dict.fromkeys(["refused", "with errors"], "bold red"),
