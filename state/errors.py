@@ -11,10 +11,17 @@
         │   ├── SerialConflictError     … a different serial of the same state
         │   ├── LineageConflictError    … state of a different lineage under the same name
         │   ├── RenamedStateError       … the same lineage under another name
+        │   ├── SharedLineageError      … one lineage under several names
         │   ├── ExistingStateError      … state under the target name of a move
         │   └── RegisterConflictError   … a different serial of the register
         ├── AmbiguousStateError     several states may belong to this stack
-        │   └── OthersStateError        … and the one with its name seems to be another's
+        │   ├── OthersStateError        … and the one with its name seems to be another's
+        │   ├── UnmovedStateError       … and the one with its name is that of another folder
+        │   ├── SwappedStateError       … as folders swapped their stacks
+        │   ├── SharedStackError        … as another folder declares the stack, too
+        │   ├── UnknownOwnerError       … and another folder may still have the one with its name
+        │   └── UnknownStackError       … and another folder may still have the one of this folder
+        ├── InvalidNameError        no stack can have this name
         ├── LockedError             another run holds the lock
         └── LostLockError           this run lost its lock
 

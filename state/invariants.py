@@ -64,7 +64,7 @@ def verify(snapshot: Snapshot, *, since: Snapshot | None = None) -> list[str]:
     return problems + list(_edges(snapshot, since, changed))
 
 
-def verify_name(snapshot: Snapshot, others: Iterable[str]) -> list[str]:
+def verify_name(others: Iterable[str]) -> list[str]:
     """The broken invariants of a stack among others, as `verify` has them.
 
     Args:

@@ -211,10 +211,6 @@ class Register(Struct, frozen=True, dict=True):
         """The stacks that were last applied from this source."""
         return [stack for stack, known in self.stacks.items() if known == source]
 
-    def saved(self) -> "Register":
-        """The register with the next serial."""
-        return self._with(serial=self.serial + 1)
-
     def _with(self, **changed: Any) -> "Register":
         kept = {"scope": self.scope, "serial": self.serial, "stacks": self.stacks, "claims": self.claims}
         return Register(**{**kept, **changed})

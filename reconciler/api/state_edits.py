@@ -271,7 +271,7 @@ def names_problems(state: State, snapshot: Snapshot) -> list[str]:
     from state.invariants import verify_name
     from state.lineages import other_names
 
-    return verify_name(snapshot, other_names(state.store, snapshot.stack, state.store.names()))
+    return verify_name(other_names(state.store, snapshot.stack, state.store.names()))
 
 
 def _latest(store: Store, stack: str) -> Snapshot | None:

@@ -13,6 +13,8 @@ from reconciler.core.values import Address
 
 
 class Status(Enum):
+    """How a step ended."""
+
     DONE = "done"
     FAILED = "failed"
     BLOCKED = "blocked"  # a step that it depends on failed
@@ -40,10 +42,14 @@ class Outcome(Struct, frozen=True):
 
 
 class StepStarted(Struct, frozen=True):
+    """A step of a plan starts."""
+
     step: Step
 
 
 class StepProgress(Struct, frozen=True):
+    """What a step is doing, for one that takes a while."""
+
     address: Address
     progress: Progress
 
@@ -57,6 +63,8 @@ class StepRetried(Struct, frozen=True):
 
 
 class StepFinished(Struct, frozen=True):
+    """A step is done, failed or was not started."""
+
     outcome: Outcome
 
 

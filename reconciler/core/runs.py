@@ -232,14 +232,20 @@ class WaveStarted(Struct, frozen=True):
 
 
 class PipelineStarted(Struct, frozen=True):
+    """The work on the pipeline in a folder starts."""
+
     folder: str
 
 
 class PipelineFinished(Struct, frozen=True):
+    """The work on a pipeline is done, or failed."""
+
     run: PipelineRun
 
 
 class RunEnded(Struct, frozen=True):
+    """The end of a run, with what it did in all pipelines."""
+
     report: RunReport
 
 

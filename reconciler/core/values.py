@@ -21,9 +21,9 @@ ABSENT: Final = NoValue.ABSENT
 
 
 IMAGE: Final = "image"
+"""The kind of images in registries."""
 IMAGE_FIELDS: Final = ("docker_image", "docker_tag")
 """The fields of a resource that name the image that it runs."""
-"""The kind of images in registries."""
 
 
 class Address(NamedTuple):

@@ -493,7 +493,7 @@ def orphan_finding(
         address=address,
         change=Change("", ChangeClass.ORPHANED, MISSING, MISSING, MISSING, reason, write=False),
         effect=Effect.EXISTENCE,
-        seen=FindingDates(first_seen.get(id, now), now),
+        seen=FindingDates.of(first_seen.get(id, now), now),
         page=str((recorded.outputs if recorded else {}).get("page") or stack.host),
         put_back=forget if twin else stack.own_command("destroy"),
         take_over="" if twin else forget,

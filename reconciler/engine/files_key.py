@@ -43,5 +43,5 @@ def _read(file: Path) -> bytes:
     """The content of a class file; nothing if it cannot be read, which reading the class reports."""
     try:
         return read_regular(file)
-    except (OSError, ProviderError):
+    except OSError:
         return b""

@@ -253,7 +253,7 @@ class OtherSessions:
                     self._found[environment] = problem
         found = self._found[environment]
         if isinstance(found, UserError):
-            raise found
+            raise found.with_traceback(None)  # each raise would add the frames of a pipeline
         return found
 
 

@@ -9,6 +9,7 @@ lock fails. Has no opinion on the content of the state.
 import random
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -59,6 +60,7 @@ from state.stores.objects import WITNESS, Objects, PreconditionFailedError, Vers
 _SWAP_TIMEOUT = 60.0  # seconds to retry the swap of a contended head
 _MAX_REFUSALS = 8  # consecutive refused swaps of an unchanged head; more cannot be a race
 _PARALLEL = 16  # requests
+_MOST_SAVES = 200  # in memory; each has a whole state document
 
 
 class _CachedHead(Struct, frozen=True):
@@ -121,11 +123,11 @@ class BucketStore:
         self.objects = objects
         self._clock = clock
         self._sleep = sleep
-        self._mutex = threading.Lock()  # guards the next
+        self._mutex = threading.Lock()  # guards the turns and the order of the saves
         self._turns: dict[str, threading.RLock] = {}  # one swap of an object at a time: threads do not race
         self._seen: dict[str, _CachedHead] = {}
-        # Immutable: history objects by stack and name, and the names of committed saves.
-        self._saves: dict[tuple[str, str], HistoryObject] = {}
+        # Immutable: history objects by stack and name, the last used last, and the names of committed saves.
+        self._saves: OrderedDict[tuple[str, str], HistoryObject] = OrderedDict()
         self._names: dict[tuple[str, int], str] = {}
         self._registers: dict[str, _CachedRegister] = {}
 
@@ -612,14 +614,20 @@ class BucketStore:
             return None
 
     def _save(self, stack: str, name: str) -> HistoryObject:
-        if (stack, name) not in self._saves:
-            found = self.objects.get(f"{history_folder(stack)}/{name}")
-            if found is None:
-                raise CorruptStateError(
-                    f"the state of {stack} in {self.objects.url} is damaged: its content {name} is missing"
-                )
-            with self._located():
-                save = save_from_bytes(found.body, stack, name)
+        with self._mutex:
+            if (kept := self._saves.get((stack, name))) is not None:
+                self._saves.move_to_end((stack, name))
+                return kept
+        found = self.objects.get(f"{history_folder(stack)}/{name}")
+        if found is None:
+            raise CorruptStateError(
+                f"the state of {stack} in {self.objects.url} is damaged: its content {name} is missing"
+            )
+        with self._located():
+            save = save_from_bytes(found.body, stack, name)
+        with self._mutex:
             self._saves[stack, name] = save
-            self._remember(stack, save.before)
-        return self._saves[stack, name]
+            if len(self._saves) > _MOST_SAVES:
+                self._saves.popitem(last=False)
+        self._remember(stack, save.before)
+        return save

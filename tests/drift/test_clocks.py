@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,17 @@ def test_the_age_of_a_finding_is_never_negative_and_an_odd_time_is_an_error(repo
             assert ended.code == 11, time
             assert min(ages(report)) >= 0, time
             assert not re.search(r"-\d+ (hour|day)", (cli.folder / "drift.md").read_text()), time
+
+
+def test_nor_is_that_of_a_stack_without_a_folder(report: Path, cli: Cli) -> None:
+    (cli.folder / "reconciler.toml").write_text('[workspace]\nname = "shop"\n')
+    cli("apply", NAME, "--ours", "--yes")
+    shutil.rmtree(cli.folder / NAME)
+    for _ in range(2):
+        ended = cli("drift", "--all", "--json", "drift.json")
+        assert (ended.code, "orphaned" in ended.out) == (11, True)
+        assert min(ages(report)) >= 0
+        report.write_text(with_time(json.loads(report.read_text()), "first_seen", VALID[0]))
 
 
 @pytest.mark.parametrize("key", ["at", "first_seen", "last_seen"])

@@ -15,6 +15,7 @@ from msgspec.structs import FieldInfo, replace
 from state import newer_keys
 from state.errors import CorruptStateError, LostLockError, NewerFormatError, StoreUnavailableError
 from state.register import Register
+from state.stores import bucket
 from state.stores.base import HistoryEntry
 from state.stores.bucket import BucketStore
 from state.stores.bucket_layout import Head, HistoryObject
@@ -242,6 +243,21 @@ def test_a_wrong_clock_does_not_take_over_the_lock_of_a_live_run(
         monkeypatch.setattr(real_time, "time", lambda: now() + hours * 3600)
         with BucketStore(Objects(place)) as other:
             assert other.holder(STACK) == run("ada")
+
+
+def test_a_store_keeps_a_few_saves_in_memory_however_many_it_reads(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bucket, "_MOST_SAVES", 4)
+    objects = Objects(place)
+    with BucketStore(objects) as store:
+        for serial in range(12):
+            save(store, counting(serial + 1), expected=serial)
+    with BucketStore(objects) as store:
+        for _ in range(2):
+            assert [entry.serial for entry in store.history(STACK, 20)] == [*range(12, 0, -1)]
+            assert [count(store.load_at(STACK, serial)) for serial in range(1, 13)] == [*range(1, 13)]
+            assert len(store._saves) <= 4
 
 
 def test_damage_is_reported_and_earlier_saves_stay(place: str) -> None:

@@ -154,7 +154,7 @@ def test_a_store_with_two_names_of_a_stack_is_not_copied(make_store: MakeStore, 
     a = NAMES[0]
     source = make_store()
     state = twice(source)
-    assert [line.split()[0] for line in verify_name(state, other_names(source, a, source.names()))] == ["I17"]
+    assert [line.split()[0] for line in verify_name(other_names(source, a, source.names()))] == ["I17"]
     with SqliteStore(tmp_path / "target.db") as target:
         for places in ((source, target), (target, source)):
             if places[0] is target:
