@@ -800,16 +800,16 @@ def test_a_plan_needs_its_digest_where_a_review_is_always_required(
     succeed(promote(cli, "--final", "--yes"))  # there is nothing to review
 
 
-def test_a_plan_of_one_pipeline_shows_the_digest_that_the_review_approves(
-    cli: Cli, environments: Sandbox, pipeline: Path
+@pytest.mark.parametrize("required", ["never", "always"])
+def test_a_plan_of_one_pipeline_shows_its_digest(
+    required: str, cli: Cli, environments: Sandbox, pipeline: Path
 ) -> None:
     alone = ("plan", NAME, "--env", "LIVE")
-    assert "--approve" not in cli(*alone).err  # no review is required there
-    review(cli, "always")
+    review(cli, required)
 
     succeed(cli("apply", NAME, "--env", "LIVE", "--approve", approval(cli(*alone))))
 
-    assert "--approve" not in cli(*alone).err  # there is nothing to review
+    assert "--approve" not in cli(*alone).err  # there is nothing to approve
 
 
 def test_the_digest_of_another_plan_is_no_review(cli: Cli, environments: Sandbox, pipeline: Path) -> None:

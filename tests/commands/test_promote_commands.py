@@ -271,7 +271,7 @@ def test_a_saved_promotion_is_applied_by_the_suggested_command(world: World, rev
     [line] = suggested(saved)
 
     assert world.run(line).code == 0
-    assert saved.err.count("--approve") == (review != "")
+    assert saved.err.count("--approve") == (review == "always")  # this plan deletes nothing
 
 
 def test_a_saved_promotion_that_is_refused_suggests_no_apply(world: World) -> None:

@@ -107,6 +107,7 @@ Contract: 1 breaking and 1 compatible changes of its inputs.
   breaking    stray    removed, so a job that gives it is refused
   compatible  archive  new optional input                          dataset_cleanup/utils/inputs.py:21
 Plan: 1 to create, 1 to update, 1 to delete, 5 unchanged. 4 fields changed outside.
+| approve exactly this with --approve …
 [11]
 
 $ reconciler apply dataset_cleanup --parallel 1

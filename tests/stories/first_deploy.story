@@ -48,6 +48,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
         input_type                 NUMBER
         required                   true
 Plan: 7 to create.
+| approve exactly this with --approve …
 
 $ reconciler apply dataset_cleanup --yes --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox

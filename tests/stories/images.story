@@ -212,6 +212,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  tag-moved: latest points at sha256:…; re-tagged, no build
     channel  null -> latest  drift: changed outside
 Plan: 1 to update, 6 unchanged. 1 field changed outside.
+| approve exactly this with --approve …
 [11]
 
 $ reconciler apply dataset_cleanup --parallel 1

@@ -258,6 +258,7 @@ sandbox@sandbox/registry/examples/single_training (single_training)  http://sand
     parameters.learning_rate  0.001
     type                      CLASSIFICATION
 Plan: 1 to create, 1 to forget, 2 unchanged.
+| approve exactly this with --approve …
 
 $ reconciler apply single_training --prune --yes --parallel 1
 sandbox@sandbox/registry/examples/single_training (single_training)  http://sandbox

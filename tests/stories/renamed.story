@@ -117,6 +117,7 @@ sandbox@sandbox/cleanup (dataset_cleanup)  http://sandbox
         required                   true
 Plan: 6 to create, 6 to forget, 1 unchanged.
 | sandbox@sandbox/cleanup has no state, so the state of sandbox@sandbox/dataset_cleanup is used, the earlier stack of its folder; the next apply moves it to sandbox@sandbox/cleanup
+| approve exactly this with --approve …
 
 # status finds the state, too. Reading moves nothing.
 $ reconciler status --all

@@ -385,6 +385,7 @@ my-org@LIVE/registry/picsellia/training-dinov2 (pipelines/dinov2/training)  http
         parameters.epochs  12
         type               CLASSIFICATION
 Plan: 3 to create.
+| approve exactly this with --approve …
 
 $ reconciler state claims
 image/registry/picsellia/training-clip  my-org@live/registry/picsellia/training-clip  since …  pipelines/clip/training/config.toml:13

@@ -76,6 +76,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ processing/dataset_cleanup  update  the files changed
     docker_tag  latest -> test  pending: the files changed
 Plan: 2 to update, 5 unchanged.
+| approve exactly this with --approve …
 [10]
 
 $ reconciler apply dataset_cleanup --bump rc --parallel 1

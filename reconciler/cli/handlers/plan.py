@@ -11,7 +11,7 @@ from typing import Final
 import click
 from msgspec.structs import replace
 
-from reconciler.api.approvals import COMMAND, missing_review, review_of
+from reconciler.api.approvals import COMMAND, missing_review
 from reconciler.api.clusters import workers_of
 from reconciler.api.commands import Command
 from reconciler.api.errors import CannotCheckError, StateError, UserError, diagnostics_of
@@ -112,20 +112,17 @@ def run(
 
 
 def _print_next(plans: Plans, out: Path | None, shared: SharedSettings, err: Console) -> None:
-    """Print how to apply the plans: the saved ones, and those that need a digest."""
+    """Print how to apply the plans: the saved ones, and exactly these by their digest."""
     approve = f"--approve {plans.digest[:SHORT]}"
     if not any(plan.can_apply for plan in plans.values()):
         if out is not None:
             err.print(f"saved to {out}")
         return
-    needs_review = missing_review(plans.values(), plans.digest, shared, COMMAND) is not None
     if out is not None:
+        needs_review = missing_review(plans.values(), plans.digest, shared, COMMAND) is not None
         line = f"reconciler apply --plan {shlex.quote(str(out))}"
         err.print(f"saved to {out}; apply it with:  {line}{f' {approve}' if needs_review else ''}")
-    reviews = (review_of(plan, shared) for plan in plans.values())
-    needs_digest = not plans.is_of_one or any(review in ("always", "destructive") for review in reviews)
-    is_shown = out is not None and needs_review
-    if needs_digest and not is_shown and not all(plan.is_empty for plan in plans.values()):
+    elif not all(plan.is_empty for plan in plans.values()):
         err.print(f"approve exactly this with {approve}", style="dim")
 
 
