@@ -46,7 +46,7 @@ def command(**arguments: Any) -> int:
     Examples:
       reconciler apply my_pipeline
       reconciler apply --all --waves 1,10%,100% --max-failures 2
-      reconciler apply --changed --approve 3f9c0a64d1e2b785
+      reconciler apply --stale --approve 3f9c0a64d1e2b785
     """
     from reconciler.cli.handlers.apply import run
 

@@ -21,7 +21,7 @@ from reconciler.cli.outputs import json_document
 @json_document
 @options.classes
 def command(**arguments: Any) -> int:
-    """Show the inputs of a processing, or what changes for those who launch it.
+    """Show the inputs of a processing, or what changes for those who start jobs.
 
     Without A and B, it shows the contract in the files; with A, the changes from A to the files; with both,
     the changes from A to B. A and B are versions or serials of the state, and otherwise tags or digests of

@@ -45,7 +45,7 @@ def list_stacks(**arguments: Any) -> int:
     return state.list_stacks(**arguments)
 
 
-@command.command("show")
+@command.command("show", short_help="Show the resources of the last apply, with all fields.")
 @_stack
 @click.option(
     "--serial",
@@ -97,7 +97,7 @@ def history(**arguments: Any) -> int:
     return state.history(**arguments)
 
 
-@command.command("diff")
+@command.command("diff", short_help="Compare two state versions, field by field.")
 @click.argument(
     "values",
     metavar="[STACK] A B",
@@ -123,7 +123,7 @@ def diff(values: tuple[str, ...], where: options.TargetOptions, json_place: Path
     return state.diff(name[0] if name else None, serial(before), serial(after), where, json_place)
 
 
-@command.command("forget")
+@command.command("forget", short_help="Remove resources from state only.")
 @click.argument("name", metavar="[STACK]", required=False, shell_complete=options.completions.stacks)
 @click.argument("address", metavar="[ADDR]", required=False, type=options.ADDRESS)
 @click.option(
@@ -172,7 +172,7 @@ def move(**arguments: Any) -> int:
     return state.move(**arguments)
 
 
-@command.command("claims")
+@command.command("claims", short_help="List the resources that each stack claims.")
 @click.option(
     "--rebuild",
     metavar="SCOPE",

@@ -209,9 +209,10 @@ def applying(command: Command) -> Command:
     @click.option(
         "--parallel",
         type=click.IntRange(1, 64),
+        metavar="N",
         default=8,
         show_default=True,
-        help="Maximum number of concurrent steps.",
+        help="Maximum number of concurrent steps of one pipeline.",
     )
     @lock_timeout
     @functools.wraps(command)

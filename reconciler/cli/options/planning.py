@@ -98,7 +98,7 @@ def versions(command: Command) -> Command:
     @click.option(
         "--accept-foreign",
         is_flag=True,
-        help="Accept a version that another tool published as made from these files.",
+        help="Trust that a version which another tool published was made from these files.",
     )
     @functools.wraps(command)
     def with_version(bump: str | None, force_bump: bool, accept_foreign: bool, **rest: Any) -> int:

@@ -173,7 +173,7 @@ def pipelines(command: Command) -> Command:
         "--gpu/--no-gpu",
         "has_gpu",
         default=None,
-        help="Select only pipelines whose jobs use a GPU, or none.",
+        help="Select only pipelines whose jobs use a GPU; with --no-gpu, only those whose jobs use none.",
     )
     return gpu(pipelines_to_deploy(command))
 
