@@ -151,7 +151,7 @@ def add_trainings(folder: Path, sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("document", PAGES, ids=lambda page: page.stem)
 def test_the_commands_of_a_page_work_as_they_are_written(document: Path, cli: Cli, sandbox: Sandbox) -> None:
-    """The user has `my_pipeline`, and applied it once; for the page on many pipelines, more of them."""
+    """The user has `my_pipeline`, and applied it once; on some pages more of them, or a repository."""
     folder = copy_example("dataset_cleanup", cli.folder, sandbox.registry).rename(cli.folder / "my_pipeline")
     config = folder / "config.toml"
     config.write_text(config.read_text().replace('name = "dataset_cleanup"', 'name = "my_pipeline"', 1))
@@ -162,7 +162,10 @@ def test_the_commands_of_a_page_work_as_they_are_written(document: Path, cli: Cl
         config.write_text(
             config.read_text().replace("[reconciler.image]", "[reconciler.image]\nprovenance = true")
         )
-        git(cli.folder, "init", "--quiet")
+    if document.stem in ("provenance", "on-call", "ci"):
+        git(cli.folder, "init", "--quiet", "--initial-branch", "main")
+        for key in ("user.name", "user.email"):
+            git(cli.folder, "config", key, "ann@example.com")
         committed(cli.folder)
     ended = cli("apply", "--all", "--yes")
     assert ended.code == 0, ended.err
