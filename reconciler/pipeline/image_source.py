@@ -153,12 +153,14 @@ def image_labels(
     """
     commit, revision = _revision(pipeline, announce)
     created = datetime.fromtimestamp(_created(variables.get("SOURCE_DATE_EPOCH", ""), commit), UTC)
-    labels = {
+    contract = contract_text(pipeline.contract) if pipeline.contract is not None else None
+    return {
         TITLE: pipeline.name,
         CREATED: created.isoformat().replace("+00:00", "Z"),
+        # An empty label is none. Without it, the image would have the one of its base image.
+        REVISION: revision,
+        CONTRACT: contract or "",
     }
-    contract = contract_text(pipeline.contract) if pipeline.contract is not None else None
-    return labels | ({REVISION: revision} if revision else {}) | ({CONTRACT: contract} if contract else {})
 
 
 def check_time(pipeline: Pipeline, variables: Mapping[str, str] = os.environ) -> None:

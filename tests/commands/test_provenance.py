@@ -545,10 +545,10 @@ def test_without_git_or_a_commit_there_is_no_revision(
     folder = copy_example(NAME, cli.folder, sandbox.registry)
     assert labels(folder)[CREATED] == "1970-01-01T00:00:00Z"
     git(cli.folder, "init", "--quiet")
-    assert REVISION not in labels(folder)
+    assert labels(folder)[REVISION] == ""
     committed(cli.folder)
     monkeypatch.setenv("PATH", "/nowhere")
-    assert REVISION not in labels(folder)
+    assert labels(folder)[REVISION] == ""
 
 
 def test_an_unreadable_repository_is_reported(repository: Path, cli: Cli) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from providers.docker.labels import CONTRACT, REVISION
 from providers.docker.origin import Revision
 from providers.docker.provenance import Statement, statements
 from providers.docker.registry.client import RegistryClient
@@ -49,6 +50,30 @@ def test_the_statement_names_the_commit_the_folder_and_the_plan(cli: Cli, sandbo
     sandbox.clear_requests()
     assert cli("apply", NAME).code == 0
     assert sandbox.writes() == []
+
+
+def test_an_image_says_nothing_that_only_its_base_image_says(cli: Cli, sandbox: Sandbox) -> None:
+    """The base is another pipeline's image, of a commit and with inputs. This one has neither."""
+    (cli.folder / "base").mkdir()
+    pipeline = copy_example(NAME, cli.folder / "base", sandbox.registry)
+    git(pipeline, "init", "--quiet", "-b", "main")
+    committed(pipeline)
+    assert cli("apply", "base/dataset_cleanup").code == 0
+    config = attested(cli.folder, sandbox.registry, "provenance = true") / "config.toml"
+    text = config.read_text().replace(NAME, "child").replace("base/python:3.11", f"examples/{NAME}:1.0.0")
+    lines = [line for line in text.splitlines(keepends=True) if not line.startswith("inputs_class")]
+    config.write_text("".join(lines))
+
+    applied = cli("apply", f"./{NAME}")
+
+    assert applied.code == 0, applied.err
+    with RegistryClient(f"{sandbox.registry}/examples/child") as registry:
+        image = registry.image("1.0.0", "linux/amd64")
+        assert image is not None
+        [statement] = statements(registry, image.digest)
+    assert not {REVISION, CONTRACT}.intersection(image.labels)
+    assert statement.revision is None
+    assert json.loads(cli("image", f"./{NAME}", "--json").out)["published"]["revision"] is None
 
 
 def test_turning_it_on_builds_and_states_nothing_for_published_versions(cli: Cli, sandbox: Sandbox) -> None:

@@ -99,8 +99,9 @@ class PublishedImage(Struct, frozen=True, kw_only=True):
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """The image's labels; none if they are those of the image that it was made from."""
-        return {} if is_derived(self.config) else (self.config.get("config") or {}).get("Labels") or {}
+        """The image's labels that have a text; none if they are those of the image that it was made from."""
+        labels = {} if is_derived(self.config) else (self.config.get("config") or {}).get("Labels") or {}
+        return {name: text for name, text in labels.items() if text}
 
     @property
     def size(self) -> int:
