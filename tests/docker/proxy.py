@@ -2,11 +2,13 @@
 
 import contextlib
 import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -60,6 +62,17 @@ class Proxy:
 
     def requests(self, method: str, part: str = "") -> list[Seen]:
         return [seen for seen in self.seen if seen.method == method and part in seen.path]
+
+
+def new_identity(folder: Path) -> tuple[ssl.SSLContext, str]:
+    """An identity for 127.0.0.1, and the path of its certificate, which clients must trust."""
+    key, certificate = str(folder / "key.pem"), str(folder / "certificate.pem")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context, certificate
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import parse_qsl, quote
 
 import pytest
@@ -16,10 +17,10 @@ import pytest
 from providers.docker.registry.auth import Login
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.manifests import OCI_MANIFEST
-from providers.errors import PermanentError, ProviderError
+from providers.errors import ForbiddenError, GoneError, PermanentError, ProviderError
 from providers.http import origin, same_origin
 from tests.docker.conftest import blob_of, nobody
-from tests.docker.proxy import Answer, Proxy, proxy_to
+from tests.docker.proxy import Answer, Proxy, new_identity, proxy_to
 
 CONTENT = b"a layer"
 BLOB = blob_of(CONTENT)
@@ -210,6 +211,110 @@ def test_a_login_goes_to_no_other_port_of_this_machine_for_a_token(
     assert isinstance(problem, PermanentError)
     assert f"the token server http://{elsewhere.proxy.address} of " in problem.message
     assert elsewhere.got == []
+
+
+ASKED: dict[str, tuple[str, str, Callable[[RegistryClient], object]]] = {
+    "digest": ("HEAD", "/manifests/", lambda client: client.digest("1.0.0")),
+    "manifest": ("GET", "/manifests/", lambda client: client.manifest("1.0.0")),
+    "configuration": ("GET", "/blobs/sha256", lambda client: client.image("1.0.0")),
+    "blob": ("HEAD", "/blobs/", lambda client: client.has_blob(BLOB.digest)),
+    "content": ("GET", "/blobs/sha256", lambda client: list(client.read_blob(BLOB))),
+    "referrers": ("GET", "/referrers/", lambda client: client.referrers(BLOB.digest)),
+    "token": ("GET", "/token", lambda client: client.manifest("1.0.0")),
+}
+WRONG = f"sha256:{'0' * 64}"
+FOREIGN_TOKEN = "token-from-elsewhere"
+SAID = {  # what only the registry itself can say
+    "Docker-Content-Digest": WRONG,
+    "Link": '</v2/team/app/referrers/page-2>; rel="next"',
+    "Location": "/v2/team/app/blobs/uploads/2",
+}
+CHALLENGES = (
+    "",
+    'Basic realm="x"',
+    'Bearer realm="https://THERE/token"',
+    'Bearer error="insufficient_scope"',
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "login"),
+    [(asked, login) for asked in ASKED for login in LOGINS if asked != "token" or login == "token"],
+)
+def test_the_target_of_a_redirect_says_nothing_about_the_registry(
+    home: Proxy, asked: str, login: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever its status and its headers, it gets no login, names no token server and proves no absence."""
+    identity, certificate = new_identity(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificate)
+    method, part, ask = ASKED[asked]
+    with proxy_to("", identity) as proxy:
+        play(home, login, (method, part), 307, f"https://{proxy.address}")
+        for status in (401, 403, 404, 400, 405, 500, 200):
+            for challenge in CHALLENGES if status == 401 else ("",):
+                there = Elsewhere(proxy)
+                said = SAID | {"WWW-Authenticate": challenge.replace("THERE", proxy.address)}
+
+                def answer(
+                    method: str,
+                    path: str,
+                    body: bytes,
+                    who: str,
+                    there: Elsewhere = there,
+                    said: dict[str, str] = said,
+                    status: int = status,
+                ) -> Answer:
+                    usual = there.answer(method, path, body, who)
+                    if path.startswith("/token") or asked == "token":
+                        return Answer(status, json.dumps({"token": FOREIGN_TOKEN}).encode(), said)
+                    return Answer(status, usual.body if status == 200 else b"", usual.headers | said)
+
+                proxy.answering = answer
+                home.seen.clear()
+                result, problem = asked_of(home, login, ask)
+                case = f"{asked} {status} {challenge}"
+                assert there.knows() == [], case
+                assert there.got, case
+                assert {seen.authorization for seen in home.seen} <= {"", BASIC, f"Bearer {TOKEN}"}, case
+                assert not home.requests("GET", "page-2"), case
+                if status != 200 or asked in ("referrers", "token"):
+                    assert problem is not None, f"{case}: {result}"
+                    assert not isinstance(problem, GoneError), case
+                    assert "none is stored" not in problem.message, case
+                    assert "does not accept the login" not in problem.message, case
+                else:
+                    assert result != WRONG, case
+
+
+def asked_of(
+    home: Proxy, login: str, ask: Callable[[RegistryClient], object]
+) -> tuple[object, ProviderError | None]:
+    """The result of a request to a registry, or its error."""
+    options = {"look_up": lambda _: LOGINS[login], "pause": lambda _: None}
+    with RegistryClient(f"{home.address}/team/app", **options) as client:
+        client._connection._session.trust_env = True  # as for a registry on another machine
+        try:
+            return ask(client), None
+        except ProviderError as problem:
+            return None, problem
+
+
+def test_the_login_does_not_follow_the_challenge_of_a_store_of_layers(
+    home: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A registry redirects the read of a layer. That server asks for a login, and names a token server."""
+    identity, certificate = new_identity(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificate)
+    with proxy_to("", identity) as proxy:
+        challenge = {"WWW-Authenticate": f'Bearer realm="https://{proxy.address}/token"'}
+        proxy.answering = lambda method, path, body, who: Answer(401, headers=challenge)
+        play(home, "token", ("GET", "/blobs/"), 307, f"https://{proxy.address}")
+        _, problem = asked_of(home, "token", lambda client: client.image("1.0.0"))
+        assert isinstance(problem, ForbiddenError)
+        assert problem.message.startswith(
+            f"https://{proxy.address}, to which {home.address} sends the request"
+        )
+        assert [(seen.method, seen.authorization) for seen in proxy.seen] == [("GET", "")]
 
 
 REFUSALS = (400, 401, 403, 404, 405, 409, 413, 418, 422, 500)

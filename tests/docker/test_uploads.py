@@ -13,7 +13,6 @@ from providers.errors import (
     ForbiddenError,
     PermanentError,
     ProviderError,
-    RefusedError,
     TransientError,
     UnauthorizedError,
 )
@@ -242,7 +241,7 @@ def test_a_download_resumes_where_the_line_broke(registry: Registry, proxy: Prox
 
 OTHERS = {
     **dict.fromkeys((401, 403), ForbiddenError),
-    **dict.fromkeys((400, 409, 413, 451), RefusedError),
+    **dict.fromkeys((400, 409, 413, 451), PermanentError),
     500: TransientError,
 }
 

@@ -2,7 +2,6 @@
 
 import json
 import ssl
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from providers.errors import PermanentError
 from providers.picsellia.platform import Platform
-from tests.docker.proxy import Answer, Proxy, proxy_to
+from tests.docker.proxy import Answer, Proxy, new_identity, proxy_to
 from tests.picsellia.odd_host import SIGN_IN
 
 TOKEN = "token-of-the-platform"
@@ -34,13 +33,8 @@ def elsewhere() -> Iterator[Proxy]:
 @pytest.fixture
 def identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
     """A trusted certificate for a server on this machine."""
-    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]
-    subprocess.run(command, check=True, capture_output=True)
+    context, certificate = new_identity(tmp_path)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificate)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
     return context
 
 

@@ -203,6 +203,11 @@ class Authorization:
                 )
         except (requests.RequestException, ValueError) as error:
             raise error_mapping.from_exception(error, self._repository, doing, writing=False) from error
+        if not same_origin(response.url, realm):
+            raise PermanentError(
+                f"the token server of {self._repository.registry} redirects to another server when {doing}",
+                hint="the administrator of the registry must name the server that has the tokens",
+            )
         if response.status_code != 200:
             raise self.refusal(response, doing)
         body = _object(response)

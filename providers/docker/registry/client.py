@@ -103,9 +103,9 @@ class RegistryClient:
         if response is None:
             return None
         found = response.headers.get("Docker-Content-Digest", "")
-        if is_digest(found):
+        if is_digest(found) and self._connection.is_own(response):
             return found
-        manifest = self.manifest(reference)  # an old registry: compute the digest
+        manifest = self.manifest(reference)  # an old registry, or a redirect: compute the digest
         return manifest.digest if manifest else None
 
     def manifest(self, reference: str) -> Manifest | None:
@@ -160,8 +160,9 @@ class RegistryClient:
             following = response.links.get("next", {}).get("url")
             if not following:
                 return tuple(found)
-            url = urljoin(url, following)
-            if not same_origin(url, self.repository.url) or len(found) > _MAX_REFERRERS:
+            url = urljoin(response.url, following)
+            is_own = self._connection.is_own(response) and same_origin(url, self.repository.url)
+            if not is_own or len(found) > _MAX_REFERRERS:
                 break
         raise self._content_error(f"the referrers of {self._name(digest)}")
 

@@ -3,6 +3,9 @@
 Below `client` and `uploads`, which define the requests. Transient failures (no response, 5xx, 429) are
 retried a few times, after the registry's Retry-After if it sends one. A 401 is answered once, with the login
 or a new token; 403 and all other refusals are final.
+
+A registry may redirect a read, usually to a store for layers. Only the content of that server's response
+counts. What a status or header says about the registry, such as a challenge, is the registry's own to say.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -166,7 +169,7 @@ class Connection:
         actions: str = "pull",
         stream: bool = False,
     ) -> requests.Response | None:
-        """Send a read request. Returns None for 404.
+        """Send a read request. Returns None for a 404 of the server asked, not of a redirect's target.
 
         Args:
             doing: the operation, for error messages: "reading team/app:1.0".
@@ -183,7 +186,7 @@ class Connection:
                 timeout=READ_TIMEOUT,
                 stream=stream,
             )
-            if response.status_code == 404:
+            if response.status_code == 404 and same_origin(response.url, url):
                 response.close()
                 return None
             if response.status_code >= 300:  # including a redirect without a Location
@@ -228,6 +231,10 @@ class Connection:
             return response
 
         return attempt(send, lambda: self._retrying(_is_transient_and_fast)) if repeatable else send()
+
+    def is_own(self, response: requests.Response) -> bool:
+        """Whether the registry itself sent this response, not the target of a redirect."""
+        return same_origin(response.url, self.repository.url)
 
     def location(self, response: requests.Response) -> str:
         """The URL for the next request of an upload.
@@ -318,9 +325,7 @@ class Connection:
                 raise error_mapping.from_exception(error, self.repository, doing, writing=writing) from error
 
         response = send(self._authorization.header(scopes))
-        if response.status_code == 401 and same_origin(
-            url, self.repository.url
-        ):  # an upload may go elsewhere
+        if response.status_code == 401 and self.is_own(response):
             challenge = response.headers.get("WWW-Authenticate", "")
             header = self._authorization.answer_challenge(challenge, scopes)
             if header:

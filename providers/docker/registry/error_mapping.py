@@ -106,7 +106,8 @@ def from_other_server(
 ) -> ProviderError:
     """The error for a refusing response of a server that the registry sent the request to.
 
-    It gets no login of the registry, so that one is not the cause.
+    It gets no login of the registry, so that one is not the cause. And it cannot say for the registry that
+    something is missing.
     """
     status, registry = response.status_code, repository.registry
     summary = f"{server}, to which {registry} sends the request, returned {status} when {doing}"
@@ -125,8 +126,9 @@ def from_other_server(
             hint=f"it gets the address from {registry}, and no login: the address has expired, or the "
             f"administrator of {registry} must correct it",
         )
-    hint = f"the administrator of {registry} configures where it stores its layers"
-    return GoneError(summary, hint=hint) if status == 404 else RefusedError(summary, hint=hint)
+    return PermanentError(
+        summary, hint=f"the administrator of {registry} configures where it stores its layers"
+    )
 
 
 _VARIABLES = ", or set DOCKER_USERNAME and DOCKER_PASSWORD"

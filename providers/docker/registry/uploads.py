@@ -15,8 +15,8 @@ import requests
 
 from providers.docker.registry.connection import Body, Connection
 from providers.docker.registry.manifests import Blob
-from providers.errors import PermanentError, RefusedError, TransientError
-from providers.http import origin
+from providers.errors import PermanentError, TransientError
+from providers.http import origin, same_origin
 from providers.patterns import pattern
 from providers.protocol import Progress, Report
 from providers.retries import may_repeat
@@ -155,12 +155,12 @@ class _Upload:
             return
         try:
             response = self._connection.read("GET", location, self._doing, actions="pull,push")
-        except RefusedError:
+        except PermanentError:  # also of a server to which the registry redirects this request
             response = None
         except TransientError:
             self._location = location
             raise
-        if response is not None:
+        if response is not None and same_origin(response.url, location):
             # Some registries send "0-0" for zero bytes, so it counts as zero.
             match = _RANGE.fullmatch(response.headers.get("Range", ""))
             stored = int(match[1]) + 1 if match and match[1] != "0" else 0
