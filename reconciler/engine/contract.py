@@ -8,6 +8,7 @@ from msgspec import Struct
 from providers.docker.labels import CONTRACT, VERSION
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
+from providers.docker.registry.logins import push_login
 from providers.errors import ProviderError
 from providers.table import FACTS
 from reconciler.core.contract import (
@@ -101,7 +102,7 @@ def _published(pipeline: Pipeline, text: str, pool: ConnectionPool, *, in_state:
     platform = pipeline.config.reconciler.image.platform
     name = f"{repository}{'@' if ':' in text else ':'}{text}"
     try:
-        with RegistryClient(repository, pool=pool) as registry:
+        with RegistryClient(repository, look_up=push_login, pool=pool) as registry:
             image = registry.image(text, platform)
     except ProviderError as problem:
         address = image_address(repository)

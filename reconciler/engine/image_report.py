@@ -11,6 +11,7 @@ from providers.docker.builders.select import Builder, Probes, select
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
 from providers.docker.registry.layers import layers
+from providers.docker.registry.logins import push_login
 from providers.docker.registry.manifests import OtherContentError, PublishedImage
 from providers.docker.registry.published_secrets import (
     base_layers,
@@ -146,7 +147,7 @@ def _published(
     repository: str, platform: str, live: LiveObject | None, version: str, channel: str, pool: ConnectionPool
 ) -> tuple[PublishedImage | None, dict[str, str]]:
     """The complete live image, and the digests of the tags that exist."""
-    with RegistryClient(repository, pool=pool) as registry:
+    with RegistryClient(repository, look_up=push_login, pool=pool) as registry:
         found = {tag: registry.digest(tag) for tag in dict.fromkeys((version, channel, "latest", "test"))}
         try:
             image = registry.image(str(live.outputs["digest"]), platform) if live else None
@@ -180,7 +181,7 @@ def find_published_secrets(report: ImageReport, pool: ConnectionPool, emit: Emit
     unread: dict[str, str] = {}
     base = base_layers(report.source, pool) | {layer.digest for layer in layers(image) if layer.of_base}
     ours = [blob for blob in image.layers if blob.digest not in base]
-    with RegistryClient(report.repository, pool=pool) as registry:
+    with RegistryClient(report.repository, look_up=push_login, pool=pool) as registry:
         for number, blob in enumerate(ours, 1):
             emit(Note(f"searching layer {number} of {len(ours)} of {report.repository}"))
             try:

@@ -19,6 +19,7 @@ from providers.docker.provenance import Statement, statements
 from providers.docker.registry.appended_files import appended_files
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
+from providers.docker.registry.logins import push_login
 from providers.docker.registry.manifests import PublishedImage
 from providers.docker.registry.reference import parse_image
 from providers.docker.source.fingerprint import fingerprint
@@ -115,7 +116,7 @@ def verify_image(
         return ImageVerification(Verification.FOREIGN)
     emit(Note(f"reading the provenance of {report.repository}"))
     try:
-        with RegistryClient(report.repository, pool=pool) as registry:
+        with RegistryClient(report.repository, look_up=push_login, pool=pool) as registry:
             return _Verifier(report, image, registry, settings_of, emit).outcome()
     except ProviderError as problem:
         summary = f"the provenance of {report.repository} could not be read"

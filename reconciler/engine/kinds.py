@@ -76,17 +76,19 @@ def image_kind(
         channel_use=channel_use(pipeline),
         origin=(lambda: origin_of(pipeline, version())) if source.provenance else None,
         promoted=None if promoted is None else _promoted(promoted, pushed_to=name, pool=pool),
-        connect=partial(RegistryClient, pool=pool),
+        connect=partial(_connect, pushed_to=name, pool=pool),
     )
 
 
 def _promoted(image: RunningVersion, *, pushed_to: str, pool: ConnectionPool) -> PromotedImage:
-    def connect() -> RegistryClient:
-        repository = parse_repository(image.image)
-        look_up = login_beside(repository, parse_repository(pushed_to))
-        return RegistryClient(repository, look_up=look_up, pool=pool)
-
+    connect = partial(_connect, image.image, pushed_to=pushed_to, pool=pool)
     return PromotedImage(image.environment, image.digest, connect)
+
+
+def _connect(name: str, *, pushed_to: str, pool: ConnectionPool) -> RegistryClient:
+    """A client of any repository that a kind reads: also of an image that left the files."""
+    repository = parse_repository(name)
+    return RegistryClient(repository, look_up=login_beside(repository, pushed_to), pool=pool)
 
 
 def recorded_image_kind(
@@ -105,7 +107,6 @@ def recorded_image_kind(
         pushed_to: the repository that the run pushes to; "" if it is that of the image.
     """
     name = "/".join(Address.parse(image.address).name)
-    look_up = login_beside(parse_repository(name), parse_repository(pushed_to or name))
     outputs = ImageOutputs.of(image.outputs)
     return ImageKind(
         name,
@@ -116,7 +117,7 @@ def recorded_image_kind(
         new_version=new_version,
         channel_use=_recorded_channel_use(pipeline, snapshot, image),
         is_recorded=True,
-        connect=partial(RegistryClient, look_up=look_up, pool=pool),
+        connect=partial(_connect, pushed_to=pushed_to or name, pool=pool),
     )
 
 

@@ -17,7 +17,7 @@ import pytest
 from providers.docker.builders.select import Builder
 from providers.docker.registry.auth import Login
 from providers.docker.registry.client import RegistryClient
-from providers.docker.registry.logins import PASSWORDS, USERNAMES
+from providers.docker.registry.logins import PASSWORDS, USERNAMES, push_login
 from providers.docker.registry.manifests import DOCKER_MANIFEST, OCI_MANIFEST, Blob
 from providers.docker.source.key import ImageSource
 from providers.protocol import Report, silent
@@ -130,7 +130,7 @@ def push_base() -> Callable[..., str]:
             }
         ).encode()
         blobs = [(config_type, config), (layer_type, layer)]
-        with RegistryClient(f"{address}/{repository}") as client:
+        with RegistryClient(f"{address}/{repository}", look_up=push_login) as client:
             described = []
             for media_type, content in blobs:
                 digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
@@ -175,7 +175,7 @@ def publish(
 ) -> str:
     """Build and push an image, and put its tag. Returns its digest."""
     digest = builder.publish(source, repository, tag, labels, report)
-    with RegistryClient(repository) as client:
+    with RegistryClient(repository, look_up=push_login) as client:
         return client.tag(digest, tag)
 
 

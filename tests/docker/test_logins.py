@@ -204,7 +204,7 @@ def test_a_login_in_variables_pushes_and_reads_a_base_of_the_same_registry(
     repository = f"{given.address}/{name}/{tmp_path.name}/given"
     source = ImageSource(folder=folder, pushed_to=repository)
     digest = publish(select(name, source), source, repository)
-    with RegistryClient(repository) as client:
+    with RegistryClient(repository, look_up=push_login) as client:
         assert client.digest("1.0.0") == digest
 
 
@@ -231,7 +231,10 @@ def test_append_uses_a_login_in_variables_only_at_the_push_registry(
 @pytest.mark.registry
 def test_a_wrong_login_in_variables_is_named(given: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_PASSWORD", "wrong-secret")
-    with RegistryClient(f"{given.address}/a/b") as client, pytest.raises(UnauthorizedError) as caught:
+    with (
+        RegistryClient(f"{given.address}/a/b", look_up=push_login) as client,
+        pytest.raises(UnauthorizedError) as caught,
+    ):
         client.check()
     assert "does not accept the login of robot (DOCKER_USERNAME)" in str(caught.value)
     assert caught.value.hint.startswith("correct DOCKER_USERNAME and the variable of its password")
@@ -258,7 +261,7 @@ def test_a_name_without_a_project_gets_a_suggestion(
     monkeypatch.setenv("DOCKER_USERNAME", "robot")
     monkeypatch.setenv("DOCKER_PASSWORD", "wrong-secret")
     for path, told in (("app", True), ("team/app", False)):
-        client = RegistryClient(f"{secured_registry.address}/{path}")
+        client = RegistryClient(f"{secured_registry.address}/{path}", look_up=push_login)
         with client, pytest.raises(UnauthorizedError) as caught:
             client.check()
         hint = f"many registries require a project in the name: {secured_registry.address}/project/app"

@@ -12,6 +12,7 @@ import pytest
 
 from providers.docker.registry.auth import Login, stored_login
 from providers.docker.registry.client import RegistryClient
+from providers.docker.registry.logins import push_login
 from providers.docker.registry.manifests import DOCKER_INDEX, OCI_INDEX, OCI_MANIFEST
 from providers.docker.registry.reference import Repository
 from providers.errors import (
@@ -323,7 +324,7 @@ class TestPatience:
 
 class TestLogin:
     def test_none_is_stored(self, secured_registry: Registry) -> None:
-        with RegistryClient(f"{secured_registry.address}/a/b") as client:
+        with RegistryClient(f"{secured_registry.address}/a/b", look_up=push_login) as client:
             with pytest.raises(
                 UnauthorizedError, match=r"requires a login for reading .*, and none is stored"
             ) as e:

@@ -14,6 +14,7 @@ import pytest
 
 from providers import retries
 from providers.docker.registry.client import RegistryClient
+from providers.docker.registry.logins import push_login
 from providers.docker.registry.manifests import Blob, referrers_tag
 from providers.sandbox import Sandbox
 from tests.conftest import CASES, Cli, copy_example
@@ -82,14 +83,14 @@ class Bench:
 
     def tags(self, number: int) -> dict[str, str]:
         """The digest of each tag in the repository of LIVE."""
-        with RegistryClient(f"{self.target.address}/live/app-{number}") as client:
+        with RegistryClient(f"{self.target.address}/live/app-{number}", look_up=push_login) as client:
             found = {tag: client.digest(tag) for tag in ("1.0.1", "live")}
         return {tag: digest for tag, digest in found.items() if digest is not None}
 
     def assert_complete(self, number: int) -> None:
         """The image is there with its blobs and with the attestation that refers to it."""
         with (
-            RegistryClient(f"{self.target.address}/live/app-{number}") as client,
+            RegistryClient(f"{self.target.address}/live/app-{number}", look_up=push_login) as client,
             RegistryClient(f"{self.sandbox.registry}/{REPOSITORY}") as source,
         ):
             image = client.image(self.digest)

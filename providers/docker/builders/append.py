@@ -22,11 +22,10 @@ from msgspec import Struct
 from providers.docker.builders.builder_requirements import refuse_settings
 from providers.docker.builders.layer_packing import pack
 from providers.docker.labels import BASE_DIGEST, BASE_NAME, CREATED
-from providers.docker.registry.auth import stored_login
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
 from providers.docker.registry.layers import appended_mark
-from providers.docker.registry.logins import login_beside
+from providers.docker.registry.logins import login_beside, push_login
 from providers.docker.registry.manifests import DOCKER_MANIFEST, OCI_MANIFEST, Blob, PublishedImage, sha256
 from providers.docker.registry.reference import (
     Repository,
@@ -105,7 +104,7 @@ class AppendBuilder:
         check_tag(tag)
         with (
             base_client(source, self._pool) as from_base,
-            RegistryClient(parse_repository(repository), pool=self._pool) as target,
+            RegistryClient(parse_repository(repository), look_up=push_login, pool=self._pool) as target,
             ExitStack() as stack,
         ):
             base = _read_base(from_base, source)
@@ -137,8 +136,7 @@ def _kept() -> AbstractContextManager[IO[bytes]]:
 def base_client(source: ImageSource, pool: ConnectionPool | None) -> AbstractContextManager[RegistryClient]:
     """A client of the repository of `source.base`. Raises RefusedError if there is none."""
     base = _base(source)[0]
-    look_up = login_beside(base, parse_repository(source.pushed_to)) if source.pushed_to else stored_login
-    return RegistryClient(base, look_up=look_up, pool=pool)
+    return RegistryClient(base, look_up=login_beside(base, source.pushed_to), pool=pool)
 
 
 def _base(source: ImageSource) -> tuple[Repository, str]:

@@ -26,7 +26,7 @@ from providers.docker.builders.command_line import (
 from providers.docker.builders.progress_events import objects_in, size_in, text_in
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
-from providers.docker.registry.logins import docker_config
+from providers.docker.registry.logins import docker_config, push_login
 from providers.docker.registry.reference import UPLOAD_TAG, check_tag, is_digest, parse_repository
 from providers.docker.source.build_context import unpacked_context
 from providers.docker.source.key import ImageSource
@@ -103,7 +103,7 @@ class BuildxBuilder:
                 raise log.step_error(reader.message, reader.step)
             digest = _digest(folder.metadata)
         if digest is None:  # some versions do not write it for some drivers
-            with RegistryClient(target, pool=self._pool) as registry:
+            with RegistryClient(target, look_up=push_login, pool=self._pool) as registry:
                 digest = registry.digest(UPLOAD_TAG)
         if digest is None:
             raise UnexpectedError(

@@ -20,9 +20,8 @@ import requests
 
 from providers.bodies import pieces
 from providers.docker.registry import error_mapping, uploads
-from providers.docker.registry.auth import Login
+from providers.docker.registry.auth import Login, stored_login
 from providers.docker.registry.connection import Connection, ConnectionPool
-from providers.docker.registry.logins import push_login
 from providers.docker.registry.manifests import (
     MEDIA_TYPES,
     OCI_INDEX,
@@ -62,7 +61,8 @@ class RegistryClient:
 
     Args:
         repository: "user/app", "reg.io/team/app" or a `Repository`.
-        look_up: returns the login for a registry's name; by default the login for pushing.
+        look_up: returns the login for a registry's name; by default the stored one. Only for the registry
+            that is pushed to, `logins.push_login` also finds one in variables.
         pause: sleeps a number of seconds between two attempts.
         pool: connections to share with the clients of other repositories.
 
@@ -74,7 +74,7 @@ class RegistryClient:
         self,
         repository: str | Repository,
         *,
-        look_up: Callable[[str], Login | None] = push_login,
+        look_up: Callable[[str], Login | None] = stored_login,
         pause: Callable[[float], None] = time.sleep,
         pool: ConnectionPool | None = None,
     ) -> None:

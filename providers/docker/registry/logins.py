@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from providers.docker.registry import auth, stored_logins
-from providers.docker.registry.reference import Repository
+from providers.docker.registry.reference import Repository, parse_repository
 from providers.errors import RefusedError
 from providers.image_names import HUB
 from providers.leftovers import scratch_folder
@@ -40,9 +40,17 @@ def push_login(registry: str) -> auth.Login | None:
     return auth.stored_login(registry) or environment_login()
 
 
-def login_beside(repository: Repository, pushed_to: Repository) -> LookUp:
-    """The look-up to read a repository while another is pushed to, whose login may be in variables."""
-    return push_login if repository.registry == pushed_to.registry else auth.stored_login
+def login_beside(repository: Repository, pushed_to: str) -> LookUp:
+    """The look-up for a repository in a run that pushes to another, whose login may be in variables.
+
+    Args:
+        pushed_to: name of the repository that is pushed to; "" if none is.
+
+    Raises:
+        RefusedError: that is not the name of a repository.
+    """
+    is_pushed_to = pushed_to and repository.registry == parse_repository(pushed_to).registry
+    return push_login if is_pushed_to else auth.stored_login
 
 
 def push_auth_config(registry: str) -> dict[str, Any]:

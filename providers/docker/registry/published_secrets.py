@@ -6,6 +6,7 @@ from typing import Any
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
 from providers.docker.registry.layer_archive import members
+from providers.docker.registry.logins import login_beside
 from providers.docker.registry.reference import parse_image
 from providers.docker.source.dockerfile_lines import instructions
 from providers.docker.source.key import ImageSource, dockerfile
@@ -88,7 +89,8 @@ def base_layers(source: ImageSource, pool: ConnectionPool | None = None) -> set[
     for name in names:
         try:
             repository, reference = parse_image(name)
-            with RegistryClient(repository, pool=pool) as registry:
+            look_up = login_beside(repository, source.pushed_to)
+            with RegistryClient(repository, look_up=look_up, pool=pool) as registry:
                 image = registry.image(reference, source.platform)
         except ProviderError:  # its layers are searched too
             continue
