@@ -7,7 +7,8 @@ not called.
 
 This module alone decides where credentials and redirects lead. Credentials belong to an origin (scheme, host
 and port) and are sent to no other one. Only reads follow redirects, and never from https to http. The caller
-refuses a redirected write: clients that follow it send a GET, whose response looks like success.
+refuses a redirected write: clients that follow it send a GET, whose response looks like success. Requests to
+this machine use no proxy: in plain http, another machine would read the credentials.
 """
 
 import base64
@@ -24,6 +25,7 @@ from requests.hooks import default_hooks
 from requests.structures import CaseInsensitiveDict
 
 from providers.errors import PermanentError
+from providers.image_names import is_loopback
 
 _PLAIN_OPTIONS = {"headers", "auth", "timeout", "stream", "allow_redirects"}
 
@@ -75,6 +77,14 @@ def same_origin(address: str, other: str) -> bool:
     """Whether credentials for one URL may be sent to the other."""
     first = origin(address)
     return first is not None and first == origin(other)
+
+
+def _is_here(address: str) -> bool:
+    """Whether a URL is on this machine, so that no proxy may be between."""
+    try:
+        return is_loopback(urlsplit(address).hostname or "")
+    except ValueError:
+        return False
 
 
 def sent_secrets(request: requests.PreparedRequest) -> list[str]:
@@ -146,6 +156,16 @@ class Session(requests.Session):
         if not same_origin(prepared_request.url or "", response.request.url or ""):
             prepared_request.headers.pop("Authorization", None)
 
+    def rebuild_proxies(
+        self, prepared_request: requests.PreparedRequest, proxies: dict[str, str] | None
+    ) -> dict[str, str]:
+        """The proxies for a redirected read; none for this machine."""
+        if _is_here(prepared_request.url or ""):
+            prepared_request.headers.pop("Proxy-Authorization", None)
+            return {}
+        rebuilt: dict[str, str] = super().rebuild_proxies(prepared_request, proxies)  # type: ignore[no-untyped-call]
+        return rebuilt
+
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
         """The settings of a request to this URL; see `requests.Session`.
 
@@ -153,11 +173,13 @@ class Session(requests.Session):
             PermanentError: the environment names a missing certificate file.
         """
         if proxies or verify is not None or cert is not None:
-            return super().merge_environment_settings(url, proxies, stream, verify, cert)
+            given = super().merge_environment_settings(url, proxies, stream, verify, cert)
+            return {**given, "proxies": {}} if _is_here(url) else given
         parts = urlsplit(url)
         origin = parts.scheme, parts.netloc
         if (settings := self._settings.get(origin)) is None:
             settings = super().merge_environment_settings(url, {}, None, None, None)
+            settings = {**settings, "proxies": {}} if _is_here(url) else settings
             authorities = settings["verify"]
             if parts.scheme == "https" and isinstance(authorities, str) and not Path(authorities).exists():
                 raise PermanentError(

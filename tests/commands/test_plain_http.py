@@ -5,13 +5,17 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import requests
 
+from providers.http import Session
+from providers.picsellia.platform import Platform
+from providers.sandbox import Sandbox
 from reconciler.api.environments import Environment
 from reconciler.core.platforms import is_plain
 from reconciler.credentials.target import resolve
 from state.errors import StoreUnavailableError
 from state.stores.opening import open_store
-from tests.conftest import Cli
+from tests.conftest import Cli, copy_example
 from tests.docker.proxy import Answer, Proxy, proxy_to
 
 HOST: Final = "http://picsellia.internal:8000"
@@ -28,7 +32,7 @@ def network(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """Everything that is sent to other machines by http."""
     with proxy_to("") as proxy:
         proxy.answering = lambda method, path, body, who: Answer(401, b"{}")
-        for name in ("http_proxy", "HTTP_PROXY"):
+        for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, f"http://{proxy.address}")
         for name in ("no_proxy", "NO_PROXY"):
             monkeypatch.delenv(name, raising=False)
@@ -142,3 +146,49 @@ def test_an_allowed_bucket_is_opened(network: Proxy, monkeypatch: pytest.MonkeyP
     with pytest.raises(StoreUnavailableError) as problem:
         open_store("s3://bucket/x", patience=1).stacks()
     assert "without encryption" not in problem.value.message
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.8.9.10", "[::1]"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_no_request_to_this_machine_uses_a_proxy(scheme: str, host: str, network: Proxy) -> None:
+    """The proxy is usually another machine, and would read the token: nor does a redirect lead there."""
+    url, session = f"{scheme}://{host}:8000/api", Session()
+    there = f"{scheme}://picsellia.internal/api"
+    for verify in (None, True):  # the short way, and that of requests
+        assert session.merge_environment_settings(url, {}, None, verify, None)["proxies"] == {}
+        assert session.merge_environment_settings(there, {}, None, verify, None)["proxies"]
+    redirected = requests.Request("GET", url, headers={"Proxy-Authorization": "Basic eDp5"}).prepare()
+    proxies = dict.fromkeys(("http", "https"), f"http://me:password@{network.address}")
+    assert session.rebuild_proxies(redirected, proxies) == {}
+    assert "Proxy-Authorization" not in redirected.headers
+    assert session.rebuild_proxies(requests.Request("GET", there).prepare(), {})
+
+
+def test_a_platform_on_this_machine_is_used_without_the_proxy(
+    cli: Cli, sandbox: Sandbox, network: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PICSELLIA_TOKEN", sandbox.token)
+    monkeypatch.setenv("PICSELLIA_ORGANIZATION", sandbox.organization)
+    copy_example("dataset_cleanup", cli.folder, sandbox.registry)
+    for command in ("whoami", "plan", "apply", "drift", "status", "destroy"):
+        options = ["--yes"] if command in ("apply", "destroy") else []
+        ended = cli(command, *(["dataset_cleanup"] if command != "whoami" else []), *options)
+        assert ended.code in (0, 10), f"{command}: {ended.err}"
+        assert network.seen == [], command
+    assert sandbox.writes()
+
+
+@pytest.mark.parametrize("status", [301, 307])
+def test_a_redirect_to_the_same_platform_uses_no_proxy_either(status: int, network: Proxy) -> None:
+    with proxy_to("") as home:
+
+        def answer(method: str, path: str, body: bytes, who: str) -> Answer:
+            if path.startswith("/moved"):
+                return Answer(200, b'{"id": "1"}')
+            return Answer(status, headers={"Location": f"http://{home.address}/moved{path}"})
+
+        home.answering = answer
+        with Platform(f"http://{home.address}", TOKEN, "my-org"):
+            pass
+        assert [seen.authorization for seen in home.seen] == [f"Bearer {TOKEN}"] * 2
+    assert network.seen == []

@@ -65,24 +65,16 @@ class ConnectionPool(BoundedAdapter):
 
     Attributes:
         configurations: image configurations by digest, as several pipelines may use one image.
+        session: sends the requests of all clients.
     """
 
     def __init__(self, limiter: RateLimiter) -> None:
         super().__init__(limiter.announce, pool_connections=AT_ONCE, pool_maxsize=AT_ONCE)
         self.limiter = limiter
         self.configurations: dict[str, bytes] = {}
-        self._sessions = {True: self._session(trust_env=False), False: self._session(trust_env=True)}
-
-    def _session(self, *, trust_env: bool) -> Session:
-        session = Session()
-        session.trust_env = trust_env
-        session.mount("https://", self)
-        session.mount("http://", self)
-        return session
-
-    def session(self, repository: Repository) -> Session:
-        """The session for the registry of a repository. On this machine, it uses no proxy."""
-        return self._sessions[repository.loopback]
+        self.session = Session()
+        self.session.mount("https://", self)
+        self.session.mount("http://", self)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         """Send the request when the rate limit permits. A refusal gets `waits`, as in TransientError."""
@@ -137,7 +129,7 @@ class Connection:
         self.repository = repository
         self.pool = pool or ConnectionPool(RateLimiter())
         self._owns_pool = pool is None
-        self._session = self.pool.session(repository)
+        self._session = self.pool.session
         self._authorization = Authorization(
             repository,
             self._session,
