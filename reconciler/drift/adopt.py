@@ -33,7 +33,7 @@ from reconciler.core.values import ABSENT, MISSING, Address, NoValue
 from reconciler.drift import adopt_reach
 from reconciler.drift.adopt_target import AdoptTarget
 from reconciler.drift.check import adoptable_fields, is_missing
-from reconciler.engine.missing_state import emptied_note, is_emptied, is_empty, not_applied_note, state_note
+from reconciler.engine.missing_state import emptied_note, is_empty, not_applied_note, state_note
 from reconciler.engine.plan import PlanResult
 from reconciler.pipeline.classes.class_edits import (
     ManualEditError,
@@ -142,9 +142,9 @@ def _missing_state(planned: PlanResult) -> list[Diagnostic]:
     if not is_empty(stored):
         return []
     command = plan.stack.command("apply")
-    if is_emptied(stored):
+    if planned.is_emptied:
         return [emptied_note([plan.stack], command)]
-    note = state_note(plan.stack, stored, planned.remote_state, planned.kinds)
+    note = state_note(plan.stack, stored, planned.remote_state, planned.kinds, is_emptied=False)
     return [note or not_applied_note([plan.stack], command, destroyed=False)]
 
 

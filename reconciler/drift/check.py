@@ -15,7 +15,7 @@ from reconciler.core.recorded_runs import verb_of
 from reconciler.core.remote import parent_of
 from reconciler.core.values import Address
 from reconciler.drift.findings import LastApply, StackReport, findings, outline
-from reconciler.engine.missing_state import emptied_note, is_emptied, no_state_note
+from reconciler.engine.missing_state import emptied_note, no_state_note
 from reconciler.engine.plan import PlanResult, make_plan
 from reconciler.engine.recorded import image_in
 from reconciler.engine.requests import PlanRequest
@@ -60,7 +60,7 @@ def report_of(
         planned.unread,
         last_apply(session.store, str(stack), planned.stored),
         planned.plan.unverified,
-        is_emptied(planned.stored),
+        planned.is_emptied,
         planned.plan.ignored,
     )
 

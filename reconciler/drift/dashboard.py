@@ -23,6 +23,7 @@ from reconciler.drift.matrix import THREADS, Cell, cells_of
 from reconciler.drift.orphans import Orphan
 from reconciler.drift.status import Row, drift_found, in_sync, orphan_row, with_state, with_unread_state
 from reconciler.engine.earlier_states import latest_runs
+from reconciler.engine.missing_state import is_emptied
 from state.errors import CorruptStateError, UnreadableStateError
 from state.register import UNKNOWN_SOURCE, Register, Source, scope_of
 from state.snapshot import Snapshot
@@ -223,7 +224,8 @@ def _deployment(
     runs: tuple[RecordedRun, ...] = ()
     try:
         state = store.load(stack)
-        row = with_state(row, state, last_apply(store, stack, state))
+        emptied = is_emptied(store, stack, state)
+        row = with_state(row, state, last_apply(store, stack, state), is_emptied=emptied)
     except UnreadableStateError as problem:
         row = with_unread_state(row, problem)
     try:

@@ -401,7 +401,9 @@ def _live_row(now: datetime, opened: Session, validated: ValidatedPipeline, _: N
     planned = make_plan(opened, validated, PlanRequest(), partial=True)
     stack, store = planned.plan.stack, opened.store
     report = report_of(opened, planned, first_seen={}, now=now)
-    row = with_state(_row_of(stack, pipeline), planned.stored, report.last_apply)
+    row = with_state(
+        _row_of(stack, pipeline), planned.stored, report.last_apply, is_emptied=planned.is_emptied
+    )
     runs_files = False
     # One that is not as applied is shown, above all if its tag was moved.
     for image in sorted(planned.running, key=lambda image: (image.is_moved, image.digest != row.digest)):
@@ -488,7 +490,9 @@ def _with_state(
 ) -> Row:
     """The row with what the last apply left; as unreadable if the state is older than its history."""
     try:
-        return with_state(row, state, last_apply(store, stack, state))
+        return with_state(
+            row, state, last_apply(store, stack, state), is_emptied=is_emptied(store, stack, state)
+        )
     except UnreadableStateError as problem:
         failed(UserError(error(problem.message, problem.hint)))
         return with_unread_state(row, problem)
@@ -500,9 +504,11 @@ def with_unread_state(row: Row, problem: UnreadableStateError) -> Row:
     return replace(row, drift=Reason(DriftState.NEWER_STATE if is_newer else DriftState.DAMAGED_STATE))
 
 
-def with_state(row: Row, state: Snapshot | None, applied: LastApply | None) -> Row:
-    """The row with what the last apply left."""
-    row = replace(row, is_emptied=is_emptied(state))
+def with_state(
+    row: Row, state: Snapshot | None, applied: LastApply | None, *, is_emptied: bool = False
+) -> Row:
+    """The row with what the last apply left, and whether the state has had resources and has none now."""
+    row = replace(row, is_emptied=is_emptied)
     image = image_in(state) if state else None
     if image is None:
         return replace(row, applied=applied)

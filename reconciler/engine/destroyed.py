@@ -8,12 +8,11 @@ from reconciler.core.plan import Stack
 from reconciler.core.remote import RemoteState
 from reconciler.engine.missing_state import OTHER_STORE
 from state.register import Register
-from state.snapshot import Snapshot
 
 
 def nothing_left(
     stack: Stack,
-    stored: Snapshot,
+    is_emptied: bool,
     register: Register,
     remote_state: RemoteState,
     kinds: Mapping[str, ResourceKind],
@@ -21,7 +20,7 @@ def nothing_left(
     """The note that nothing of the stack is left to destroy.
 
     Args:
-        stored: the state, which is empty.
+        is_emptied: whether the state, which is empty, has had resources.
         remote_state: the live objects that the files name.
 
     Raises:
@@ -35,10 +34,10 @@ def nothing_left(
     ]
     own = sorted(str(address) for address in found if not kinds[address.kind].facts.shared)
     if own:
-        raise UserError(_left(stack, stored, own))
+        raise UserError(_left(stack, is_emptied, own))
     shared = sorted(str(address) for address in found if kinds[address.kind].facts.shared)
     stays = f"These stay on the platform: {', '.join(shared)}." if shared else ""
-    if stored.serial:
+    if is_emptied:
         return already_destroyed(stays)
     return info("it was never applied, and nothing of it exists", f"{stays}\n{OTHER_STORE}".strip())
 
@@ -53,10 +52,10 @@ def already_destroyed(stays: str = "") -> Diagnostic:
     return info("it is already destroyed, so there is nothing to do", f"{stays}\n{history}".strip())
 
 
-def _left(stack: Stack, stored: Snapshot, addresses: list[str]) -> Diagnostic:
+def _left(stack: Stack, is_emptied: bool, addresses: list[str]) -> Diagnostic:
     exist = f"{', '.join(addresses)} {'exist' if addresses[1:] else 'exists'} on the platform."
     add = f"This adds what exists to the state, so that it can be destroyed: {stack.command('apply')}"
-    if not stored.serial:
+    if not is_emptied:
         return error(
             f"{stack} has no state, so there is nothing to destroy", f"{exist} {OTHER_STORE} Otherwise: {add}"
         )

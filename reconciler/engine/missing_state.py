@@ -7,7 +7,9 @@ from providers.protocol import ResourceKind, is_published
 from reconciler.core.diagnostics import Diagnostic, info
 from reconciler.core.plan import Stack
 from reconciler.core.remote import RemoteState
+from state.errors import UnreadableStateError
 from state.snapshot import Snapshot
+from state.stores.base import Store, saves_by_run
 
 OTHER_STORE = (
     "If it was applied from another machine, use the state from there: `reconciler whoami --explain` shows "
@@ -18,12 +20,21 @@ _LISTED = 5
 
 
 def state_note(
-    stack: Stack, stored: Snapshot, remote_state: RemoteState, kinds: Mapping[str, ResourceKind]
+    stack: Stack,
+    stored: Snapshot,
+    remote_state: RemoteState,
+    kinds: Mapping[str, ResourceKind],
+    *,
+    is_emptied: bool,
 ) -> Diagnostic | None:
-    """Why a plan cannot show what was applied; None if it can, and if nothing exists yet."""
+    """Why a plan cannot show what was applied; None if it can, and if nothing exists yet.
+
+    Args:
+        is_emptied: see `is_emptied`.
+    """
     if not is_empty(stored):
         return None
-    if stored.serial:
+    if is_emptied:
         return _empty(stack, stored)
     exists = any(
         not (is_published(kind := kinds[address.kind]) or kind.facts.shared) for address in remote_state.found
@@ -36,9 +47,26 @@ def is_empty(stored: Snapshot) -> bool:
     return not (stored.resources or stored.intents)
 
 
-def is_emptied(stored: Snapshot | None) -> bool:
-    """Whether a state has had resources and has none now."""
-    return stored is not None and stored.serial > 0 and is_empty(stored)
+def is_emptied(store: Store, stack: str, stored: Snapshot | None) -> bool:
+    """Whether a state has had resources and has none now. Runs that failed may have left one that never had.
+
+    Reads the history of an empty state, as far as it is kept; what is no longer kept counts as resources.
+
+    Raises:
+        state.errors.StateError: the store cannot be read.
+    """
+    if stored is None or not stored.serial or not is_empty(stored):
+        return False
+    oldest = stored.serial
+    for saves in saves_by_run(store, stack):
+        oldest = saves[-1].serial
+        try:
+            before = store.load_at(stack, saves[0].serial)
+        except UnreadableStateError:
+            return True
+        if before is None or before.resources:
+            return True
+    return oldest > 1
 
 
 def not_applied_note(stacks: Sequence[Stack], apply_command: str, *, destroyed: bool) -> Diagnostic:

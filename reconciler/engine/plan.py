@@ -59,7 +59,7 @@ from reconciler.engine.channels import (
 from reconciler.engine.claims import PlanClaims
 from reconciler.engine.destroyed import nothing_left
 from reconciler.engine.kinds import image_kind, kinds_of
-from reconciler.engine.missing_state import is_empty, state_note
+from reconciler.engine.missing_state import is_emptied, is_empty, state_note
 from reconciler.engine.planned_contract import demand_major_version, with_contract
 from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.requests import PlanRequest
@@ -91,6 +91,7 @@ class PlanResult(Struct, frozen=True):
         desired: the desired graph; empty for a destroy.
         remote_state: the live objects.
         stored: the state as loaded.
+        is_emptied: whether it has had resources and has none now.
         settled: the state after settling open writes of an earlier run.
         kinds: every kind by its name.
         claims: the claims that the plan met, and takes when it is applied.
@@ -117,6 +118,7 @@ class PlanResult(Struct, frozen=True):
     unread: tuple[Diagnostic, ...] = ()
     restores: int = 0
     restored_version: str = ""
+    is_emptied: bool = False
 
     @property
     def pipeline(self) -> Pipeline:
@@ -165,7 +167,8 @@ def make_plan(
         register, remote_state = read_live(session, stack, target, kinds, stored, request.options)
         if unread := read_errors(remote_state):
             raise CannotCheckError(*unread)
-        remark = nothing_left(stack, stored, register, remote_state, kinds)
+        emptied = is_emptied(session.store, str(stack), stored)
+        remark = nothing_left(stack, emptied, register, remote_state, kinds)
         return plan_for(session, bumped, target, kinds, stored, request, stack=stack, remarks=(remark,))
     planned = plan_for(
         session,
@@ -188,7 +191,10 @@ def make_plan(
 def with_demands(session: Session, planned: PlanResult) -> PlanResult:
     """The plan with a note on missing state, and refused if it lacks the major version that it needs."""
     plan, pipeline = planned.plan, planned.pipeline
-    if (note := state_note(plan.stack, planned.stored, planned.remote_state, planned.kinds)) is not None:
+    note = state_note(
+        plan.stack, planned.stored, planned.remote_state, planned.kinds, is_emptied=planned.is_emptied
+    )
+    if note is not None:
         plan = replace(plan, diagnostics=(*plan.diagnostics, note))
     if pipeline.config.reconciler.contract == "major":
         plan = demand_major_version(
@@ -315,6 +321,7 @@ def plan_for(
         running,
         also_changes,
         unread,
+        is_emptied=is_emptied(session.store, str(stack), stored),
     )
 
 

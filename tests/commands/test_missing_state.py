@@ -99,6 +99,57 @@ def test_a_pipeline_of_which_nothing_exists_is_one_row_with_one_command(
     one_row_with_one_command(cli(command, NAME), is_destroyed)
 
 
+@pytest.fixture
+def refused(cli: Cli, sandbox: Sandbox) -> None:
+    """The first apply failed, so there is a state, and nothing was ever in it."""
+    copy_example(NAME, cli.folder, sandbox.registry)
+    sandbox.fail("PUT", "/manifests/", 403)
+    assert cli("apply", NAME, "--yes").code == 1
+    sandbox.switch(faults=[])
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("plan",), ("plan", "--all"), ("drift",), ("status",), ("adopt",), ("destroy", "--yes"), ("rollback",)],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("runs", [1, 3])
+def test_what_a_failed_first_apply_left_was_never_destroyed(
+    cli: Cli, sandbox: Sandbox, refused: None, command: tuple[str, ...], runs: int
+) -> None:
+    for _ in range(1, runs):
+        sandbox.fail("PUT", "/manifests/", 403)
+        assert cli("apply", NAME, "--yes").code == 1
+        sandbox.switch(faults=[])
+
+    ended = cli(command[0], *([] if "--all" in command else [NAME]), *command[1:])
+
+    text = ended.out + ended.err
+    assert "destroyed" not in text and "is empty" not in text and "removed" not in text, text
+    if command[0] in ("drift", "status", "destroy"):
+        assert "never applied" in text
+
+
+def test_a_destroy_of_what_was_never_applied_leaves_it_never_applied(
+    cli: Cli, sandbox: Sandbox, refused: None
+) -> None:
+    for _ in range(2):
+        assert "it was never applied, and nothing of it exists" in cli("destroy", NAME, "--yes").err
+    one_row_with_one_command(cli("drift", NAME), is_destroyed=False)
+
+
+@pytest.mark.parametrize("command", ["drift", "status"])
+def test_what_was_destroyed_and_failed_to_come_back_is_destroyed(
+    cli: Cli, sandbox: Sandbox, applied: Sandbox, command: str
+) -> None:
+    assert cli("destroy", NAME, "--yes").code == 0
+    sandbox.fail("POST", "/processings$", 400)
+    assert cli("apply", NAME, "--yes", "--target", f"processing/{NAME}").code == 1
+    assert cli("state", "forget", NAME, f"image/{sandbox.registry}/examples/{NAME}", "--yes").code == 0
+
+    one_row_with_one_command(cli(command, NAME), is_destroyed=True)
+
+
 @pytest.mark.parametrize("is_destroyed", [False, True], ids=["never applied", "destroyed"])
 @pytest.mark.parametrize("command", ["drift", "status"])
 def test_the_image_that_another_environment_published_is_no_row_of_its_own(
