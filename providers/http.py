@@ -106,13 +106,19 @@ def _bytes(body: str | bytes) -> bytes:
     return body.encode() if isinstance(body, str) else body
 
 
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """An `auth` that changes nothing."""
+    return request
+
+
 class Session(requests.Session):
-    """A session of `requests` that reads the environment once per host."""
+    """A session of `requests` that reads the environment once per host, and no login of ~/.netrc."""
 
     def __init__(self) -> None:
         super().__init__()
         # Scheme and host -> the proxies and certificates that the environment sets for it.
         self._settings: dict[tuple[str, str], Mapping[str, Any]] = {}
+        self.auth = _as_it_is  # without one, requests would add or put in place a login of ~/.netrc
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))  # no service needs cookies
 
     def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]

@@ -27,7 +27,6 @@ from providers.picsellia.transport import (
     RedirectedError,
     RefusedAnswerError,
     UnreachableError,
-    without_netrc,
 )
 from providers.rate_limit import RateLimiter
 from providers.timeouts import answer_timeout
@@ -90,7 +89,6 @@ class Platform:
         }
         self._adapter = Adapter(timeout, limiter or RateLimiter())
         self._session = Session()
-        self._session.auth = without_netrc
         self._session.mount("https://", self._adapter)
         self._session.mount("http://", self._adapter)
         try:

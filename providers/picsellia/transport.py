@@ -118,11 +118,6 @@ class Adapter(BoundedAdapter):
         return response
 
 
-def without_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """An `auth` that changes nothing; without one, requests would replace the token by a ~/.netrc login."""
-    return request
-
-
 def _plain(problem: object) -> str:
     """The operating system's message, without the names of Python objects around it."""
     text = str(problem)

@@ -5,17 +5,19 @@ another server, which records all requests.
 """
 
 import base64
-import contextlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, quote
 
 import pytest
+import requests
 
 from providers.docker.registry.auth import Login
 from providers.docker.registry.client import RegistryClient
+from providers.docker.registry.connection import ConnectionPool
 from providers.docker.registry.manifests import OCI_MANIFEST
 from providers.errors import ForbiddenError, GoneError, PermanentError, ProviderError
 from providers.http import origin, same_origin
@@ -292,7 +294,6 @@ def asked_of(
     """The result of a request to a registry, or its error."""
     options = {"look_up": lambda _: LOGINS[login], "pause": lambda _: None}
     with RegistryClient(f"{home.address}/team/app", **options) as client:
-        client._connection._session.trust_env = True  # as for a registry on another machine
         try:
             return ask(client), None
         except ProviderError as problem:
@@ -419,6 +420,22 @@ def test_an_upload_is_not_sent_to_another_host_in_plain_http(home: Proxy) -> Non
     assert "redirects an upload to http://reg.example.com, which does not use https" in problem.message
 
 
+@pytest.mark.parametrize("login", LOGINS)
+def test_no_login_of_a_netrc_is_sent(
+    home: Proxy, login: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With every kind of request, to the registry and its token server, also beside an identity token."""
+    file = tmp_path / "netrc"
+    file.write_text("default login netrc-user password of-the-netrc\n")
+    monkeypatch.setenv("NETRC", str(file))
+    play(home, login, ("GET", "never"), 307, "")
+    for ask in (*READS.values(), *WRITES.values(), *TOKENS.values()):
+        assert attempt(home, login, ask) is None
+    own = {"", BASIC, f"Bearer {TOKEN}"}
+    assert {seen.authorization for seen in home.seen} <= own
+    assert bool(home.requests("POST", "/token")) is (login == "identity")
+
+
 def test_no_netrc_adds_a_login(
     home: Proxy,
     elsewhere: Elsewhere,
@@ -429,12 +446,33 @@ def test_no_netrc_adds_a_login(
     file.write_text(f"machine 127.0.0.1 login robot password {PASSWORD}\n")
     monkeypatch.setenv("NETRC", str(file))
     play(home, "basic", ("GET", "/manifests/"), 307, f"http://{elsewhere.proxy.address}")
-    with RegistryClient(f"{home.address}/team/app", look_up=lambda _: LOGINS["basic"]) as client:
-        client._connection._session.trust_env = True  # as for a registry on another machine
-        with contextlib.suppress(ProviderError):
-            client.manifest("1.0.0")
+    attempt(home, "basic", lambda client: client.manifest("1.0.0"))
     assert elsewhere.got
     assert elsewhere.knows() == []
+
+
+@pytest.mark.parametrize("data", [None, b"", b"content"])
+def test_a_write_keeps_its_headers_with_and_without_a_body(
+    home: Proxy, data: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[requests.PreparedRequest] = []
+    send = ConnectionPool.send
+
+    def recorded(
+        pool: ConnectionPool, request: requests.PreparedRequest, *args: Any, **options: Any
+    ) -> requests.Response:
+        sent.append(request)
+        return send(pool, request, *args, **options)
+
+    monkeypatch.setattr(ConnectionPool, "send", recorded)
+    home.answering = lambda method, path, body, who: Answer(201)
+    with RegistryClient(f"{home.address}/team/app") as client:
+        client._connection.write(
+            "PUT", client._connection.url("x"), "writing", data=data, headers={"If-None-Match": "*"}
+        )
+    assert [(request.headers["If-None-Match"], request.headers["Content-Length"]) for request in sent] == [
+        ("*", str(len(data or b"")))
+    ]
 
 
 SAME = [

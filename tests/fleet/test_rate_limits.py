@@ -14,7 +14,7 @@ from requests.adapters import HTTPAdapter
 
 from providers.docker.registry.connection import ConnectionPool
 from providers.http import Session
-from providers.picsellia.transport import Adapter, without_netrc
+from providers.picsellia.transport import Adapter
 from providers.rate_limit import MAX_WAIT, RateLimiter, retry_after
 from providers.waits import Backoff
 
@@ -319,7 +319,7 @@ def test_so_many_requests_are_under_way_and_no_more(
         threading.Thread(target=server.serve_forever, daemon=True).start()
         session.mount("http://", adapter(RateLimiter(at_once=at_once)))
         url = f"http://127.0.0.1:{server.server_port}/"
-        answers = list(pool.map(lambda _: session.get(url, auth=without_netrc), range(4 * at_once)))
+        answers = list(pool.map(lambda _: session.get(url), range(4 * at_once)))
         server.shutdown()
     assert {answer.status_code for answer in answers} == {200}
     assert Counting.most == at_once

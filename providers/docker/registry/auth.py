@@ -259,7 +259,7 @@ def parse_challenges(header: str) -> dict[str, dict[str, str]]:
 def fixed_header(
     header: str | None, url: str
 ) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
-    """An `auth` for requests that sets exactly this header; it also keeps ~/.netrc out.
+    """An `auth` for requests that sets exactly this header.
 
     Args:
         url: a URL of the server that the header is for. Requests to other origins do not get it.
