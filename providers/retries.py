@@ -52,7 +52,7 @@ def exhausted(problem: BaseException | None) -> BaseException | None:
 
 def may_repeat(problem: BaseException, attempt: int) -> bool:
     """Whether another attempt follows the failed one of this number, counted from 1."""
-    return is_transient(problem if attempt < ATTEMPTS else exhausted(problem))
+    return attempt < ATTEMPTS and is_transient(problem)
 
 
 def _raise(problem: BaseException | None) -> NoReturn:

@@ -48,7 +48,7 @@ from providers.errors import (
 )
 from providers.http import same_origin
 from providers.protocol import Progress, Report, silent
-from providers.retries import may_repeat
+from providers.retries import exhausted, may_repeat
 
 _CHUNK_SIZE = 1 << 20  # bytes read at a time
 _MAX_CACHED = 200  # configurations, a few kilobytes each, shared by the clients of a run
@@ -195,6 +195,7 @@ class RegistryClient:
             except TransientError as error:
                 breaks += 1
                 if not may_repeat(error, breaks):
+                    exhausted(error)
                     raise
                 self._connection.wait_after(error, breaks)
         if not start and f"sha256:{hasher.hexdigest()}" != blob.digest:

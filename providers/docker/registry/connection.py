@@ -212,7 +212,7 @@ class Connection:
                 method,
                 url,
                 doing,
-                headers={"Content-Length": "0"} if data is None else (headers or {}),
+                headers={**({"Content-Length": "0"} if data is None else {}), **(headers or {})},
                 scopes=scopes or self.scopes("pull,push"),
                 timeout=_WRITE_TIMEOUT,
                 data=data,

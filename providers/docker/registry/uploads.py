@@ -19,7 +19,7 @@ from providers.errors import PermanentError, TransientError
 from providers.http import origin, same_origin
 from providers.patterns import pattern
 from providers.protocol import Progress, Report
-from providers.retries import may_repeat
+from providers.retries import exhausted, may_repeat
 
 Content = Callable[[int], Iterable[bytes]]
 """Returns a blob's bytes from an offset on; may be called several times."""
@@ -76,6 +76,7 @@ class _Upload:
             except TransientError as error:
                 breaks = 1 if self._furthest > furthest else breaks + 1
                 if not may_repeat(error, breaks):
+                    exhausted(error)
                     raise
                 if breaks > 1:  # the request size may be the cause
                     self._request_size = min(self._request_size, _CHUNK)
