@@ -196,7 +196,7 @@ these resources stay, and are no longer managed:
 
 $ reconciler state history dataset_cleanup
 8    …  somebody  reconciler state forget --stack dataset_cleanup --yes
-    applied
+    partial
     - image/registry/examples/dataset_cleanup
     - input/dataset_cleanup/archive
     - input/dataset_cleanup/dataset
