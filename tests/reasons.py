@@ -49,6 +49,8 @@ _DRIFTED = {
 }
 _FILES = {"source": "STAGING", "version": "1.2.0", "dirty": False}
 _RUNS = {"source": "STAGING", "runs": "1.2.0", "digest": "sha256:0123456789ab"}
+_NOT_RUN = {"source": "STAGING", "version": "1.2.0", "differing": [], "more": 0}
+_ANOTHER = {"address": "processing/app", "runs": "1.1.0", "digest": "sha256:0123456789ab"}
 _GATE = {"source": "STAGING", "environment": "PROD"}
 _DETAILS: dict[StrEnum, list[dict[str, Any]]] = {
     ReasonCode.SEVERAL: [{"codes": ["changed-outside", "files-changed"]}],
@@ -97,6 +99,11 @@ _DETAILS: dict[StrEnum, list[dict[str, Any]]] = {
         {**_RUNS, "fields": ["docker_tag"]},
         {**_RUNS, "runs": "", "digest": "", "fields": ["docker_image", "docker_tag"]},
     ],
+    PromotionRefusal.NOT_RUN: [
+        {**_NOT_RUN, "differing": [_ANOTHER]},
+        {**_NOT_RUN, "differing": [{**_ANOTHER, "runs": "", "digest": ""}], "more": 2},
+        _NOT_RUN,
+    ],
     PromotionRefusal.OTHER_FILES: [
         {**_FILES, **_CHANGED, "revision": "0123456789abcdef"},
         {**_FILES, "files": 5, "revision": "0123456789abcdef", "dirty": True},
@@ -110,6 +117,7 @@ _DETAILS: dict[StrEnum, list[dict[str, Any]]] = {
         {**_GATE, "why": "source-unfinished"},
         {**_GATE, **_DRIFTED, "why": "source-drifted"},
         {**_GATE, **_RUNS, "fields": ["docker_tag"], "why": "source-ignores-image"},
+        {**_GATE, **_NOT_RUN, "why": "source-does-not-run-it"},
     ],
     PromotionRefusal.OPENS_GATE: [_GATE],
     ImageVerdict.PROMOTED: [

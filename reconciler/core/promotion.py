@@ -46,9 +46,10 @@ class PromotionRefusal(StrEnum):
     """Why an image is not promoted, or not published without a promotion. `source` is the environment."""
 
     NOT_APPLIED = "source-not-applied"
-    UNFINISHED = "source-unfinished"  # its last apply left writes open
+    UNFINISHED = "source-unfinished"  # its last apply failed, was interrupted, or left writes open
     DRIFTED = "source-drifted"  # `differing` lines and `more`
     IGNORES_IMAGE = "source-ignores-image"  # ignored `fields` keep what it `runs`, with `digest`
+    NOT_RUN = "source-does-not-run-it"  # its last apply published `version`; `differing` objects run others
     OTHER_FILES = "other-files"  # `version`, `differing` and `more`, or None if unknown; `commit`, `dirty`
     OTHER_VERSION = "other-version"  # it `runs` one, and config.toml has `version`
     GATED = "gate-closed"  # `environment`, and `why`: one of those above or RUNS_ANOTHER, with its details

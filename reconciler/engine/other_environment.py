@@ -4,7 +4,7 @@ The files of that environment are not compared: they may be ahead of it. The sta
 is the desired one, so every difference from the live objects was made outside.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from msgspec import Struct
@@ -19,14 +19,15 @@ from reconciler.core.plan import Action, Plan, Stack
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.promotion import PromotionRefusal, RunningVersion
 from reconciler.core.values import IMAGE_FIELDS, Address, NoValue
+from reconciler.engine.channels import RunningImage
 from reconciler.engine.kinds import digest_of, kinds_of, recorded_image_kind
 from reconciler.engine.plan import PlanResult, plan_for
-from reconciler.engine.recorded import graph_of, image_in, pipeline_at
+from reconciler.engine.recorded import graph_of, image_in, image_run_by, pipeline_at
 from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import Session
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.shared import SharedSettings
-from state.snapshot import RecordedResource, Snapshot
+from state.snapshot import FAILED, INTERRUPTED, RecordedResource, Snapshot
 from state.stores.base import Store, saves_by_run
 
 _RUNS_READ = 20
@@ -81,17 +82,7 @@ def inspect_other(session: Session, pipeline: Pipeline, environment: str) -> Oth
         return OtherEnvironment(nothing, declared, apply_command, refusal=refusal)
     running = running_version(other.store, stack, shared, stored)
     planned = _compare(other, theirs, stored, image, pushed_to=pipeline.config.docker.image_name)
-    problem: Reason | None = None
-    if stored.intents:
-        problem = Reason(PromotionRefusal.UNFINISHED, details)
-    elif differing := list(_differences(planned.plan)):
-        shown: list[JSON] = [*differing[:_LISTED]]
-        more = len(differing) - len(shown)
-        problem = Reason(PromotionRefusal.DRIFTED, {**details, "differing": shown, "more": more})
-    elif fields := _ignored_image(theirs, planned, running.digest):
-        runs = next((one for one in planned.running if one.digest), None)
-        what = {"runs": runs.version, "digest": runs.digest} if runs else {"runs": "", "digest": ""}
-        problem = Reason(PromotionRefusal.IGNORES_IMAGE, {**details, **what, "fields": fields})
+    problem = _why_not_proved(theirs, stored, planned, running, details)
     return OtherEnvironment(running, declared, apply_command, image, planned, problem)
 
 
@@ -143,12 +134,58 @@ def _compare(
     return planned
 
 
-def _ignored_image(pipeline: Pipeline, planned: PlanResult, digest: str) -> list[JSON]:
-    """The ignored fields that keep another image than this one; none if it runs."""
-    if digest in {image.digest for image in planned.running}:
-        return []
+def _why_not_proved(
+    pipeline: Pipeline,
+    stored: Snapshot,
+    planned: PlanResult,
+    running: RunningVersion,
+    details: Mapping[str, JSON],
+) -> Reason | None:
+    """Why the environment does not prove that its image works; None if every object there runs it in sync.
+
+    Args:
+        running: the image that the last apply left.
+        details: of every reason.
+    """
+    if stored.intents or stored.outcome in (FAILED, INTERRUPTED):
+        return Reason(PromotionRefusal.UNFINISHED, details)
+    if differing := list(_differences(planned.plan)):
+        shown: list[JSON] = [*differing[:_LISTED]]
+        more = len(differing) - len(shown)
+        return Reason(PromotionRefusal.DRIFTED, {**details, "differing": shown, "more": more})
+    runs = _images_run(planned)
+    others = {address: one for address, one in runs.items() if one.digest != running.digest}
+    if runs and not others:
+        return None
+    what: list[dict[str, JSON]] = [
+        {"address": str(address), "runs": one.version, "digest": one.digest or ""}
+        for address, one in sorted(others.items())
+    ]
     ignored = {path for paths in pipeline.config.reconciler.ignore_changes.values() for path in paths}
-    return [*sorted(ignored.intersection(IMAGE_FIELDS))]
+    if others and (fields := sorted(ignored.intersection(IMAGE_FIELDS))):
+        first = {name: what[0][name] for name in ("runs", "digest")}
+        return Reason(PromotionRefusal.IGNORES_IMAGE, {**details, **first, "fields": [*fields]})
+    listed: dict[str, JSON] = {"differing": [*what[:_LISTED]], "more": max(0, len(what) - _LISTED)}
+    return Reason(PromotionRefusal.NOT_RUN, {**details, "version": running.version, **listed})
+
+
+def _images_run(planned: PlanResult) -> dict[Address, RunningImage]:
+    """The image of each live object that runs one. Its digest is None if it is none of the recorded ones."""
+    known = {(one.address, one.tag): one for one in planned.running}
+    found = {}
+    for address, live in planned.remote_state.found.items():
+        recorded = planned.settled.resources.get(str(address))
+        applied = recorded.inputs if recorded is not None else {}
+        fields = {
+            **applied,
+            **live.fields,
+        }  # one that the platform does not return is as the last apply left it
+        image, tag = image_run_by(fields), str(fields.get("docker_tag") or "")
+        if image is not None:
+            found[address] = known.get((image, tag), RunningImage(image, tag, None, "", ""))
+        elif (before := image_run_by(applied)) is not None:
+            found[address] = RunningImage(before, "", None, "", "")
+    return found
 
 
 def _differences(plan: Plan) -> Iterator[dict[str, JSON]]:

@@ -1,11 +1,13 @@
 """A pipeline by its state: a state version as a desired graph, for plans that are not made from the files."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from providers.json_value import JSON
 from providers.table import listed_in
 from reconciler.core.diagnostics import UserError
 from reconciler.core.graph import Graph, Resource
-from reconciler.core.values import Address
+from reconciler.core.values import IMAGE, IMAGE_FIELDS, Address, image_address
 from reconciler.engine.kinds import recorded_source
 from reconciler.pipeline.config import load
 from reconciler.pipeline.load import Pipeline
@@ -56,5 +58,13 @@ def graph_of(then: Snapshot) -> Graph:
 
 
 def image_in(snapshot: Snapshot) -> RecordedResource | None:
-    """The recorded image, or None."""
-    return next((one for one in snapshot.resources.values() if one.kind == "image"), None)
+    """The recorded image, or None. Of several, the one that the other recorded resources run."""
+    images = [one for one in snapshot.resources.values() if one.kind == IMAGE]
+    used = {image_run_by(one.inputs) for one in snapshot.resources.values()} if images[1:] else set()
+    return next((one for one in images if Address.parse(one.address) in used), images[0] if images else None)
+
+
+def image_run_by(fields: Mapping[str, JSON]) -> Address | None:
+    """The image that an object with these fields runs; None if it runs none."""
+    name = fields.get(IMAGE_FIELDS[0])
+    return image_address(name) if isinstance(name, str) and name else None

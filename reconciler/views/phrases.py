@@ -457,6 +457,18 @@ def _runs(details: Details) -> str:
     return f"{details['runs']} ({details['digest'][:SHORT_DIGEST]})" if details["digest"] else "nothing"
 
 
+def _not_run(details: Details) -> str:
+    """What the objects of another environment run instead of the image that its last apply published."""
+
+    def one(found: Details) -> str:
+        return f"{found['address']} runs {_runs(found) if found['digest'] else 'another image'}"
+
+    if not details["differing"]:
+        return f"published {details['version']}, but nothing there runs it"
+    more = f", and {details['more']} more" if details["more"] else ""
+    return f"published {details['version']}, but {'; '.join(map(one, details['differing']))}{more}"
+
+
 _OF_SOURCE: Mapping[StrEnum, _Words] = {
     PromotionRefusal.NOT_APPLIED: "was never applied, or not from this state",
     PromotionRefusal.UNFINISHED: "has an apply that did not finish",
@@ -466,6 +478,7 @@ _OF_SOURCE: Mapping[StrEnum, _Words] = {
         f"runs {_runs(it) if it['digest'] else 'another image'}, not what its last apply published, as "
         f"ignore_changes names {' and '.join(it['fields'])}"
     ),
+    PromotionRefusal.NOT_RUN: _not_run,
 }
 """The words about the environment that an image comes from, after its name."""
 
