@@ -4,6 +4,7 @@ The state of the same pipeline in other environments is read only if a tag was m
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,10 +21,12 @@ from reconciler.core.values import Address, image_address
 from reconciler.engine.kinds import digest_of, displaced_by
 from reconciler.engine.refresh import reference_to
 from reconciler.engine.session import Session
+from reconciler.engine.sources import source_of
 from reconciler.engine.worlds import Worlds
 from reconciler.pipeline.channels import affected_environments, followed_environment
 from reconciler.pipeline.load import Pipeline
 from state.errors import StateError
+from state.register import scope_of
 from state.snapshot import Snapshot
 
 
@@ -219,7 +222,7 @@ def _origin(session: Session, worlds: Worlds, image: RunningImage) -> tuple[str,
     ours = worlds.stored.resources.get(str(image.address))
     moved_back = ours is not None and image.digest in displaced_by(ours.outputs)
     versions, movers = set[str](), set[str]()
-    for scope, state in _other_states(session, worlds.stack):
+    for scope, state in _other_states(session, worlds, image.address):
         recorded = state.resources.get(str(image.address))
         if recorded is None or digest_of(recorded.outputs) != image.digest:
             continue
@@ -232,7 +235,7 @@ def _origin(session: Session, worlds: Worlds, image: RunningImage) -> tuple[str,
 
 def _registered(session: Session, worlds: Worlds, image: Address, tag: str) -> Iterator[str]:
     """The other environments whose last apply registered this tag, without those that follow this one."""
-    for scope, state in _other_states(session, worlds.stack):
+    for scope, state in _other_states(session, worlds, image):
         name = _name(scope, worlds)
         users = (one.inputs for one in state.resources.values() if one.inputs.get("docker_tag") == tag)
         used = any(image_address(str(fields.get("docker_image"))) == image for fields in users)
@@ -240,21 +243,28 @@ def _registered(session: Session, worlds: Worlds, image: Address, tag: str) -> I
             yield name
 
 
-def _other_states(session: Session, stack: Stack) -> Iterator[tuple[str, Snapshot]]:
-    """The state of the same pipeline in other organizations and environments, with the scope of each."""
-    for text in session.store.names():
-        scope, _, name = text.partition("/")
+def _other_states(session: Session, worlds: Worlds, image: Address) -> Iterator[tuple[str, Snapshot]]:
+    """The states with the same pipeline or image in other organizations and environments, with the scope.
+
+    A pipeline may have another name there, by an overlay or since it was renamed. So a stack counts that has
+    this name, was applied from this folder, or claims the image. Callers look for the image in its state.
+    """
+    stack, source = worlds.stack, source_of(worlds.pipeline)
+    stored = [(text, scope) for text in session.store.names() if (scope := scope_of(text)) != stack.scope]
+    same: set[str] = set()
+    for scope in dict.fromkeys(scope for _, scope in stored):
+        same |= {f"{scope}/{name}" for name in (stack.name, stack.pipeline)}
+        with suppress(StateError):  # only its own commands need it
+            register = session.registers.intact(scope)
+            same |= {claim.stack for claim in register.matching(str(image)).values()}
+            same |= {*register.stacks_from(source)} if source.folder else set()
+    for text, scope in stored:
         # An earlier version named that of a training by metadata.name, or by its image as the files have it.
-        # Callers look for the image in it.
-        is_same = not {name, normal_name(name)}.isdisjoint((stack.name, stack.pipeline))
-        if not is_same or scope == stack.scope:
+        if same.isdisjoint((text, f"{scope}/{normal_name(text.partition('/')[2])}")):
             continue
-        try:
-            state = session.store.load(text)
-        except StateError:
-            continue  # only its own commands need it
-        if state is not None:
-            yield scope, state
+        with suppress(StateError):
+            if (state := session.store.load(text)) is not None:
+                yield scope, state
 
 
 def _name(scope: str, worlds: Worlds) -> str:

@@ -62,6 +62,7 @@ from reconciler.engine.kinds import image_kind, kinds_of
 from reconciler.engine.missing_state import is_emptied, is_empty, state_note
 from reconciler.engine.planned_contract import demand_major_version, with_contract
 from reconciler.engine.problems import provider_diagnostic
+from reconciler.engine.recorded import image_run_by
 from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline, time_problems, unreadable_context
@@ -371,6 +372,8 @@ def read_live(
     refuse_unknown_kinds(stack, stored, {*recorded, *identities, *unfinished}, kinds)
     facts = {name: kind.facts for name, kind in kinds.items()}
     also = {address for address in unfinished if needs_answer(address, facts, desired)}
+    # What the platform runs stays what it is, whatever the files call it by now.
+    also |= {address for address, one in identities.items() if image_run_by(one.inputs) is not None}
     with_children = set(options.replace)
     if options.prune or options.destroy:
         also |= set(identities)

@@ -595,17 +595,26 @@ def test_rollback_passes_the_gate(cli: Cli, environments: Sandbox) -> None:
     assert digests(environments)["live"] == digests(environments)["1.0.0"]
 
 
+@pytest.mark.parametrize("renamed", ["", "since", "in LIVE"])
 @pytest.mark.parametrize("declared", ["in the files", "in the state only"])
 def test_no_other_environment_moves_a_tag_that_is_behind_a_gate(
-    cli: Cli, environments: Sandbox, pipeline: Path, declared: str
+    cli: Cli, environments: Sandbox, pipeline: Path, declared: str, renamed: str
 ) -> None:
     """TEST and LIVE share a tag, so what is applied in TEST would run in LIVE before anybody tried it."""
-    file = cli.folder / "reconciler.toml"
+    file, config = cli.folder / "reconciler.toml", pipeline / "config.toml"
+    if renamed == "in LIVE":
+        table = '[reconciler.env.LIVE.metadata]\nname = "cleanup-live"\n\n'
+        edit(config, "[reconciler.image]", f"{table}[reconciler.image]")
     edit(file, 'channel = "live"', 'channel = "test"')
     protect(cli, 'promote_from = "TEST"')
+    if renamed == "since":
+        edit(file, "[environments.TEST]", '[workspace]\nname = "shop"\n\n[environments.TEST]')
+        succeed(cli("apply", NAME, "--env", "TEST", "--yes"))
     succeed(promote(cli, "--yes"))
     if declared == "in the state only":
         edit(file, 'channel = "test"\ntoken = "LIVE_TOKEN"', 'channel = "live"\ntoken = "LIVE_TOKEN"')
+    if renamed == "since":
+        edit(config, f'name = "{NAME}"', 'name = "cleanup-2"')
     edit(pipeline / "pipeline.py", "import argparse", "import argparse  # not tried")
     for verb in ("apply", "deploy"):
         environments.clear_requests()

@@ -16,7 +16,7 @@ import pytest
 from providers.docker.registry.client import RegistryClient
 from providers.sandbox import Sandbox
 from state import state_writer
-from tests.conftest import EXAMPLES, Cli, copy_example
+from tests.conftest import EXAMPLES, Cli, copy_example, training
 
 NAME = "dataset_cleanup"
 
@@ -41,7 +41,8 @@ def declare(cli: Cli, sandbox: Sandbox, other: Sandbox, monkeypatch: pytest.Monk
 
     def write(**keys: str) -> None:
         (cli.folder / "reconciler.toml").write_text(
-            "".join(
+            '[workspace]\nname = "shop"\n'  # so the stack of a renamed pipeline is found
+            + "".join(
                 f'[environments.{name}]\nhost = "{platform.url}"\norganization = "{platform.organization}"\n'
                 f"{keys.get(name, '')}\n"
                 for name, platform in (("TEST", sandbox), ("LIVE", other))
@@ -373,6 +374,7 @@ def test_nothing_to_do_costs_no_request_more_than_one_environment(
 
 PENDING_EDITS = {
     "nothing": ("", "", ""),
+    "the name of the pipeline": ("config.toml", f'name = "{NAME}"', f'name = "{NAME}-2"'),
     "the name of the image": ("config.toml", f'examples/{NAME}"', f'examples/{NAME}-2"'),
     "the version": ("config.toml", 'version = "1.0.1"', 'version = "1.0.2"'),
     "the source": ("pipeline.py", "print", "print  "),
@@ -430,6 +432,68 @@ def test_a_moved_tag_of_an_image_with_a_new_name_is_named(cli: Cli, moved: Write
     assert (found["recorded"], found["live"]) == (tag(sandbox, "1.0.0"), tag(sandbox, "1.0.1"))
     assert cli("apply", NAME, "--env", "LIVE", "--yes").code == 0
     assert findings(cli) == (0, [])
+
+
+def test_no_other_model_version_in_the_files_hides_that_another_image_runs(
+    cli: Cli, declare: Write, sandbox: Sandbox
+) -> None:
+    folder = training(cli.folder / "train", "sorter", sandbox.registry)
+    for name in ("TEST", "LIVE"):
+        assert cli("apply", "train", "--env", name, "--yes").code == 0
+    (folder / "pipeline.py").write_text("print('other')\n")
+    assert cli("apply", "train", "--env", "TEST", "--bump", "patch", "--yes").code == 0
+    config = folder / "config.toml"
+    text = config.read_text()
+    assert 'name = "v1"' in text
+    config.write_text(text.replace('name = "v1"', 'name = "v2"'))
+
+    ended = cli("drift", "train", "--env", "LIVE")
+
+    assert ended.code == 11
+    assert "latest was moved by TEST's apply of 1.0.1" in ended.out
+
+
+RENAMES = {
+    "by name": ("", ""),
+    "renamed": (f'name = "{NAME}"', f'name = "{NAME}-2"'),
+    "renamed there": (
+        "[reconciler.image]",
+        f'[reconciler.env.LIVE.metadata]\nname = "{NAME}-live"\n\n[reconciler.image]',
+    ),
+    "with a stack of its own": ("[reconciler.image]", '[reconciler]\nstack = "other"\n\n[reconciler.image]'),
+}
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["reconciler.toml", "state only"])
+@pytest.mark.parametrize("before", [True, False], ids=["before", "since"])
+@pytest.mark.parametrize("rename", RENAMES)
+def test_whatever_it_is_called_a_plan_says_what_it_changes_elsewhere(
+    cli: Cli, declare: Write, rename: str, before: bool, declared: bool
+) -> None:
+    """The pipeline has other names in its two environments: from the start, or since they were applied."""
+
+    def edit() -> None:
+        config, (old, new) = cli.folder / NAME / "config.toml", RENAMES[rename]
+        assert old in config.read_text()
+        config.write_text(config.read_text().replace(old, new, 1))
+
+    if before:
+        edit()
+    for name in ("TEST", "LIVE"):
+        assert cli("apply", NAME, "--env", name, "--yes").code == 0
+    if not before:
+        edit()
+    if not declared:  # the tag that LIVE has by now is in the state alone
+        declare(LIVE='channel = "live"')
+    (cli.folder / NAME / "pipeline.py").write_text("print('other')\n")
+
+    planned = cli("apply", NAME, "--env", "TEST", "--bump", "patch", "--yes")
+
+    assert planned.code == 0, planned.err
+    assert "this also changes what LIVE runs" in planned.err
+    code, found = findings(cli)
+    assert code == 11
+    assert "latest was moved by TEST's apply of 1.0.1" in {one["reason"] for one in found}, found
 
 
 # status
