@@ -6,7 +6,7 @@ a new line. Each is replaced by its escape, as in a Python string.
 
 import base64
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from urllib.parse import quote, quote_plus
 
@@ -125,3 +125,9 @@ def escape_match(match: re.Match[str]) -> str:
 def as_sentence(clause: str) -> str:
     """The clause with a capital letter and a full stop."""
     return f"{clause[0].upper()}{clause[1:]}."
+
+
+def shown_names(names: Sequence[str], most: int = 3) -> str:
+    """`a, b, c and 31 more`."""
+    shown, more = names[:most], len(names) - most
+    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")

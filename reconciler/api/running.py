@@ -10,6 +10,7 @@ from pathlib import Path
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from providers.text import shown_names
 from providers.threads import start
 from reconciler.api.approvals import PYTHON, ApprovalWords, unapproved, unconfirmed, utc_now
 from reconciler.api.events import EventSink, OnEvent
@@ -44,7 +45,7 @@ from reconciler.engine.problems import diagnostics_of
 from reconciler.engine.run_results import failed_run, planned_run
 from reconciler.engine.workers import THREADS
 from reconciler.system.files import display_path
-from reconciler.views.counting import plural, shown_names
+from reconciler.views.counting import plural
 
 __all__ = ["FleetRun", "Saved", "apply_plans"]
 

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from providers.text import shown_names
 from reconciler.api.requests import ReadOptions
 from reconciler.api.validating import ValidatedPipeline, validate
 from reconciler.cli import interruption
 from reconciler.core.events import Emit, PipelineEvent, Status, StepFinished, StepStarted
 from reconciler.core.plan import Action, Step
 from reconciler.starting import HANGUP, INTERRUPTIONS
-from reconciler.views.counting import plural, shown_names
+from reconciler.views.counting import plural
 from reconciler.views.safe import one_line
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from providers.regular_files import real_path
+from providers.text import shown_names
 from reconciler.core.diagnostics import Diagnostic, info
 from reconciler.core.plan import Action, Plan, Stack, Step
 from reconciler.core.platforms import CUSTOM, HOSTS
@@ -132,9 +133,7 @@ def _notify_of_unknown(
     declared = {summarize(folder, environment).stack for folder in find_all(root)}
     left = sorted(stack for stack in gone if stack.partition("/")[2] not in declared)
     if left:
-        named = (
-            f"{', '.join(left[:_NAMED])}{f' and {len(left) - _NAMED:,} more' if len(left) > _NAMED else ''}"
-        )
+        named = shown_names(left, _NAMED)
         notify(f"orphans were not looked for, as {NO_NAME}; no folder here declares {named}")
 
 
@@ -216,12 +215,11 @@ def orphan_report(
 
 def orphans_note(orphans: Sequence[Orphan], target_options: Sequence[str]) -> Diagnostic:
     """One line about orphans of the target with these options."""
-    names = ", ".join(orphan.stack for orphan in orphans[:_NAMED])
-    more = f" and {len(orphans) - _NAMED:,} more" if len(orphans) > _NAMED else ""
+    names = shown_names([orphan.stack for orphan in orphans], _NAMED)
     are = "stack of this workspace is" if len(orphans) == 1 else "stacks of this workspace are"
     command = shlex.join(("reconciler", "drift", "--all", *target_options))
     return info(
-        f"{len(orphans):,} {are} no longer declared in its files: {names}{more}",
+        f"{len(orphans):,} {are} no longer declared in its files: {names}",
         f"Show what is left, and how to remove it: {command}",
     )
 

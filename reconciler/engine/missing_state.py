@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from providers.protocol import ResourceKind, is_published
+from providers.text import shown_names
 from reconciler.core.diagnostics import Diagnostic, info
 from reconciler.core.plan import Stack
 from reconciler.core.remote import RemoteState
@@ -85,8 +86,7 @@ def emptied_note(stacks: Sequence[Stack], apply_command: str) -> Diagnostic:
 
 
 def _listed(stacks: Sequence[Stack]) -> str:
-    more = f" and {len(stacks) - _LISTED:,} more" if len(stacks) > _LISTED else ""
-    return ", ".join(stack.label for stack in stacks[:_LISTED]) + more
+    return shown_names([stack.label for stack in stacks], _LISTED)
 
 
 def no_state_note(stacks: Sequence[Stack], apply_command: str) -> Diagnostic:

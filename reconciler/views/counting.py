@@ -1,7 +1,7 @@
 """Counted nouns, sizes and rates as short text, for every output."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from rich import filesize
@@ -11,12 +11,6 @@ def listed(words: Iterable[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     *first, last = words
     return f"{', '.join(first)} and {last}" if first else last
-
-
-def shown_names(names: Sequence[str], most: int = 3) -> str:
-    """`a, b, c and 31 more`."""
-    shown, more = names[:most], len(names) - most
-    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
 
 
 def duration(seconds: float) -> str:

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from providers.docker.source.key import Announce, Announcer, ImageSource, context, seen
 from providers.errors import ProviderError
 from providers.regular_files import real_path
+from providers.text import shown_names
 from reconciler.core.diagnostics import UserError, error
 from reconciler.pipeline import FILE_NAME
 from reconciler.pipeline.classes.evaluate import must_run
@@ -196,9 +197,8 @@ def changed_pipelines(
             {_relative(path, base.repository.top) for path in one.tracked.keys() & differing} | one.differing
         )
         if one.reason or paths:
-            more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
             differ = "differs" if len(paths) == 1 else "differ"
-            reasons[folder] = one.reason or f"{', '.join(paths[:_SHOWN])}{more} {differ} from {base.label}"
+            reasons[folder] = one.reason or f"{shown_names(paths, _SHOWN)} {differ} from {base.label}"
     return reasons
 
 

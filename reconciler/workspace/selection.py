@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from providers.regular_files import real_path
+from providers.text import shown_names
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.system.files import display_path
@@ -291,5 +292,4 @@ def _pipelines_below(folder: Path, pipelines: Sequence[Path]) -> str:
 
 def listed(paths: Sequence[str]) -> str:
     """The first paths, and the number of the others."""
-    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-    return ", ".join(paths[:_SHOWN]) + more if paths else "none"
+    return shown_names(paths, _SHOWN) or "none"

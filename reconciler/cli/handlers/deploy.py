@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from msgspec.structs import replace
 
+from providers.text import shown_names
 from reconciler.api.applying import ApplyResult, PlanResult
 from reconciler.api.commands import Command
 from reconciler.api.requests import ApplyOptions, Consent, FleetOptions, PlanRequest, ReadOptions
@@ -28,7 +29,7 @@ from reconciler.pipeline.config import load
 from reconciler.pipeline.toml.edits import Edits, Value
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath
 from reconciler.pipeline.version import bump, image_tag_edits, is_rc
-from reconciler.views.counting import listed, plural, shown_names
+from reconciler.views.counting import listed, plural
 from reconciler.views.phrases import reason
 from reconciler.views.terminal.console import Console, console
 from reconciler.views.terminal.deployed import print_deployed, print_details

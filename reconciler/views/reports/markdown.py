@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from providers.text import shown_names
 from reconciler.core.diagnostics import Diagnostic, in_order
 from reconciler.drift.findings import Cause, Finding, Report, StackReport, UnmanagedObject, causes
 from reconciler.views.counting import plural
@@ -122,6 +123,4 @@ def _object(one: UnmanagedObject) -> str:
 
 def _unchecked(problem_and_names: tuple[Diagnostic, Sequence[str]]) -> str:
     problem, names = problem_and_names
-    shown = ", ".join(code(name) for name in names[:10])
-    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return f"{problem_item(problem).rstrip()} {shown}{more}\n"
+    return f"{problem_item(problem).rstrip()} {shown_names([*map(code, names)], 10)}\n"

@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from providers.text import shown_names
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.runs import RunReport, RunResult
-from reconciler.views.counting import plural, shown_names
+from reconciler.views.counting import plural
 from reconciler.views.phrases import details
 from reconciler.views.reports.github import MOST, command, place_of
 from reconciler.views.reports.run_json import totals

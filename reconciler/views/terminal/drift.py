@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from providers.text import shown_names
 from reconciler.core.diff import ChangeClass
 from reconciler.drift.findings import Cause, Finding, Report, StackReport, causes
 from reconciler.views.phrases import (
@@ -69,8 +70,7 @@ def _never_applied(stack: StackReport) -> Iterator[Text]:
 
 def _cause(cause: Cause) -> Iterator[Text]:
     first, stacks = cause.first, [finding.stack.name for finding in cause.findings]
-    more = f" and {len(stacks) - _NAMED:,} more" if len(stacks) > _NAMED else ""
-    where = ("pipelines", f"{len(stacks):,}: {', '.join(stacks[:_NAMED])}{more}")
+    where = ("pipelines", f"{len(stacks):,}: {shown_names(stacks, _NAMED)}")
     example = [(label, f"in each, for example: {command}") for label, command in ways(first)]
     yield _head(first, cause.where)
     yield from _rows((*values(first), where, *example))

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 
 from providers import protocol
+from providers.text import shown_names
 from providers.waits import (
     LONGEST_SILENCE,
     SILENCE,
@@ -77,8 +78,7 @@ class EventRenderer:
     def _activity(self) -> str:
         """What the run does, as far as it is known."""
         servers = pending_servers()
-        more = f" and {len(servers) - _NAMED} more" if len(servers) > _NAMED else ""
-        waiting = f"waiting for {', '.join(servers[:_NAMED])}{more}" if servers else ""
+        waiting = f"waiting for {shown_names(servers, _NAMED)}" if servers else ""
         return "; ".join(filter(None, (self._counted, waiting))) or "still running"
 
     def _render(self, event: Event) -> None:

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from providers.text import shown_names
 from reconciler.core.diagnostics import Diagnostic, in_order
 from reconciler.core.plan import Action, Plan
-from reconciler.views.counting import plural, shown_names
+from reconciler.views.counting import plural
 from reconciler.views.fleet_changes import ChangeRow, ContractRow, change_rows, contract_rows, totals
 from reconciler.views.fleet_problems import Affected, diagnostic_problem, problem_rows, refusals, remarks
 from reconciler.views.phrases import contract_reason, effect, pipeline_name

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from providers import protocol
+from providers.text import shown_names
 from providers.waits import Backoff, Hashing, Repeat, Silence, SilenceEnd
 from reconciler.core.events import Event, Note, PipelineEvent, StepFinished, StepProgress, StepStarted
 from reconciler.core.plan import Action, Plan
@@ -17,7 +18,7 @@ from reconciler.core.runs import (
     RunStarted,
     WaveStarted,
 )
-from reconciler.views.counting import amount, shown_names, timer
+from reconciler.views.counting import amount, timer
 from reconciler.views.phrases import pipeline_name
 from reconciler.views.safe import one_line
 from reconciler.views.terminal.delays import Delay

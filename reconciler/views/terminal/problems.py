@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
+from providers.text import shown_names
 from reconciler.core.diagnostics import Severity
-from reconciler.views.counting import plural, shown_names
+from reconciler.views.counting import plural
 from reconciler.views.fleet_problems import ProblemRow
 from reconciler.views.terminal.console import SEVERITY_STYLES, Console, indented
 from reconciler.views.terminal.text import Text

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+from providers.text import shown_names
 from reconciler.core.diagnostics import Severity
 from reconciler.core.exit_codes import DONE
 from reconciler.core.plan import Plan
 from reconciler.core.runs import PipelineRun, RunReport, RunResult
-from reconciler.views.counting import duration, plural, shown_names
+from reconciler.views.counting import duration, plural
 from reconciler.views.fleet_changes import published_versions
 from reconciler.views.fleet_problems import Affected, diagnostic_problem, problem_rows, refusals
 from reconciler.views.phrases import run_name
