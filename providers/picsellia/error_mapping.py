@@ -72,9 +72,8 @@ class ErrorMapper:
                 )
             case requests.Timeout():
                 return TransientError(f"{server} did not respond in time", outcome_unknown=writing)
-            case requests.RequestException() if not isinstance(
-                problem, ValueError
-            ):  # an invalid URL or JSON is below
+            # An invalid URL or JSON is below.
+            case requests.RequestException() if not isinstance(problem, ValueError):
                 return TransientError(
                     f"{server} cannot be reached: {self._words(problem)}", outcome_unknown=writing
                 )

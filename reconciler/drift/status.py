@@ -321,9 +321,8 @@ def _rows_without_login(
         if isinstance(state, Row):
             yield state
             continue
-        if state is None or is_empty(
-            state
-        ):  # destroyed or forgotten, and nothing can be done without a login
+        # Destroyed or forgotten, and nothing can be done without a login.
+        if state is None or is_empty(state):
             continue
         if not folder:
             image = image_in(state)

@@ -321,9 +321,8 @@ def _execute(
     problem = _config_problem(edited) if result.succeeded and edited is not None else None
     is_done = result.succeeded and problem is None
     outcome = INTERRUPTED if session.stop.is_set() else FAILED
-    if (
-        is_done
-    ):  # targets and stale steps may leave out what exists, and would be missing in a rollback to this
+    if is_done:
+        # Targets and stale steps may leave out what exists. A rollback to this state would delete it.
         declared = {str(resource.address) for resource in planned.desired}
         outcome = APPLIED if declared <= writer.snapshot.resources.keys() else PARTIAL
     is_whole = not planned.plan.request.get("targets")

@@ -172,9 +172,8 @@ class PlanClaims:
         try:
             for address, claim in registers.read(scope).claims_of(name).items():
                 if is_released(address) and Address.parse(address) not in self._deletes:
-                    with suppress(
-                        UnreadableStateError
-                    ):  # its next apply takes its claims, once it can be read
+                    # If it cannot be read, its next apply takes its claims, once it can.
+                    with suppress(UnreadableStateError):
                         heirs |= registers.others_with(address, claim)
             if change(registers.read(scope)) != registers.read(scope):
                 registers.update(scope, change)

@@ -420,9 +420,8 @@ class BucketStore:
         def commit(seen: _CachedHead) -> Head:
             nonlocal written
             if written and self._name_at(stack, seen.head, saved.serial) == name:
-                return (
-                    seen.head
-                )  # the swap succeeded, its response was lost, and other runs continued from it
+                # The swap succeeded, its response was lost, and other runs continued from it.
+                return seen.head
             if lock is not None:
                 check_ownership(lock, seen.head.fence, seen.head.holder)
             check_head(saved, expected_serial, seen.head.serial, seen.head.lineage)
@@ -441,8 +440,7 @@ class BucketStore:
 
         Args:
             change: returns the new head, or the same one to change nothing. Its errors propagate, except
-                those
-                based on a cached head: then it runs again with the current one.
+                those based on a cached head: then it runs again with the current one.
             fresh: start with the current head instead of the cached one.
         """
         with self._turn(head_path(stack)):

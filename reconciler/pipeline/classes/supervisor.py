@@ -124,9 +124,8 @@ def _end_with_stdin(group: int) -> None:
 
 
 def _kill_group(group: int) -> None:
-    with contextlib.suppress(
-        ProcessLookupError, PermissionError
-    ):  # PermissionError: macOS, only zombies left
+    # PermissionError: macOS, only zombies left
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
 
 
