@@ -7,6 +7,7 @@ another server, which records all requests.
 import base64
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from providers.docker.registry.auth import Login
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
 from providers.docker.registry.manifests import OCI_MANIFEST
-from providers.errors import ForbiddenError, GoneError, PermanentError, ProviderError
+from providers.errors import ForbiddenError, GoneError, PermanentError, ProviderError, TransientError
 from providers.http import origin, same_origin
 from tests.docker.conftest import blob_of, nobody
 from tests.docker.proxy import Answer, Proxy, new_identity, proxy_to
@@ -90,6 +91,8 @@ def obliging(method: str, path: str) -> Answer:
             return Answer(200, MANIFEST, {"Content-Type": OCI_MANIFEST})
         case "GET" if "/token" in path:
             return Answer(200, json.dumps({"token": TOKEN}).encode())
+        case "GET" if "/referrers/" in path:
+            return Answer(200, json.dumps({"schemaVersion": 2, "manifests": []}).encode())
         case "HEAD" if "/blobs/" in path:
             return Answer(404)
         case "GET" | "HEAD":
@@ -418,6 +421,65 @@ def test_an_upload_is_not_sent_to_another_host_in_plain_http(home: Proxy) -> Non
     problem = attempt(home, "basic", lambda client: client.upload(BLOB, lambda start: [CONTENT[start:]]))
     assert isinstance(problem, PermanentError)
     assert "redirects an upload to http://reg.example.com, which does not use https" in problem.message
+
+
+HIDDEN: dict[str, Callable[[RegistryClient], object]] = {
+    "HEAD of a manifest": lambda client: client.digest("1.0.0"),
+    "GET of a manifest": lambda client: client.manifest("1.0.0"),
+    "GET of a blob": lambda client: list(client.read_blob(BLOB)),
+    "POST of an upload": lambda client: client.upload(BLOB, lambda start: [CONTENT[start:]]),
+    "PUT of a manifest": lambda client: client.put_manifest("1.0.0", OCI_MANIFEST, MANIFEST),
+    "GET of referrers": lambda client: client.referrers(BLOB.digest),
+}
+
+
+@pytest.mark.parametrize("login", LOGINS)
+@pytest.mark.parametrize("asked", HIDDEN)
+def test_a_registry_that_hides_what_needs_a_login_gets_it(home: Proxy, asked: str, login: str) -> None:
+    """It answers 404 to a request without one. Its base URL has the challenge, as the specification says."""
+    play(home, login, ("GET", "never"), 307, "")
+    shown = home.answering
+
+    def answer(method: str, path: str, body: bytes, who: str) -> Answer | None:
+        if path.startswith("/token") or path == "/v2/":
+            return shown(method, path, body, who)
+        return shown(method, path, body, who) if who else Answer(404)
+
+    home.answering = answer
+    assert attempt(home, login, HIDDEN[asked]) is None
+    assert [seen.status for seen in home.requests("GET", "/v2/") if seen.path == "/v2/"] == [401]
+    home.seen.clear()
+    options = {"look_up": lambda _: LOGINS[login], "pause": no_pause}
+    with RegistryClient(f"{home.address}/team/app", **options) as client, ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(lambda _: client.digest("1.0.0"), range(8))) == {BLOB.digest}
+    assert len([seen for seen in home.seen if seen.path == "/v2/"]) == 1
+
+
+@pytest.mark.parametrize("base", [200, 401, 404])
+@pytest.mark.parametrize("knows_login", [True, False])
+def test_what_is_missing_is_missing_with_and_without_a_login(
+    home: Proxy, base: int, knows_login: bool
+) -> None:
+    """A registry that needs no login is not asked again and again, and none is sent to it."""
+    challenge = {"WWW-Authenticate": 'Basic realm="x"'}
+    home.answering = lambda method, path, body, who: (
+        Answer(base, headers=challenge if base == 401 else {}) if path == "/v2/" else Answer(404)
+    )
+    look_up = (lambda _: LOGINS["basic"]) if knows_login else nobody
+    with RegistryClient(f"{home.address}/team/app", look_up=look_up, pause=no_pause) as client:
+        assert [client.digest("1.0.0"), client.manifest("1.0.0")] == [None, None]
+    asked = [seen.path for seen in home.seen].count("/v2/")
+    assert asked == (1 if knows_login else 0)
+    assert any(seen.authorization for seen in home.seen) is (knows_login and base == 401)
+
+
+@pytest.mark.parametrize("base", [500, 503])
+def test_nothing_is_missing_before_the_registry_says_how_to_log_in(home: Proxy, base: int) -> None:
+    home.answering = lambda method, path, body, who: Answer(base if path == "/v2/" else 404)
+    pauses: list[float] = []
+    problem = attempt(home, "basic", lambda client: client.digest("1.0.0"), pause=pauses.append)
+    assert isinstance(problem, TransientError)
+    assert "how to log in" in problem.message
 
 
 @pytest.mark.parametrize("login", LOGINS)

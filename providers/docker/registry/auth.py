@@ -92,7 +92,7 @@ class Authorization:
     Args:
         repository: a repository of the registry, for error messages.
         session: sends the requests to the token server.
-        look_up: returns the login; called at most once, after the first challenge.
+        look_up: returns the login; called at most once, after the first challenge or 404.
         takes_variables: whether it also finds a login in variables.
     """
 
@@ -110,6 +110,8 @@ class Authorization:
         self._look_up = look_up
         self._login: Login | None = None
         self._looked_up = False
+        self._challenge: str | None = None
+        self._has_asked = False
         self._basic: str | None = None
         self._token_server: Mapping[str, str] | None = None
         self._tokens: dict[tuple[str, ...], tuple[str, float]] = {}
@@ -145,9 +147,7 @@ class Authorization:
         """
         schemes = parse_challenges(challenge)
         with self._lock:
-            if not self._looked_up:
-                self._login = self._look_up()
-                self._looked_up = True
+            self._find_login()
             if schemes.get("bearer", {}).get("realm"):
                 self._token_server = schemes["bearer"]
                 return self._new_token(scopes)
@@ -155,6 +155,37 @@ class Authorization:
                 self._basic = _basic(self._login)
                 return self._basic
             return None
+
+    def challenge_of_registry(self) -> str | None:
+        """The challenge of the registry's base URL; None without a login for it, or if it needs none.
+
+        A registry may answer 404, and not 401, to requests without a login. It is asked once.
+
+        Raises:
+            ProviderError: the registry did not respond, or the stored login cannot be read.
+        """
+        with self._lock:
+            if not self._has_asked and self._find_login() is not None:
+                url = self._repository.base_url
+                doing = f"asking {self._repository.registry} how to log in"
+                try:
+                    response = self._session.get(url, timeout=(CONNECT_TIMEOUT, answer_timeout(READ_TIMEOUT)))
+                except (requests.RequestException, ValueError) as error:
+                    raise error_mapping.from_exception(
+                        error, self._repository, doing, writing=False
+                    ) from error
+                if response.status_code == 401 and same_origin(response.url, url):
+                    self._challenge = response.headers.get("WWW-Authenticate", "")
+                elif response.status_code == 429 or response.status_code >= 500:
+                    raise self.refusal(response, doing)
+                self._has_asked = True
+            return self._challenge
+
+    def _find_login(self) -> Login | None:
+        if not self._looked_up:
+            self._login = self._look_up()
+            self._looked_up = True
+        return self._login
 
     def refusal(self, response: requests.Response, doing: str) -> ProviderError:
         """The error for a refusing response of the registry or its token server."""

@@ -2,7 +2,8 @@
 
 Below `client` and `uploads`, which define the requests. Transient failures (no response, 5xx, 429) are
 retried a few times, after the registry's Retry-After if it sends one. A 401 is answered once, with the login
-or a new token; 403 and all other refusals are final.
+or a new token; 403 and all other refusals are final. So is a 404 to a request without a login, if one is
+known: some registries hide private repositories this way.
 
 A registry may redirect a read, usually to a store for layers. Only the content of that server's response
 counts. What a status or header says about the registry, such as a challenge, is the registry's own to say.
@@ -316,9 +317,14 @@ class Connection:
                 writing = method not in ("GET", "HEAD")
                 raise error_mapping.from_exception(error, self.repository, doing, writing=writing) from error
 
-        response = send(self._authorization.header(scopes))
+        first = self._authorization.header(scopes)
+        response = send(first)
+        challenge = None
         if response.status_code == 401 and self.is_own(response):
             challenge = response.headers.get("WWW-Authenticate", "")
+        elif response.status_code == 404 and self.is_own(response) and first is None:
+            challenge = self._authorization.challenge_of_registry()
+        if challenge is not None:
             header = self._authorization.answer_challenge(challenge, scopes)
             if header:
                 response.close()

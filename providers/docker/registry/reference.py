@@ -47,9 +47,14 @@ class Repository(Struct, frozen=True):
         return _is_on_loopback(self.registry)
 
     @property
+    def base_url(self) -> str:
+        """Base URL of the registry's API."""
+        return f"{'http' if self.loopback else 'https'}://{self.host}/v2/"
+
+    @property
     def url(self) -> str:
         """Base URL of the registry's API for this repository."""
-        return f"{'http' if self.loopback else 'https'}://{self.host}/v2/{self.path}"
+        return f"{self.base_url}{self.path}"
 
     @property
     def login(self) -> str:
