@@ -121,6 +121,8 @@ class Bench:
             return False
         if "versions that are not of this pipeline" in ended.err:  # so the model is not deleted
             return ended.code == 1
+        if not self._load():  # it was killed before its first save
+            return ended.code in (0, 1, 10)
         codes = {"drift": (0, 10, 11, 12), "rollback": (0, 1), "adopt": (0, 1)}.get(command, (0,))
         return ended.code in codes and (ended.code != 1 or "error: " in ended.err)
 
