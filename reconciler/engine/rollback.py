@@ -103,7 +103,7 @@ MOST_RUNS = 10
 _NOTHING_LEFT = {
     RunOutcome.FAILED: "failed",
     RunOutcome.INTERRUPTED: "was interrupted",
-    RunOutcome.PARTIAL: "left only a part of what ran in the state",
+    RunOutcome.PARTIAL: "left a state without all that ran",
     RunOutcome.UNKNOWN: "has no known outcome",
 }
 

@@ -225,7 +225,7 @@ def test_what_a_change_of_the_state_alone_left_is_no_target(history: History) ->
     history.run("2.0.0", APPLIED)  # it adds the input again
     with pytest.raises(UserError) as caught:
         find_earlier(history.store, STACK, str(forgotten.serial))
-    assert "left only a part of what ran in the state" in caught.value.diagnostics[0].summary
+    assert "left a state without all that ran" in caught.value.diagnostics[0].summary
     earlier = find_earlier(history.store, STACK, None)
 
     assert earlier.version == "1.0.0"
