@@ -1,7 +1,7 @@
-"""The contract of a processing: its inputs, as everyone relies on them who launches it. Pure.
+"""The contract of a processing: the inputs that its jobs rely on. Pure.
 
 A job gives values by the names of the inputs. A change of the inputs is breaking if a job that could be
-launched before is refused afterwards, and compatible otherwise. Default parameters are no part of the
+started before is refused afterwards, and compatible otherwise. Default parameters are no part of the
 contract: a job may leave out or override any of them, whatever they are.
 """
 
@@ -52,7 +52,7 @@ class ContractChange(Struct, frozen=True):
 
     @property
     def is_breaking(self) -> bool:
-        """Whether a job that could be launched before may be refused now."""
+        """Whether a job that could be started before may be refused now."""
         return self.reason.code in _BREAKING
 
     @property

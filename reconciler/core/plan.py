@@ -201,7 +201,7 @@ class Plan(Struct, frozen=True, dict=True):
         sources: digest of the desired graph; a saved plan is refused if it changed.
         request: the options of the plan as a document, so that a saved plan can be made again and compared.
         basis: the files, except for a rollback.
-        contract: what changes for those who launch a processing, breaking changes first.
+        contract: what changes for jobs of a processing, breaking changes first.
         promotion: both environments, if the plan takes the image over from another one.
         writes_config: whether config.toml gets values, also if the plan is empty. Not in documents.
         changes_state: whether the state has another name or open writes, which the apply changes, also if the

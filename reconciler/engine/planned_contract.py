@@ -1,4 +1,4 @@
-"""What a plan changes for those who launch its processing, and whether its version says so. Reads only.
+"""What a plan changes for jobs of its processing, and whether its version says so. Reads only.
 
 The history is read only if a pipeline demands a major version for breaking changes, and the plan has one.
 """
@@ -108,9 +108,7 @@ def demand_major_version(
     if not broken or (before is not None and allows_breaking(before, after)):
         return plan
     if before is None:
-        summary = (
-            "the version before this one is unknown, so it may break its callers without a major version"
-        )
+        summary = "the version before this one is unknown, so it may break jobs without a major version"
         note = warning(summary, "See the changes of the contract, and use --bump major if in doubt.")
         return replace(plan, diagnostics=(*plan.diagnostics, note))
     place = places_of(pipeline)(Origin(*pipeline.loaded.place_of("reconciler", "contract")))

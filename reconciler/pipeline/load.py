@@ -53,7 +53,7 @@ class Pipeline(Struct, frozen=True, dict=True):
 
     @property
     def contract(self) -> Contract | None:
-        """The inputs as those who launch the processing see them; None if the files do not manage them."""
+        """The inputs as jobs of the processing get them; None if the files do not manage them."""
         if self.inputs is None:
             return None
         return contract_of({each.name: each.fields for each in self.inputs}, FACTS["input"].rules)

@@ -627,7 +627,7 @@ _CONTRACT: Mapping[StrEnum, _Words] = {
     ),
     ContractCode.UNCONSTRAINED: lambda it: f"takes any {_limit(it)}, not only {it['before']}",
 }
-"""The words of each change of an input, for those who launch the processing."""
+"""The words of each change of an input, for jobs of the processing."""
 
 _MISMATCHES: Mapping[StrEnum, _Words] = {
     PlanMismatch.OTHER_STACK: lambda it: (

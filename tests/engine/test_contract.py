@@ -1,4 +1,4 @@
-"""A change of the inputs is breaking exactly if it refuses a job that could be launched before."""
+"""A change of the inputs is breaking exactly if it refuses a job that could be started before."""
 
 import json
 from collections.abc import Mapping
@@ -51,7 +51,7 @@ def accepts(contract: Contract, job: Job) -> bool:
 
 
 def jobs(contract: Contract) -> list[Job]:
-    """Every job that can be launched."""
+    """Every job that can be started."""
     choices = [
         [
             *([] if fields["required"] else [None]),

@@ -51,7 +51,7 @@ def first_of_each(found: list[T], code: str) -> list[T]:
 def contracts() -> str:
     head = (
         "\n## Changes of a contract\n\n"
-        "A plan lists under `contract` what it changes for those who launch the processing.\n\n"
+        "A plan lists under `contract` what it changes for jobs of the processing.\n\n"
         "| code | effect | for example |\n|---|---|---|\n"
     )
     lines = [

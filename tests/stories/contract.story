@@ -1,4 +1,4 @@
-# A required input is added: this breaks jobs that launch the processing. The pipeline requires a major version.
+# A required input is added: this breaks jobs of the processing. The pipeline requires a major version.
 $ example dataset_cleanup
 
 $ edit dataset_cleanup/config.toml '[metadata]' '[reconciler]\ncontract = "major"\n\n[metadata]'

@@ -143,7 +143,7 @@ def change_item(row: ChangeRow) -> str:
     return f"| {action} {plain(row.kind)} | {code(row.path)}{remark} | {old} | {new} | {where} |\n"
 
 
-CONTRACT = "\n| effect | input | change for those who launch it | pipelines |\n|---|---|---|---|\n"
+CONTRACT = "\n| effect | input | change for its jobs | pipelines |\n|---|---|---|---|\n"
 """The head of a table of changes of inputs."""
 
 

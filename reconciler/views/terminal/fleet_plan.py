@@ -51,9 +51,7 @@ def print_fleet_plan(
             out.print(line)
     if changes := contract_rows(plans):
         out.print("")
-        out.print(
-            Text.assemble(("Contract: ", "bold"), "changes of inputs, for those who launch the processings.")
-        )
+        out.print(Text.assemble(("Contract: ", "bold"), "changes of inputs, for jobs of the processings."))
         for line in _with_pipelines(map(_contract_cells, changes), map(_in_pipelines, changes), out):
             out.print(indented(line, 2))
     refused, remarked = refusals(plans), remarks(plans)

@@ -64,7 +64,7 @@ def _lines(plan: Plan) -> Iterator[Text]:
 
 
 def contract_lines(plan: Plan) -> Iterable[Text]:
-    """What the plan changes for those who launch its processing; no line without such a change."""
+    """What the plan changes for jobs of its processing; no line without such a change."""
     if not plan.contract:
         return
     yield Text.assemble(("Contract: ", "bold"), contract_counts(plan.contract), ".")
