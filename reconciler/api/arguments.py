@@ -42,10 +42,17 @@ _FLAG, _TEXT, _PATH = (
 )
 _COUNT, _NUMBER = (_is_a(int), "a whole number"), (_is_a(int, float), "a number")
 _TEXTS, _ENVIRONMENT = (_is_list_of(_is_a(str)), "a list of texts"), (_is_environment, "an Environment")
+
+
+def _is_flag_or_texts(value: Any) -> bool:
+    return _FLAG[0](value) or _TEXTS[0](value)
+
+
 _KINDS: Final[dict[str, tuple[_Check, str]]] = {
     **dict.fromkeys(("environment", "source", "target"), _ENVIRONMENT),
     "environments": (_is_list_of(_is_environment), "a list of Environment"),
-    **dict.fromkeys(("names", "groups", "types"), _TEXTS),
+    **dict.fromkeys(("names", "groups", "types", "replace", "take"), _TEXTS),
+    **dict.fromkeys(("ours", "theirs"), (_is_flag_or_texts, "a list of texts, True or False")),
     **dict.fromkeys(("all", "gpu", "stale", "allow_empty", "strict", "static_only"), _FLAG),
     **dict.fromkeys(("final", "write", "prune", "unmanaged", "offline", "dry_run"), _FLAG),
     **dict.fromkeys(("skip_stale", "skip_moved", "force_bump", "accept_foreign"), _FLAG),

@@ -43,11 +43,10 @@ class Command(Struct, frozen=True):
     searches: bool = True
 
     @classmethod
-    def rollback(cls, to: str | None, write: bool, *, is_of_many: bool) -> Self:
+    def rollback(cls, *, is_of_many: bool) -> Self:
         """Restores an earlier state version. Another environment may share the channel, so every plan needs
         an approval."""
-        again = (*(["--to", to] if to is not None else []), *(["--write"] if write else []))
-        return cls(RollBack(to, write, is_of_many), "rollback", always, again, searches=False)
+        return cls(RollBack(is_of_many), "rollback", always, searches=False)
 
     @classmethod
     def destroy(cls) -> Self:

@@ -17,6 +17,7 @@ from reconciler.api.requests import (
     PlanRequest,
     PromoteRequest,
     ReadOptions,
+    RollbackRequest,
     SelectionRequest,
     Shard,
     part_of,
@@ -247,6 +248,10 @@ class Pipelines(Sequence[SelectedPipeline]):
         *,
         to: str | int | None = None,
         write: bool = False,
+        replace: Iterable[str] = (),
+        take: Iterable[str] = (),
+        ours: Iterable[str] | bool = (),
+        theirs: Iterable[str] | bool = (),
         on_event: OnEvent | None = None,
         executor: Executor | None = None,
         rps: float | None = None,
@@ -258,17 +263,23 @@ class Pipelines(Sequence[SelectedPipeline]):
             to: a version, or the serial of a state version; None for the run before the last one. With
                 several pipelines, None leaves those alone whose last run was a rollback.
             write: whether `apply` also writes the earlier version to config.toml.
+            replace, take: as for `plan`.
+            ours, theirs: who wins where another stack applied the live value of a shared object; True for all
+                resources. A rollback overwrites all other changes made since.
 
         The others, and the errors, are as for `plan`.
         """
         from reconciler.api.commands import Command
         from reconciler.api.planning import plan_pipelines
+        from reconciler.api.settings import request_of
 
-        command = Command.rollback(None if to is None else str(to), write, is_of_many=self.is_of_many)
+        decided = request_of({"replace": replace, "take": take, "ours": ours, "theirs": theirs})
+        wanted = RollbackRequest(None if to is None else str(to), write)
+        command = Command.rollback(is_of_many=self.is_of_many)
         return plan_pipelines(
             self,
             environment,
-            PlanRequest(),
+            structs.replace(decided, rollback=wanted),
             on_event=on_event,
             executor=executor,
             rps=rps,

@@ -11,6 +11,7 @@ from reconciler.engine.requests import (
     PlanRequest,
     PromoteRequest,
     ReadOptions,
+    RollbackRequest,
 )
 from reconciler.pipeline.bumps import Bump
 from reconciler.workspace.selection_request import SelectionRequest
@@ -28,6 +29,7 @@ __all__ = [
     "PlanRequest",
     "PromoteRequest",
     "ReadOptions",
+    "RollbackRequest",
     "SelectionRequest",
     "Shard",
     "part_of",

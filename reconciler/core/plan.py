@@ -114,10 +114,13 @@ def target_options(verb: str, organization: str | None, environment: str | None)
 
 def request_options(request: Mapping[str, JSON]) -> list[str]:
     """The options of a plan for a command line, from their document."""
-    bump, promote = request.get("bump"), request.get("promote")
+    bump, promote, rollback = (request.get(name) for name in ("bump", "promote", "rollback"))
     options = ["--bump", str(bump)] if bump else []
     if isinstance(promote, Mapping):
         options += ["--from", str(promote["from"]), *(["--final"] if promote["final"] else [])]
+    if isinstance(rollback, Mapping):
+        options += ["--to", str(rollback["to"])] if rollback["to"] is not None else []
+        options += ["--write"] if rollback["write"] else []
     for name in ("force_bump", "accept_foreign", "prune"):
         options += [f"--{name.replace('_', '-')}"] if request.get(name) else []
     for name in ("target", "replace", "take", "ours", "theirs"):
@@ -320,13 +323,14 @@ class Plan(Struct, frozen=True, dict=True):
 
     @property
     def options(self) -> list[str]:
-        """The options that it was made with, for a command line. None for a plan back to a state version."""
-        return [] if self.basis is Basis.STATE_VERSION else request_options(self.request)
+        """The options that it was made with, for a command line."""
+        return request_options(self.request)
 
     @property
     def apply_command(self) -> str:
         """The command that applies this plan, with the options that it was made with."""
-        return self.stack.command("promote" if self.is_promotion else "apply", *self.options)
+        verb = "promote" if self.is_promotion else "rollback" if self.request.get("rollback") else "apply"
+        return self.stack.command(verb, *self.options)
 
     @property
     def unverified(self) -> int:

@@ -18,6 +18,8 @@ class PlanOptions(Struct, frozen=True):
         take: addresses whose claims move from another stack to this one.
         prune: delete resources that left the files. Otherwise they are only removed from state.
         destroy: delete everything that belongs to this pipeline alone.
+        overwrites: the plan wins every conflict but one with a value that another stack applied, and no file
+            can be changed instead: for a rollback.
         ignored: fields, or keys of keyed fields, whose live values stay on an existing object.
         protected: addresses that are never deleted or replaced, whatever the other options are.
         apply_command: the command that applies this plan; refusals suggest it with one more option.
@@ -29,6 +31,7 @@ class PlanOptions(Struct, frozen=True):
     take: Collection[Address] = ()
     prune: bool = False
     destroy: bool = False
+    overwrites: bool = False
     ignored: Mapping[Address, Collection[str]] = field(default_factory=dict)
     protected: Collection[Address] = ()
     apply_command: str = "reconciler apply"

@@ -391,6 +391,8 @@ def _ignore(change: Change) -> Change:
 
 
 def _resolve_conflict(change: Change, address: Address, kind: KindFacts, options: PlanOptions) -> Change:
+    if options.overwrites and change.reason.code is not ReasonCode.APPLIED_ELSEWHERE:
+        return change._replace(resolution=Resolution.OURS, reason=Reason(ReasonCode.OURS))
     match _winner(address, options):
         case Resolution.OURS:
             return change._replace(resolution=Resolution.OURS, reason=Reason(ReasonCode.OURS))
@@ -470,7 +472,7 @@ def _replace_if_immutable(
         Reason(RefusalCode.REPLACE_LOSES_HISTORY, {"fields": immutable}),
         (
             WayOut(Way.ALLOW_REPLACE, f"{options.apply_command} --replace {step.address}"),
-            WayOut(Way.RESTORE_VALUE),
+            *(() if options.overwrites else (WayOut(Way.RESTORE_VALUE),)),
         ),
     )
     return replace(step, refusal=refusal)

@@ -27,9 +27,12 @@ def is_shared(kind: KindFacts) -> bool:
     return kind.shared and kind.exclusive is None
 
 
+_OF_OTHERS = frozenset({ChangeClass.DRIFT, ChangeClass.UNRECORDED, ChangeClass.CONFLICT})
+
+
 def is_overwrite(change: Change) -> bool:
     """Whether the change writes over a live value that this stack did not apply."""
-    return change.write and bool(change.path) and change.cls in (ChangeClass.DRIFT, ChangeClass.UNRECORDED)
+    return change.write and bool(change.path) and change.cls in _OF_OTHERS
 
 
 def appliers(

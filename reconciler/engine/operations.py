@@ -72,18 +72,14 @@ class RollBack(Struct, frozen=True):
     """Restores an earlier state version. Needs config.toml alone, without classes and source.
 
     Attributes:
-        to: see `find_earlier`.
-        write: also write the earlier version to config.toml.
         is_of_many: see `find_earlier`.
     """
 
-    to: str | None
-    write: bool
     is_of_many: bool
 
     def plan(self, session: Session, validated: ValidatedPipeline, request: PlanRequest) -> Plan:
         pipeline = _configured(validated)
-        planned = plan_back(session, pipeline, self.to, write=self.write, is_of_many=self.is_of_many)
+        planned = plan_back(session, pipeline, request, is_of_many=self.is_of_many)
         loaded = planned.pipeline.loaded
         return replace(planned.plan, writes_config=loaded.text != loaded.on_disk)
 
@@ -91,7 +87,7 @@ class RollBack(Struct, frozen=True):
         self, session: Session, validated: ValidatedPipeline, plan_request: PlanRequest, request: ApplyRequest
     ) -> ApplyResult:
         pipeline = _configured(validated)
-        return roll_back(session, pipeline, self.to, request, write=self.write, is_of_many=self.is_of_many)
+        return roll_back(session, pipeline, plan_request, request, is_of_many=self.is_of_many)
 
 
 def _configured(validated: ValidatedPipeline) -> Pipeline:

@@ -79,7 +79,7 @@ from state.errors import NewerFormatError
 from state.register import Register
 from state.snapshot import RecordedResource, Snapshot
 
-_TAKING = frozenset({"apply", "deploy"})
+_TAKING = frozenset({"apply", "deploy", "rollback"})
 """The commands with `--take` that carry out a plan."""
 
 
@@ -224,7 +224,6 @@ def plan_for(
     remarks: Sequence[Diagnostic] = (),
     partial: bool = False,
     identities: Mapping[Address, RecordedResource] | None = None,
-    again: Sequence[str] | None = None,
 ) -> PlanResult:
     """Plan to reach `target`, which comes from the files or from an earlier state version.
 
@@ -234,7 +233,6 @@ def plan_for(
         remarks: other diagnostics for the plan.
         partial: see `make_plan`.
         identities: recorded resources whose ids find the live objects; None for those of `stored`.
-        again: the options of the command that makes this plan again; None for those of the request.
 
     Raises: as `make_plan`.
     """
@@ -305,9 +303,7 @@ def plan_for(
         if pipeline.config.reconciler.image.builder == "auto":
             notes = (*notes, *_selected_builders(plan, desired, remote_state, kinds))
         source = request.promote.source if request.promote is not None else leader_of(pipeline, stack)
-        plan = with_gates_of_others(
-            session, pipeline, plan, also_changes, source, plan.options if again is None else again
-        )
+        plan = with_gates_of_others(session, pipeline, plan, also_changes, source, plan.options)
         plan = replace(plan, diagnostics=(*plan.diagnostics, *notes))
     return PlanResult(
         plan,
@@ -387,9 +383,10 @@ def read_live(
 def _options(session: Session, stack: Stack, pipeline: Pipeline, request: PlanRequest) -> PlanOptions:
     """The options of the request, with the settings of the pipeline."""
     settings = pipeline.config.reconciler
+    verb = "apply" if session.verb == "deploy" else session.verb  # it has the arguments of another program
     return replace(
         request.options,
-        apply_command=stack.command(request.verb(session.verb), *request.version_options),
+        apply_command=stack.command(request.verb(verb), *request.version_options),
         ignored={Address.parse(text): fields for text, fields in settings.ignore_changes.items()},
         protected=[Address.parse(text) for text in settings.protect],
     )

@@ -56,6 +56,23 @@ class PromoteRequest(Struct, frozen=True):
         return ["--from", self.source, *(["--final"] if self.final else [])]
 
 
+class RollbackRequest(Struct, frozen=True):
+    """The state version that a plan restores.
+
+    Attributes:
+        to: see `engine.rollback.find_earlier`.
+        write: also write its version to config.toml.
+    """
+
+    to: str | None = None
+    write: bool = False
+
+    @property
+    def options(self) -> list[str]:
+        """The options for a command line."""
+        return [*(["--to", self.to] if self.to is not None else []), *(["--write"] if self.write else [])]
+
+
 class PlanRequest(Struct, frozen=True):
     """Options for the plan of every pipeline of the command.
 
@@ -66,6 +83,7 @@ class PlanRequest(Struct, frozen=True):
         options: the options of the planner.
         targets: addresses to limit the plan to; empty for all.
         promote: the environment to take the image over from; None to publish the folder's.
+        rollback: the state version to restore; None for a plan from the files.
     """
 
     bump: Bump | None = None
@@ -74,19 +92,20 @@ class PlanRequest(Struct, frozen=True):
     options: PlanOptions = field(default_factory=PlanOptions)
     targets: Collection[Address] = ()
     promote: PromoteRequest | None = None
+    rollback: RollbackRequest | None = None
 
     @property
     def version_options(self) -> list[str]:
         """The options about versions, for a command line."""
-        if self.promote is not None:
-            return self.promote.options
+        if (other := self.promote or self.rollback) is not None:
+            return other.options
         bump = ["--bump", self.bump.value] if self.bump else []
         force = ["--force-bump"] if self.force_bump else []
         return [*bump, *force, *(["--accept-foreign"] if self.accept_foreign else [])]
 
     def verb(self, of_session: str) -> str:
         """The command that makes this plan again, in a session of this command."""
-        return of_session if self.promote is None else "promote"
+        return "promote" if self.promote else "rollback" if self.rollback else of_session
 
     @property
     def addresses(self) -> set[Address]:
@@ -102,7 +121,7 @@ class PlanRequest(Struct, frozen=True):
 
     def to_document(self) -> dict[str, JSON]:
         """The document of this request, which a saved plan contains."""
-        options, promote = self.options, self.promote
+        options, promote, rollback = self.options, self.promote, self.rollback
         return {
             "bump": self.bump.value if self.bump else None,
             "force_bump": self.force_bump,
@@ -115,6 +134,7 @@ class PlanRequest(Struct, frozen=True):
             "prune": options.prune,
             "destroy": options.destroy,
             **({} if promote is None else {"promote": {"from": promote.source, "final": promote.final}}),
+            **({} if rollback is None else {"rollback": {"to": rollback.to, "write": rollback.write}}),
         }
 
     @classmethod
@@ -122,7 +142,7 @@ class PlanRequest(Struct, frozen=True):
         """The request of a document by `to_document`. Raises ValueError, KeyError or TypeError if invalid."""
         # Older plans lack these.
         document = {"force_bump": False, "accept_foreign": False, "take": [], **document}
-        promote = document.pop("promote", None)
+        promote, rollback = document.pop("promote", None), document.pop("rollback", None)
         if set(document) != set(cls().to_document()):
             raise ValueError(f"unexpected plan options: {', '.join(map(str, document)) or 'none'}")
 
@@ -143,6 +163,7 @@ class PlanRequest(Struct, frozen=True):
             ),
             addresses("targets") or (),
             None if promote is None else PromoteRequest(str(promote["from"]), bool(promote["final"])),
+            None if rollback is None else RollbackRequest(rollback["to"], bool(rollback["write"])),
         )
 
 

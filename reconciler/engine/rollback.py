@@ -16,7 +16,6 @@ from reconciler.core.diagnostics import UserError, error, info
 from reconciler.core.diff import same
 from reconciler.core.events import Notice
 from reconciler.core.plan import Basis, Stack
-from reconciler.core.plan_options import PlanOptions
 from reconciler.core.recorded_runs import RecordedRun, RunOutcome, target_of
 from reconciler.core.values import Address
 from reconciler.engine.apply import ApplyRequest, ApplyResult, carry_out
@@ -32,7 +31,7 @@ from reconciler.engine.kinds import digest_of, kinds_of, recorded_image_kind, re
 from reconciler.engine.missing_state import OTHER_STORE
 from reconciler.engine.plan import PlanResult, plan_for
 from reconciler.engine.recorded import graph_of, image_in
-from reconciler.engine.requests import PlanRequest
+from reconciler.engine.requests import PlanRequest, RollbackRequest
 from reconciler.engine.session import Session
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.version import parse
@@ -181,21 +180,20 @@ def _target(store: Store, stack: Stack, command: str) -> EarlierState | None:
 def roll_back(
     session: Session,
     pipeline: Pipeline,
-    to: str | None,
+    plan_request: PlanRequest,
     request: ApplyRequest,
     *,
-    write: bool,
     is_of_many: bool = False,
 ) -> ApplyResult:
     """Plan back to an earlier state version, and apply the plan.
 
     Args:
-        to, is_of_many: see `find_earlier`.
-        write: also write the earlier version to config.toml.
+        is_of_many: see `find_earlier`.
 
     Raises: as `carry_out` and `find_earlier`.
     """
     stack = session.stack(pipeline)
+    to, write = _wanted(plan_request).to, _wanted(plan_request).write
     find = partial(find_earlier, session.store, stack, to, is_of_many=is_of_many)
     # Before waiting for the lock, so that an error comes at once.
     first = find(abandoned=session.store.dead_holder(str(stack)))
@@ -209,34 +207,38 @@ def roll_back(
         if earlier.snapshot.serial != first.snapshot.serial:
             detail = "Nothing was changed. Run the same command again."
             raise UserError(error("another run changed the state to roll back to", detail, may_pass=True))
-        return _plan_back(session, pipeline, earlier, to, write=write, is_of_many=is_of_many)
+        return _plan_back(session, pipeline, earlier, plan_request, is_of_many=is_of_many)
 
     return carry_out(session, pipeline, make, request, key=None, writes_config=write)
 
 
+def _wanted(request: PlanRequest) -> RollbackRequest:
+    return request.rollback or RollbackRequest()
+
+
 def plan_back(
-    session: Session, pipeline: Pipeline, to: str | None, *, write: bool, is_of_many: bool = False
+    session: Session, pipeline: Pipeline, request: PlanRequest, *, is_of_many: bool = False
 ) -> PlanResult:
     """Plan back to an earlier state version, as `roll_back` does. Reads only. Raises as `find_earlier`."""
     stack = session.stack(pipeline)
-    abandoned = session.store.dead_holder(str(stack))
+    abandoned, to = session.store.dead_holder(str(stack)), _wanted(request).to
     earlier = find_earlier(session.store, stack, to, abandoned=abandoned, is_of_many=is_of_many)
-    return _plan_back(session, pipeline, earlier, to, write=write, is_of_many=is_of_many)
+    return _plan_back(session, pipeline, earlier, request, is_of_many=is_of_many)
 
 
 def _plan_back(
     session: Session,
     pipeline: Pipeline,
     earlier: EarlierState,
-    to: str | None,
+    request: PlanRequest,
     *,
-    write: bool,
     is_of_many: bool,
 ) -> PlanResult:
     """The plan back to a state version. It tells if the last run of several restored that already."""
+    wanted = _wanted(request)
     stack = str(session.stack(pipeline))
     stored = session.store.load(stack) or Snapshot.new(stack, lineage=earlier.snapshot.lineage)
-    pipeline = pipeline.at(parse(earlier.version)) if write and earlier.version else pipeline
+    pipeline = pipeline.at(parse(earlier.version)) if wanted.write and earlier.version else pipeline
     image = earlier.image
     kinds = kinds_of(session.platform)
     for snapshot in (stored, earlier.snapshot):
@@ -253,9 +255,8 @@ def _plan_back(
         graph_of(earlier.snapshot),
         kinds,
         stored,
-        PlanRequest(options=PlanOptions(ours=None)),  # a rollback overwrites later changes
+        replace(request, options=replace(request.options, overwrites=True)),  # later changes
         identities=identities,
-        again=(*(("--to", to) if to else ()), *(("--write",) if write else ())),
     )
     _refuse_missing_image(planned, earlier)
     entry = earlier.entry
@@ -264,7 +265,7 @@ def _plan_back(
     target = f"{version}applied {entry.written_at[:16].replace('T', ' ')}{who}"
     session.emit(Notice(f"rolling back to {target} (serial {entry.serial})"))
     plan = replace(planned.plan, basis=Basis.STATE_VERSION)
-    stays = is_of_many and to is None
+    stays = is_of_many and wanted.to is None
     last = last_left(session.store, stack, stored) if stays else stored
     if stays and last.outcome == APPLIED and last.restores == earlier.snapshot.serial:
         plan = replace(plan, diagnostics=(*plan.diagnostics, _STAYS))

@@ -5,9 +5,10 @@ import shlex
 from msgspec.structs import replace
 
 from providers.table import FACTS
-from reconciler.core.plan import Plan, Step
+from reconciler.core.plan import Basis, Plan, Step
 
 _LABELS = {"ours": "keep the files' values", "theirs": "keep the live values"}
+_OF_ROLLBACK = {"ours": "restore the values of that state version"}
 
 
 def conflict_ways(plan: Plan, step: Step, *, alone: bool = False) -> list[tuple[str, str]]:
@@ -25,9 +26,13 @@ def conflict_ways(plan: Plan, step: Step, *, alone: bool = False) -> list[tuple[
         for side, sides in given.items()
     }
     command = replace(plan, request={**plan.request, **kept}).apply_command
+    is_back = plan.basis is Basis.STATE_VERSION
     where = [address] if alone or None in given.values() else []
     return [
-        (label, f"{command} {shlex.join([f'--{side}', *where])}")
+        (
+            _OF_ROLLBACK.get(side, label) if is_back else label,
+            f"{command} {shlex.join([f'--{side}', *where])}",
+        )
         for side, label in _LABELS.items()
         if (side == "ours" or FACTS[step.address.kind].assess is None) and not _is_given(given[side], address)
     ]

@@ -62,6 +62,37 @@ def test_two_stacks_with_other_values_of_a_shared_object_do_not_fight(
     assert (refused.code, f"training-{loser} left this value" in refused.err) == (12, True)
 
 
+@pytest.mark.parametrize("side", ["", "--theirs", "--ours"])
+@pytest.mark.parametrize("since", ["", "second"], ids=["left to others", "changed"])
+def test_a_rollback_overwrites_no_value_of_another_stack(
+    cli: Cli, sandbox: Sandbox, since: str, side: str
+) -> None:
+    one = a_training(cli, sandbox, "one", "A", "first")
+    assert cli("apply", "one", "--yes").code == 0
+    config, source = one / "config.toml", one / "pipeline.py"
+    first = 'origin_description = "first"\n'
+    now = f'origin_description = "{since}"\n' if since else ""
+    config.write_text(config.read_text().replace(first, now))
+    source.write_text(f"{source.read_text()}\n# edited\n")
+    assert cli("apply", "one", "--bump", "patch", "--yes").code == 0
+    config.write_text(config.read_text().replace(now, "") if now else config.read_text())
+    a_training(cli, sandbox, "two", "A", "of two")
+    assert cli("apply", "two", "--yes", "--ours").code == 0
+    assert values(sandbox) == [("A", "of two")]
+
+    back = cli("rollback", "one", "--to", "1.0.0", "--yes", *([side] if side else []))
+
+    if not side:
+        assert (back.code, "training-two left this value" in back.err + back.out) == (12, True)
+        commands = [line for line in (back.out + back.err).splitlines() if "reconciler rollback" in line]
+        assert commands and all("--to 1.0.0" in one for one in commands)
+        back = cli("rollback", "one", "--yes", "--json", "-")
+        assert back.code == 12
+    else:
+        assert back.code == 0, back.err
+    assert values(sandbox) == [("A", "first" if side == "--ours" else "of two")]
+
+
 def test_a_change_of_another_user_is_drift_and_one_value_for_both_is_none(cli: Cli, sandbox: Sandbox) -> None:
     for name in ("one", "two"):
         a_training(cli, sandbox, name, "A", "a model")

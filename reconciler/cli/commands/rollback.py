@@ -19,6 +19,7 @@ from reconciler.cli.outputs import run_outputs
     "version, or before a run that failed.",
 )
 @click.option("--write", is_flag=True, help="Also write the restored version into config.toml.")
+@options.deciding("that state version")
 @options.dry_run
 @options.approval("Do not ask for approval; allow inputs to be deleted and replaced.")
 @options.side_by_side
@@ -33,6 +34,9 @@ def command(**arguments: Any) -> int:
 
     rollback leaves your files unchanged, so the next apply would undo it. Restore the files, too: use --write
     for the version in config.toml, and version control for the rest.
+
+    rollback overwrites changes made outside since. A value of a shared object that another stack applied is a
+    conflict: choose a side with --ours or --theirs.
 
     rollback of one pipeline goes one version further back each time. Several pipelines go back once: those
     whose last run was a rollback keep its target, so that the command can be repeated after a failure.

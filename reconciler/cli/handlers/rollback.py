@@ -2,7 +2,15 @@
 
 from reconciler.api.applying import ApplyResult, PlanResult, configured
 from reconciler.api.commands import Command
-from reconciler.api.requests import ApplyOptions, Consent, FleetOptions, PlanRequest, ReadOptions
+from reconciler.api.requests import (
+    ApplyOptions,
+    Consent,
+    FleetOptions,
+    PlanOptions,
+    PlanRequest,
+    ReadOptions,
+    RollbackRequest,
+)
 from reconciler.cli import options
 from reconciler.cli.applying import Dialogue, WritingCommand
 from reconciler.cli.outputs import Outputs
@@ -16,25 +24,25 @@ def run(
     where: options.TargetOptions,
     to: str | None,
     write: bool,
+    decisions: PlanOptions,
     dry_run: bool,
     consent: Consent,
     fleet_options: FleetOptions,
     apply_options: ApplyOptions,
     outputs: Outputs,
 ) -> int:
-    command = Command.rollback(to, write, is_of_many=not selection.request.is_of_one)
+    command = Command.rollback(is_of_many=not selection.request.is_of_one)
+    request = PlanRequest(options=decisions, rollback=RollbackRequest(to, write))
     read_options = ReadOptions(shared=options.workspace().shared())
     if dry_run:
         from reconciler.cli.handlers import plan
 
-        return plan.dry_run(
-            selection, where, PlanRequest(), fleet_options, outputs, read_options, command=command
-        )
+        return plan.dry_run(selection, where, request, fleet_options, outputs, read_options, command=command)
     return apply_selected(
         WritingCommand(command, Question.ROLL_BACK, _Rollback),
         selection,
         where,
-        PlanRequest(),
+        request,
         consent=consent,
         fleet_options=fleet_options,
         apply_options=apply_options,

@@ -14,7 +14,7 @@ from reconciler.cli.options.applying import (
 from reconciler.cli.options.command import Command
 from reconciler.cli.options.model import model
 from reconciler.cli.options.param_types import ADDRESS, as_address
-from reconciler.cli.options.planning import planning, resolving, take, versions
+from reconciler.cli.options.planning import deciding, planning, resolving, take, versions
 from reconciler.cli.options.reading import classes
 from reconciler.cli.options.sections import SectionedCommand
 from reconciler.cli.options.selecting import (
@@ -59,6 +59,7 @@ __all__ = [
     "classes",
     "command_line",
     "completions",
+    "deciding",
     "destination",
     "dry_run",
     "environment_names",

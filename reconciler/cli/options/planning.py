@@ -1,6 +1,7 @@
 """The options of a plan."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -20,15 +21,7 @@ def planning(command: Command) -> Command:
 
 def resolving(command: Command) -> Command:
     """As `planning`, without the options for the image's version."""
-    winner: dict[str, Any] = {
-        "type": WinnerType(),
-        "multiple": True,
-        "is_flag": False,
-        "flag_value": EVERYWHERE,
-        "metavar": "[ADDR]",
-    }
 
-    @take
     @click.option(
         "--target",
         "targets",
@@ -37,41 +30,71 @@ def resolving(command: Command) -> Command:
         help="Plan only this resource and its dependencies.",
     )
     @click.option(
-        "--replace",
-        type=ADDRESS,
-        multiple=True,
-        help="Allow this resource to be deleted and created again.",
-    )
-    @click.option(
         "--prune",
         is_flag=True,
         help="Delete resources that left the files. Default: only remove them from the state.",
     )
-    @click.option(
-        "--ours", help="Resolve conflicts with the values of the files, for ADDR or all resources.", **winner
-    )
-    @click.option(
-        "--theirs", help="Resolve conflicts with the live values, for ADDR or all resources.", **winner
-    )
+    @deciding("the files")
     @functools.wraps(command)
     def with_request(
         targets: tuple[Address, ...],
-        replace: tuple[Address, ...],
-        take: tuple[Address, ...],
         prune: bool,
-        ours: tuple[Address | None, ...],
-        theirs: tuple[Address | None, ...],
+        decisions: PlanOptions,
         version: PlanRequest | None = None,
         **rest: Any,
     ) -> int:
-        if set(ours) & set(theirs):
-            raise click.UsageError("--ours and --theirs contradict each other")
-        options = PlanOptions(
-            ours=_winners(ours), theirs=_winners(theirs), replace=replace, take=take, prune=prune
-        )
+        options = replaced(decisions, prune=prune)
         return command(request=replaced(version or PlanRequest(), options=options, targets=targets), **rest)
 
     return with_request
+
+
+def deciding(desired: str) -> Callable[[Command], Command]:
+    """The options that decide what a plan may do, passed as `decisions`.
+
+    Args:
+        desired: what has the desired values, for the help.
+    """
+    winner: dict[str, Any] = {
+        "type": WinnerType(),
+        "multiple": True,
+        "is_flag": False,
+        "flag_value": EVERYWHERE,
+        "metavar": "[ADDR]",
+    }
+
+    def decorated(command: Command) -> Command:
+        @take
+        @click.option(
+            "--replace",
+            type=ADDRESS,
+            multiple=True,
+            help="Allow this resource to be deleted and created again.",
+        )
+        @click.option(
+            "--ours",
+            help=f"Resolve conflicts with the values of {desired}, for ADDR or all resources.",
+            **winner,
+        )
+        @click.option(
+            "--theirs", help="Resolve conflicts with the live values, for ADDR or all resources.", **winner
+        )
+        @functools.wraps(command)
+        def with_decisions(
+            replace: tuple[Address, ...],
+            take: tuple[Address, ...],
+            ours: tuple[Address | None, ...],
+            theirs: tuple[Address | None, ...],
+            **rest: Any,
+        ) -> int:
+            if set(ours) & set(theirs):
+                raise click.UsageError("--ours and --theirs contradict each other")
+            decisions = PlanOptions(ours=_winners(ours), theirs=_winners(theirs), replace=replace, take=take)
+            return command(decisions=decisions, **rest)
+
+        return with_decisions
+
+    return decorated
 
 
 take = click.option(
