@@ -23,7 +23,7 @@ from reconciler.core.plan_options import PlanOptions
 from reconciler.core.reasons import IN_SYNC, ReasonCode, RefusalCode, Way
 from reconciler.core.remote import RemoteState, TagInUse, parent_of
 from reconciler.core.shared_values import Appliers, is_overwrite
-from reconciler.core.values import ABSENT, MISSING, Address
+from reconciler.core.values import ABSENT, MISSING, Address, image_run_by
 from state.snapshot import Intent, RecordedResource
 
 
@@ -103,6 +103,7 @@ def plan_steps(
     steps |= {address: _with_children(steps[address], children, inputs) for address, children in lost.items()}
     steps |= _refuse_protected(steps, options)
     steps |= _parents_after_children(steps, facts)
+    steps |= _images_after_users(steps, inputs)
     order = ordered({address: step.depends_on for address, step in steps.items()})
     return tuple(steps[address] for address in order), tuple(_remarks(steps, inputs, lost))
 
@@ -660,6 +661,29 @@ def _parents_after_children(
     return {
         parent: replace(steps[parent], depends_on=(*steps[parent].depends_on, *below))
         for parent, below in children.items()
+    }
+
+
+def _images_after_users(steps: Mapping[Address, Step], inputs: _PlanInputs) -> dict[Address, Step]:
+    """Let the forget of an image depend on the steps of the objects that run it.
+
+    If one of them fails, the platform still runs the image, and the state tells what it was.
+    """
+    users: dict[Address, list[Address]] = {
+        address: []
+        for address, step in steps.items()
+        if step.action is Action.FORGET and inputs.facts[address.kind].published_as
+    }
+    for address in steps if users else ():
+        recorded, live = inputs.recorded.get(address), inputs.live.get(address)
+        worlds = [recorded.inputs if recorded else {}, live.fields if live else {}]
+        for image in dict.fromkeys(image_run_by(fields) for fields in worlds):
+            if image in users:
+                users[image].append(address)
+    return {
+        image: replace(steps[image], depends_on=(*steps[image].depends_on, *found))
+        for image, found in users.items()
+        if found
     }
 
 

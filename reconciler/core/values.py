@@ -1,11 +1,13 @@
 """Values that every package uses: addresses, and the markers for a missing value."""
 
+from collections.abc import Mapping
 from enum import Enum
 from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
 from providers.image_names import normal_name
+from providers.json_value import JSON
 
 
 class NoValue(Enum):
@@ -84,6 +86,12 @@ def address_of_option(text: str) -> Address:
 def image_address(name: str) -> Address:
     """The address of the image in the repository of this name, which has one address under all its names."""
     return Address(IMAGE, tuple(normal_name(name).split("/")))
+
+
+def image_run_by(fields: Mapping[str, JSON]) -> Address | None:
+    """The image that an object with these fields runs; None if it runs none."""
+    name = fields.get(IMAGE_FIELDS[0])
+    return image_address(name) if isinstance(name, str) and name else None
 
 
 def present_address(text: str) -> str:

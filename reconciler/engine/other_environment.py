@@ -18,11 +18,11 @@ from reconciler.core.diagnostics import CannotCheckError
 from reconciler.core.plan import Action, Plan, Stack
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.promotion import PromotionRefusal, RunningVersion
-from reconciler.core.values import IMAGE_FIELDS, Address, NoValue
+from reconciler.core.values import IMAGE_FIELDS, Address, NoValue, image_run_by
 from reconciler.engine.channels import RunningImage
 from reconciler.engine.kinds import digest_of, kinds_of, recorded_image_kind
 from reconciler.engine.plan import PlanResult, plan_for
-from reconciler.engine.recorded import graph_of, image_in, image_run_by, pipeline_at
+from reconciler.engine.recorded import graph_of, image_in, pipeline_at
 from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import Session
 from reconciler.pipeline.load import Pipeline

@@ -45,7 +45,7 @@ from reconciler.core.reasons import RefusalCode, Way
 from reconciler.core.recovery import contested, needs_answer, settle, unfinished_replaces
 from reconciler.core.remote import RemoteState
 from reconciler.core.shared_values import Appliers, appliers, overwrites_shared
-from reconciler.core.values import Address, image_address
+from reconciler.core.values import Address, image_address, image_run_by
 from reconciler.engine import refresh
 from reconciler.engine.channels import (
     RunningImage,
@@ -62,7 +62,6 @@ from reconciler.engine.kinds import image_kind, kinds_of
 from reconciler.engine.missing_state import is_emptied, is_empty, state_note
 from reconciler.engine.planned_contract import demand_major_version, with_contract
 from reconciler.engine.problems import provider_diagnostic
-from reconciler.engine.recorded import image_run_by
 from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline, time_problems, unreadable_context

@@ -1,13 +1,11 @@
 """A pipeline by its state: a state version as a desired graph, for plans that are not made from the files."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
-from providers.json_value import JSON
 from providers.table import listed_in
 from reconciler.core.diagnostics import UserError
 from reconciler.core.graph import Graph, Resource
-from reconciler.core.values import IMAGE, IMAGE_FIELDS, Address, image_address
+from reconciler.core.values import IMAGE, Address, image_run_by
 from reconciler.engine.kinds import recorded_source
 from reconciler.pipeline.config import load
 from reconciler.pipeline.load import Pipeline
@@ -62,9 +60,3 @@ def image_in(snapshot: Snapshot) -> RecordedResource | None:
     images = [one for one in snapshot.resources.values() if one.kind == IMAGE]
     used = {image_run_by(one.inputs) for one in snapshot.resources.values()} if images[1:] else set()
     return next((one for one in images if Address.parse(one.address) in used), images[0] if images else None)
-
-
-def image_run_by(fields: Mapping[str, JSON]) -> Address | None:
-    """The image that an object with these fields runs; None if it runs none."""
-    name = fields.get(IMAGE_FIELDS[0])
-    return image_address(name) if isinstance(name, str) and name else None

@@ -136,20 +136,20 @@ $ reconciler destroy --stack dataset_cleanup --yes
 
 $ reconciler destroy --stack computed_inputs --yes --parallel 1
 sandbox@sandbox/computed_inputs  http://sandbox
-. image/registry/examples/computed_inputs  forget  not deleted by destroy; it stays in the registry
 - processing/computed_inputs  delete  destroyed, as requested
 ├── - input/computed_inputs/dataset  delete  destroyed, as requested
 ├── - input/computed_inputs/model_1  delete  destroyed, as requested
 ├── - input/computed_inputs/model_2  delete  destroyed, as requested
 └── - input/computed_inputs/model_3  delete  destroyed, as requested
+. image/registry/examples/computed_inputs  forget  not deleted by destroy; it stays in the registry
 Plan: 5 to delete, 1 to forget.
 Done: 5 deleted, 1 forgotten.
-| . forgotten image/registry/examples/computed_inputs
 | - deleted input/computed_inputs/dataset
 | - deleted input/computed_inputs/model_1
 | - deleted input/computed_inputs/model_2
 | - deleted input/computed_inputs/model_3
 | - deleted processing/computed_inputs
+| . forgotten image/registry/examples/computed_inputs
 
 $ writes
 DELETE /api/processing/…/inputs/dataset 204

@@ -88,35 +88,35 @@ POST /api/processing/…/inputs 201
 
 $ reconciler destroy dataset_cleanup
 sandbox@sandbox/dataset_cleanup  http://sandbox
-. image/registry/examples/dataset_cleanup  forget  not deleted by destroy; it stays in the registry
 - processing/dataset_cleanup  delete  destroyed, as requested
 ├── - input/dataset_cleanup/archive  delete  destroyed, as requested
 ├── - input/dataset_cleanup/dataset  delete  destroyed, as requested
 ├── - input/dataset_cleanup/embedding_model  delete  destroyed, as requested
 ├── - input/dataset_cleanup/report_title  delete  destroyed, as requested
 └── - input/dataset_cleanup/sample_size  delete  destroyed, as requested
+. image/registry/examples/dataset_cleanup  forget  not deleted by destroy; it stays in the registry
 Plan: 6 to delete, 1 to forget.
 | refused: the plan deletes or replaces resources; without a terminal this needs --yes
 [12]
 
 $ reconciler destroy dataset_cleanup --yes --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
-. image/registry/examples/dataset_cleanup  forget  not deleted by destroy; it stays in the registry
 - processing/dataset_cleanup  delete  destroyed, as requested
 ├── - input/dataset_cleanup/archive  delete  destroyed, as requested
 ├── - input/dataset_cleanup/dataset  delete  destroyed, as requested
 ├── - input/dataset_cleanup/embedding_model  delete  destroyed, as requested
 ├── - input/dataset_cleanup/report_title  delete  destroyed, as requested
 └── - input/dataset_cleanup/sample_size  delete  destroyed, as requested
+. image/registry/examples/dataset_cleanup  forget  not deleted by destroy; it stays in the registry
 Plan: 6 to delete, 1 to forget.
 Done: 6 deleted, 1 forgotten.
-| . forgotten image/registry/examples/dataset_cleanup
 | - deleted input/dataset_cleanup/archive
 | - deleted input/dataset_cleanup/dataset
 | - deleted input/dataset_cleanup/embedding_model
 | - deleted input/dataset_cleanup/report_title
 | - deleted input/dataset_cleanup/sample_size
 | - deleted processing/dataset_cleanup
+| . forgotten image/registry/examples/dataset_cleanup
 
 $ writes
 DELETE /api/processing/…/inputs/archive 204
@@ -192,14 +192,14 @@ POST /api/model/…/versions 201
 
 $ reconciler destroy single_training --yes --parallel 1
 sandbox@sandbox/registry/examples/single_training (single_training)  http://sandbox
-. image/registry/examples/single_training  forget  not deleted by destroy; it stays in the registry
 . model/DefectClassifier  forget  not deleted by destroy; it stays on the platform
 . model-version/DefectClassifier/v1  forget  not deleted by destroy; it stays on the platform
+. image/registry/examples/single_training  forget  not deleted by destroy; it stays in the registry
 Plan: 3 to forget.
 Done: 3 forgotten.
-| . forgotten image/registry/examples/single_training
 | . forgotten model/DefectClassifier
 | . forgotten model-version/DefectClassifier/v1
+| . forgotten image/registry/examples/single_training
 
 $ writes
 none
@@ -226,8 +226,8 @@ sandbox@sandbox/registry/examples/single_training (single_training)  http://sand
 └── - model-version/DefectClassifier/v1  delete  destroyed, as requested
 Plan: 2 to delete, 1 to forget.
 Done: 2 deleted, 1 forgotten.
-| . forgotten image/registry/examples/single_training
 | - deleted model-version/DefectClassifier/v1
+| . forgotten image/registry/examples/single_training
 | - deleted model/DefectClassifier
 
 $ writes

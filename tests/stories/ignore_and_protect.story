@@ -109,13 +109,13 @@ none
 
 $ reconciler destroy dataset_cleanup --yes
 sandbox@sandbox/dataset_cleanup  http://sandbox
-. image/registry/examples/dataset_cleanup  forget  not deleted by destroy; it stays in the registry
 - processing/dataset_cleanup  delete  destroyed, as requested  refused
 ├── - input/dataset_cleanup/archive  delete  destroyed, as requested
 ├── - input/dataset_cleanup/dataset  delete  destroyed, as requested
 ├── - input/dataset_cleanup/embedding_model  delete  destroyed, as requested
 ├── - input/dataset_cleanup/report_title  delete  destroyed, as requested
 └── - input/dataset_cleanup/sample_size  delete  destroyed, as requested
+. image/registry/examples/dataset_cleanup  forget  not deleted by destroy; it stays in the registry
 Plan: 6 to delete, 1 to forget.
 | refused: processing/dataset_cleanup
 |   apply would delete it, but it is protected

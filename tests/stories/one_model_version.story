@@ -308,8 +308,8 @@ sandbox@sandbox/registry/examples/second (second)  http://sandbox
 └── - model-version/DefectClassifier/v1  delete  destroyed, as requested
 Plan: 1 to delete, 2 to forget.
 Done: 1 deleted, 2 forgotten.
-| . forgotten image/registry/examples/second
 | - deleted model-version/DefectClassifier/v1
+| . forgotten image/registry/examples/second
 | . forgotten model/DefectClassifier
 
 $ writes

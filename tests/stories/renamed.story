@@ -121,8 +121,8 @@ Plan: 6 to create, 6 to forget, 1 unchanged.
 
 # status finds the state, too. Reading moves nothing.
 $ reconciler status --all
-pipeline                   environment              runs  applied  files  image                drift       last apply
-cleanup (dataset_cleanup)  sandbox@sandbox  -     1.0.0    1.0.0  sha256:…  12 pending  just now by somebody
+pipeline                   environment              runs   applied  files  image                drift       last apply
+cleanup (dataset_cleanup)  sandbox@sandbox  1.0.0  1.0.0    1.0.0  sha256:…  12 pending  just now by somebody
 | sandbox@sandbox/cleanup has no state, so the state of sandbox@sandbox/dataset_cleanup is used, the earlier stack of its folder; the next apply moves it to sandbox@sandbox/cleanup
 
 $ reconciler state list
@@ -250,9 +250,9 @@ sandbox@sandbox/registry/team/clip (clip/training)  http://sandbox
     platform    linux/amd64
     source_key  v2:…
     version     1.0.0
-. image/registry/team/training-clip  forget  no longer in the files; it stays in the registry
 ~ model-version/clip/v1  update  the files changed
     docker_image  registry/team/training-clip -> registry/team/clip  pending: the files changed
+. image/registry/team/training-clip  forget  no longer in the files; it stays in the registry
 Plan: 1 to create, 1 to update, 1 to forget, 1 unchanged.
 Done: 1 created, 1 updated, 1 forgotten.
   model-version/clip/v1  http://sandbox/model/version/…
@@ -265,8 +265,8 @@ Done: 1 created, 1 updated, 1 forgotten.
 |   push … sent
 |   tag latest -> 1.0.0
 | + created image/registry/team/clip
-| . forgotten image/registry/team/training-clip
 | ~ updated model-version/clip/v1
+| . forgotten image/registry/team/training-clip
 
 $ reconciler state list
 sandbox@sandbox/cleanup

@@ -87,17 +87,17 @@ $ reconciler state forget --stack second --yes
 # The full name of the stack shows that it is meant.
 $ reconciler destroy --stack sandbox@sandbox/second --yes --parallel 1
 sandbox@sandbox/second  http://sandbox
-. image/registry/examples/second  forget  not deleted by destroy; it stays in the registry
 - processing/second  delete  destroyed, as requested
 ├── - input/second/dataset  delete  destroyed, as requested
 ├── - input/second/model_1  delete  destroyed, as requested
 ├── - input/second/model_2  delete  destroyed, as requested
 └── - input/second/model_3  delete  destroyed, as requested
+. image/registry/examples/second  forget  not deleted by destroy; it stays in the registry
 Plan: 5 to delete, 1 to forget.
 Done: 5 deleted, 1 forgotten.
-| . forgotten image/registry/examples/second
 | - deleted input/second/dataset
 | - deleted input/second/model_1
 | - deleted input/second/model_2
 | - deleted input/second/model_3
 | - deleted processing/second
+| . forgotten image/registry/examples/second
