@@ -75,9 +75,10 @@ _SHORTEST_PART = 6
 """Characters of a part of base64 that is hidden. Shorter ones are parts of words."""
 _IN_ADDRESS = pattern(r"""(?<=://)[^/\s"'<>]*@""")
 """What stands before the host in `https://me:password@host`."""
-_BEFORE_AT = pattern(r"""(?<![^\s"'<>@])[^\s"'<>@]++@(?!sha\d+:)""")
+_PACKAGE = r"pkg:[a-z]+/[\w.%/-]++@\d[\w.+-]*+(?![/:@])"
+_BEFORE_AT = pattern(rf"""(?<![^\s"'<>@])(?!{_PACKAGE})[^\s"'<>@]++@(?!sha\d+:)""")
 """What may end with a login, as in `me:password@host/image`. The name of an image with its digest,
-`app:1.0@sha256:…`, has the same form and no login."""
+`app:1.0@sha256:…`, has the same form and no login, and so has that of a package, `pkg:pypi/name@1.0`."""
 _USER = pattern(r"""(?:(?<=\bimage/)|(?<![^\s"'<>(=,]))[^/\s"'<>:@=,]++(:(?!//))?""")
 """A word where a login may begin, and whether a password follows."""
 _QUERY = pattern(

@@ -188,6 +188,9 @@ def test_of_a_variable(run: Watched, name: str, commands: Commands, monkeypatch:
         ("(http://me:p@w@host)", "(http://…@host)"),
         ("'me:pw@reg.io/app' is", "'…@reg.io/app' is"),
         ("me:p/w@reg.io/app", "…@reg.io/app"),
+        ("pkg:pypi/pw@reg.io/app", "…@reg.io/app"),
+        ("pkg:p/w@10.0.0.1/app", "…@10.0.0.1/app"),
+        ("pkg:p/w@10.0.0.1:5000", "…@10.0.0.1:5000"),
         ("type=registry,ref=me:pw@reg.io/app", "type=registry,ref=…@reg.io/app"),
         ("https://h/x?sig=abc&n=1&access_token=d", "https://h/x?sig=…&n=1&access_token=…"),
         ("https://h/#private_token=zzz", "https://h/#private_token=…"),
@@ -209,6 +212,7 @@ def test_a_message_repeats_no_login(text: str, masked: str) -> None:
     [
         f"reg.io:5000/team/app:1.0@sha256:{'0' * 64}",
         f"app:1.0@sha256:{'0' * 64}",
+        *("built by pkg:pypi/picsellia-reconciler@0.1.0", "pkg:npm/%40scope/name@1.2.0-rc.1+g1, built"),
         *("http://localhost:8000/model/me@example.com", "git@github.com:org/app.git", "ann@example.com"),
         *(
             "https://example.com/?page=2&sort=name",
