@@ -25,7 +25,7 @@ from state.stores.watcher import PATIENCE, Watcher
 
 if TYPE_CHECKING:
     from obstore import ListResult, ObjectMeta, PutMode
-    from obstore.store import ObjectStore
+    from obstore.store import ClientConfig, ObjectStore
 
 T = TypeVar("T")
 
@@ -48,6 +48,7 @@ _SERVICES = {
 _PREFIXES = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
 _ADDRESS = re.compile(r"ENDPOINT|ENDPOINT_URL(_S3)?|STORAGE_ENDPOINT|BASE_URL")
 _TRUE: Final = ("1", "true")
+_HERE: Final = ("localhost", "127.0.0.0/8", "::1")
 _PLAIN = re.compile(
     r"ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|REGION|DEFAULT_REGION"
     r"|STORAGE_(ACCOUNT_NAME|ACCOUNT_KEY|SAS_KEY|CLIENT_ID|CLIENT_SECRET|TENANT_ID)"
@@ -278,7 +279,7 @@ class Objects:
                 self._client = from_url(
                     self.url,
                     # Plain HTTP only for endpoints given as http://; the services' own use TLS.
-                    client_options={"allow_http": True, "timeout": patience},
+                    client_options={"allow_http": True, "timeout": patience, **self._proxy_options()},
                     retry_config={"max_retries": 6, "retry_timeout": patience},
                 )
             return self._client
@@ -357,6 +358,26 @@ class Objects:
                 f"the state store {self.url} cannot be used: its client failed",
                 hint=f"check the endpoint and the credentials: {variables}",
             ) from None
+
+    def _proxy_options(self) -> "ClientConfig":
+        """What keeps requests to a bucket on this machine away from a proxy, which would read the state."""
+        prefix = _PREFIXES[self.url.partition(":")[0]]
+        addresses = (
+            value
+            for variable, value in os.environ.items()
+            if variable.upper().startswith(prefix)
+            and _ADDRESS.fullmatch(variable.upper().removeprefix(prefix))
+        )
+        emulated = os.environ.get(f"{prefix}STORAGE_USE_EMULATOR", "").lower() in _TRUE
+        if not emulated and not any(map(_is_here, addresses)):
+            return {}
+        from urllib.request import getproxies_environment
+
+        proxies = getproxies_environment()
+        proxy = proxies.get("https") or proxies.get("all") or proxies.get("http") or ""
+        if not re.fullmatch(r"[!-~]+", proxy):
+            return {}
+        return {"proxy_url": proxy, "proxy_excludes": ",".join((*_HERE, *filter(None, (proxies.get("no"),))))}
 
     def _check_variables(self) -> None:
         """Refuse variables by name that obstore would panic on, or send in vain.
@@ -445,13 +466,16 @@ def _is_address(text: str) -> bool:
 
 def _is_plain(address: str) -> bool:
     """Whether requests to this address cross a network without encryption."""
-    parts = urlsplit(address)
-    if parts.scheme != "http":
-        return False
+    return urlsplit(address).scheme == "http" and not _is_here(address)
+
+
+def _is_here(address: str) -> bool:
+    """Whether this address is on this machine."""
+    host = urlsplit(address).hostname or ""
     try:
-        return not ip_address(parts.hostname or "").is_loopback
+        return ip_address(host).is_loopback
     except ValueError:
-        return parts.hostname != "localhost"
+        return host == "localhost"
 
 
 def _version(e_tag: str | None, version: str | None) -> Version:

@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 import requests
 
+from providers.docker.builders import engine
 from providers.http import Session
 from providers.picsellia.platform import Platform
 from providers.sandbox import Sandbox
@@ -191,4 +192,21 @@ def test_a_redirect_to_the_same_platform_uses_no_proxy_either(status: int, netwo
         with Platform(f"http://{home.address}", TOKEN, "my-org"):
             pass
         assert [seen.authorization for seen in home.seen] == [f"Bearer {TOKEN}"] * 2
+    assert network.seen == []
+
+
+def test_an_engine_on_this_machine_is_used_without_the_proxy(
+    network: Proxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A push sends the login for the registry to it."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    version = Answer(200, b'{"ApiVersion": "1.44"}', {"Content-Type": "application/json"})
+    network.answering = lambda method, path, body, who: version  # docker-py asks before it can be told
+    with proxy_to("") as home:
+        home.answering = lambda method, path, body, who: version
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://{home.address}")
+        with engine._engine(5) as api:
+            network.seen.clear()
+            api.push("reg.io/app", auth_config={"username": "me", "password": TOKEN})
+        assert home.requests("POST", "/images/reg.io/app/push")
     assert network.seen == []

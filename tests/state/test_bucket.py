@@ -21,8 +21,9 @@ from state.stores.bucket import BucketStore
 from state.stores.bucket_layout import Head, HistoryObject
 from state.stores.objects import WITNESS, Objects, PreconditionFailedError, StoredObject, Version
 from state.stores.opening import open_store
+from tests.docker.proxy import Answer, proxy_to
 from tests.services import free_port
-from tests.state.conftest import STACK, bucket_url, count, counting, run
+from tests.state.conftest import BUCKETS, STACK, bucket_url, count, counting, run
 from tests.state.gcs import Gcs
 from tests.state.servers import ACCOUNT_KEY, Bucket, use
 from tests.state.test_store import NEVER, save
@@ -457,3 +458,44 @@ def test_a_key_in_a_url_is_refused_and_not_shown(url: str) -> None:
     with pytest.raises(StoreUnavailableError) as caught:
         open_store(url)
     assert "hush" not in f"{caught.value.message} {caught.value.hint}"
+
+
+@pytest.mark.parametrize("name", BUCKETS)
+@pytest.mark.parametrize("excluded", ["", "other.example.com"])
+def test_no_request_to_a_bucket_on_this_machine_uses_a_proxy(
+    name: str, excluded: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proxy is usually another machine, and would read the state."""
+    url = bucket_url(name, request, monkeypatch)
+    with proxy_to("") as proxy:
+        proxy.answering = lambda method, path, body, who: Answer(403)
+        for variable in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(variable, f"http://{proxy.address}")
+        for variable in ("no_proxy", "NO_PROXY"):
+            monkeypatch.setenv(variable, excluded)
+        objects = Objects(url)
+        objects.put("a", b"state")
+        found = objects.get("a")
+        assert found is not None and found.body == b"state"
+        objects.close()
+    assert proxy.seen == []
+
+
+@pytest.mark.parametrize("proxy", ["", "http://proxy.internal:3128", "not an address", "proxy.internal:3128"])
+@pytest.mark.parametrize("variable", ["http_proxy", "https_proxy", "all_proxy"])
+def test_a_proxy_stays_in_use_for_a_bucket_elsewhere(
+    variable: str, proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for other in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(other, raising=False)
+        monkeypatch.delenv(other.upper(), raising=False)
+    use(Bucket("s3://bucket", {"AWS_ENDPOINT_URL": "https://storage.internal"}), monkeypatch)
+    monkeypatch.setenv(variable, proxy)
+    assert Objects("s3://bucket")._proxy_options() == {}
+    for here in ("http://localhost:9000", "http://127.0.0.1:9000", "http://[::1]:9000"):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", here)
+        options = Objects("s3://bucket")._proxy_options()
+        usable = proxy != "" and " " not in proxy
+        assert options == (
+            {"proxy_url": proxy, "proxy_excludes": "localhost,127.0.0.0/8,::1"} if usable else {}
+        )

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 from providers.docker.builders.build_errors import build_error, plain_text, push_error
 from providers.docker.builders.build_log import BuildLog, build_log
@@ -27,6 +28,7 @@ from providers.errors import (
     TransientError,
     UnexpectedError,
 )
+from providers.image_names import is_loopback
 from providers.patterns import pattern
 from providers.protocol import Progress, Report
 
@@ -117,6 +119,8 @@ def _engine(timeout: int) -> Iterator[Any]:
         client = docker.from_env(timeout=timeout)
         api: Any = client.api
         api._auth_configs = logins_by_registry  # its own have no timeout for a credential helper
+        if is_loopback(urlsplit(api.base_url).hostname or ""):
+            api.trust_env = False  # a proxy would read the logins
     except (docker.errors.DockerException, requests.RequestException, OSError) as error:
         raise _no_engine(error) from error
     except (ValueError, LookupError, AttributeError, TypeError) as error:  # it reads more than the logins
