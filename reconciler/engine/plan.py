@@ -71,6 +71,7 @@ from reconciler.pipeline.compile import desired_graph
 from reconciler.pipeline.image_source import image_source
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.secret_findings import secret_findings
+from reconciler.pipeline.settings import ignored_fields
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.edits import Edits
 from reconciler.pipeline.version import bump, promotes
@@ -386,7 +387,7 @@ def _options(session: Session, stack: Stack, pipeline: Pipeline, request: PlanRe
     return replace(
         request.options,
         apply_command=stack.command(request.verb(verb), *request.version_options),
-        ignored={Address.parse(text): fields for text, fields in settings.ignore_changes.items()},
+        ignored=ignored_fields(settings),
         protected=[Address.parse(text) for text in settings.protect],
     )
 

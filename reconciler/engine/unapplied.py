@@ -14,11 +14,12 @@ from reconciler.core.diagnostics import UserError
 from reconciler.core.diff import normalised, same
 from reconciler.core.events import Emit
 from reconciler.core.graph import Resource
-from reconciler.core.values import MISSING, Address, NoValue
+from reconciler.core.values import MISSING, NoValue
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.validate import validate
 from reconciler.pipeline.compile import desired_graph
 from reconciler.pipeline.load import Pipeline
+from reconciler.pipeline.settings import ignored_fields
 from state.snapshot import JSON, RecordedResource, Snapshot
 from state.stores.base import Store
 
@@ -72,25 +73,20 @@ def _differing_field(
     pipeline: Pipeline, resource: Resource, recorded: RecordedResource, key: SourceKey
 ) -> str | None:
     """The first field whose value in the files is not the one in state; None if there is none."""
-    ignored = _ignored(pipeline, resource.address)
+    ignored = ignored_fields(pipeline.config.reconciler).get(resource.address, ())
     rules = FACTS[resource.address.kind].rules
+
+    def compared(name: str, value: JSON | NoValue) -> JSON | NoValue:
+        value = normalised(value, rules[name])
+        if not (rules[name].keyed and isinstance(value, dict)):
+            return value
+        return {key: item for key, item in value.items() if f"{name}.{key}" not in ignored}
+
     for name, value in resource.fields.items():
         before: JSON | NoValue = recorded.inputs.get(name, MISSING)
         if resource.address.kind == _IMAGE and name == "source_key":
             if not key.is_same(before if isinstance(before, str) else None):
                 return name
-        elif name not in ignored and not same(
-            normalised(value, rules[name]), normalised(before, rules[name])
-        ):
+        elif name not in ignored and not same(compared(name, value), compared(name, before)):
             return name
     return None
-
-
-def _ignored(pipeline: Pipeline, address: Address) -> tuple[str, ...]:
-    """The fields of a resource that the user leaves to the platform."""
-    return tuple(
-        field
-        for text, fields in pipeline.config.reconciler.ignore_changes.items()
-        if Address.parse(text) == address
-        for field in fields
-    )

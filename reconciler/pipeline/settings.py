@@ -30,6 +30,15 @@ def read_settings(reader: TomlReader) -> Reconciler | None:
     return _settings(reader, shared, "reconciler", rows)
 
 
+def ignored_fields(settings: Reconciler) -> dict[Address, tuple[str, ...]]:
+    """The fields, or keys of them, that the user leaves to the platform: of each spelling of an address."""
+    ignored: dict[Address, tuple[str, ...]] = {}
+    for text, paths in settings.ignore_changes.items():
+        address = Address.parse(text)
+        ignored[address] = (*ignored.get(address, ()), *paths)
+    return ignored
+
+
 def check_defaults(reader: TomlReader, table: Mapping[str, Any]) -> None:
     """Check `[defaults]` of a reconciler.toml, which has the keys of `[reconciler]`."""
     _settings(reader, table, "defaults")

@@ -71,6 +71,43 @@ def test_a_remark_makes_nothing_stale(cli: Cli, root: Path) -> None:
     assert listed(cli) == set()
 
 
+IGNORED = {
+    "a field": '"processing/dataset_cleanup" = ["default_cpu", "default_parameters"]',
+    "a key": '"processing/dataset_cleanup" = ["default_cpu", "default_parameters.data_tag"]',
+    "two spellings of an address": (
+        '"processing/dataset_cleanup" = ["default_cpu"], '
+        '"processing/dataset%5Fcleanup" = ["default_parameters.data_tag"]'
+    ),
+}
+
+
+@pytest.mark.parametrize("ignored", IGNORED)
+def test_what_is_left_to_the_platform_makes_nothing_stale(
+    cli: Cli, root: Path, sandbox: Sandbox, ignored: str
+) -> None:
+    """Whatever the platform has there, `list --stale` and `plan` agree that nothing is to do."""
+    config = root / PROCESSING / "config.toml"
+    table = f"[reconciler]\nignore_changes = {{ {IGNORED[ignored]} }}\n\n"
+    config.write_text(config.read_text().replace("[reconciler.image]", f"{table}[reconciler.image]"))
+    assert cli("apply", "--all", "--yes").code == 0
+    live = sandbox.platform.processing(PROCESSING)
+    assert live is not None
+    parameters = {**live["default_parameters"], "data_tag": "another"}
+    sandbox.platform.edit_processing(PROCESSING, default_cpu=99, default_parameters=parameters)
+    replace(config, 'description = "', 'description = "Now ')
+    assert listed(cli) == {PROCESSING}
+    assert cli("apply", PROCESSING, "--yes").code == 0
+
+    assert cli("plan", PROCESSING, "--exit-code").code == 0
+    assert listed(cli) == set()
+    kept = sandbox.platform.processing(PROCESSING)
+    assert kept is not None
+    assert (kept["default_cpu"], kept["default_parameters"]) == (99, parameters)
+    replace(root / PROCESSING / "utils/parameters.py", '"drop_duplicates"', '"keep_duplicates"')
+    replace(config, 'version = "1.0"', 'version = "1.0.1"')
+    assert listed(cli) == {PROCESSING}
+
+
 def test_files_with_errors_are_never_left_out(cli: Cli, root: Path) -> None:
     assert cli("apply", "--all", "--yes").code == 0
     (root / PROCESSING / "config.toml").write_text("[metadata")
