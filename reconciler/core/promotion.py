@@ -15,7 +15,7 @@ class RunningVersion(Struct, frozen=True):
         version, digest: of the image.
         since: the start of the run that brought this image, ISO 8601; "" if the history does not show it.
         by: who started that run, as `user@host`; "" if it is unknown.
-        commit: the commit of the last apply's files, with "+dirty" if they differed from it.
+        commit: the commit that the image was built from, with "+dirty" if its files differed from it.
     """
 
     stack: str

@@ -152,3 +152,8 @@ def displaced_by(outputs: Mapping[str, JSON]) -> tuple[str, ...]:
 def digest_of(outputs: Mapping[str, JSON]) -> str:
     """The digest of a live or recorded image; "" if it is unknown, and for all other kinds."""
     return ImageOutputs.of(outputs).digest
+
+
+def revision_of(outputs: Mapping[str, JSON]) -> str:
+    """The commit that an image was built from, with "+dirty" if its files differed; "" if it is unknown."""
+    return ImageOutputs.of(outputs).revision or ""

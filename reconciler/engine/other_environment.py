@@ -20,7 +20,7 @@ from reconciler.core.plan_options import PlanOptions
 from reconciler.core.promotion import PromotionRefusal, RunningVersion
 from reconciler.core.values import IMAGE_FIELDS, Address, NoValue, image_run_by
 from reconciler.engine.channels import RunningImage
-from reconciler.engine.kinds import digest_of, kinds_of, recorded_image_kind
+from reconciler.engine.kinds import digest_of, kinds_of, recorded_image_kind, revision_of
 from reconciler.engine.plan import PlanResult, plan_for
 from reconciler.engine.recorded import graph_of, image_in, pipeline_at
 from reconciler.engine.requests import PlanRequest
@@ -99,16 +99,17 @@ def running_version(
         image="/".join(Address.parse(image.address).name),
         version=str(image.inputs.get("version") or ""),
         digest=digest_of(image.outputs),
+        # Not that of the last run: a rollback or a `state forget` need not have had the files of this image.
+        commit=revision_of(image.outputs),
     )
-    for number, saves in enumerate(islice(saves_by_run(store, str(stack)), _RUNS_READ)):
+    for saves in islice(saves_by_run(store, str(stack)), _RUNS_READ):
         entry = saves[0]
         then = store.load_at(str(stack), entry.serial)
         before = image_in(then) if then is not None else None
         if before is None or digest_of(before.outputs) != running.digest:
             break
         by = f"{entry.owner}@{entry.host}" if entry.owner else ""
-        commit = entry.git_commit if number == 0 else running.commit
-        running = replace(running, since=saves[-1].written_at, by=by, commit=commit)
+        running = replace(running, since=saves[-1].written_at, by=by)
     return running
 
 

@@ -314,6 +314,54 @@ def test_other_files_are_refused_with_what_differs_and_the_commit(cli: Cli, envi
     assert re.search(checkout, promote(cli, "--yes").err)
 
 
+TRAINING, FORGOTTEN = "multi_training", "model-version/SiteDetector/lyon"
+SINCE_THE_BUILD = {
+    "nothing": [],
+    "a state forget": [("state", "forget", TRAINING, FORGOTTEN, "--env", "TEST", "--yes")],
+    "an apply of a part": [
+        ("apply", NAME, "--env", "TEST", "--target", f"input/{NAME}/report_title", "--yes")
+    ],
+    "an apply that is refused": [("apply", NAME, "--env", "TEST", "--yes")],
+    "a rollback": [
+        ("apply", NAME, "--env", "TEST", "--bump", "patch", "--yes"),
+        ("rollback", NAME, "--env", "TEST", "--yes"),
+    ],
+}
+"""What ran in TEST at a later commit, with other source, while or before it ran the image of the first."""
+
+
+@pytest.mark.parametrize("since", SINCE_THE_BUILD)
+def test_the_commit_that_a_refusal_names_has_the_files_of_the_image(
+    cli: Cli, environments: Sandbox, since: str
+) -> None:
+    name = TRAINING if since == "a state forget" else NAME
+    pipeline = copy_example(name, cli.folder, environments.registry)
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "Built")
+    succeed(cli("apply", name, "--env", "TEST", "--yes"))
+    edit(pipeline / "pipeline.py", "import argparse", "import argparse  # later")
+    if name == NAME:
+        edit(pipeline / "utils" / "inputs.py", "TEXT, required=False", "TEXT")
+    git("commit", "--quiet", "--all", "--message", "Later")
+    for command in SINCE_THE_BUILD[since]:
+        cli(*command)
+    (cli.folder / "notes").write_text("no source\n")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "Last")
+
+    refused = cli("promote", name, "--from", "TEST", "--to", "LIVE", "--yes").err
+
+    (commit,) = re.findall(
+        "go back to the files that it was made from:  git checkout ([0-9a-f]{40})\n", refused
+    )
+    git("checkout", "--quiet", "--force", commit)
+    again = cli("promote", name, "--from", "TEST", "--to", "LIVE", "--yes")
+    assert "these files are not the source" not in again.err
+    if since != "an apply of a part":  # then TEST has inputs of the later commit
+        succeed(again)
+
+
 def test_other_versions_in_the_files_are_refused(cli: Cli, environments: Sandbox, pipeline: Path) -> None:
     edit(pipeline / "config.toml", 'version = "1.0.1-rc"', 'version = "1.0.1"')
     ended = promote(cli, "--yes")
