@@ -446,15 +446,19 @@ def test_an_interrupted_rollback_is_finished_by_the_next_one(
     assert "rolling back to version 1.0.1" in forward.err, "from one that is finished, as ever"
 
 
-def test_rollback_to_state_without_an_image(app: Path, cli: Cli, sandbox: Sandbox) -> None:
+def test_rollback_to_state_without_an_image_is_refused(app: Path, cli: Cli, sandbox: Sandbox) -> None:
+    """The image ran, and only the state lacked it."""
     assert cli("apply", "app").code == 0
     assert cli("state", "forget", stack_of("app"), f"image/{sandbox.registry}/team/app", "--yes").code == 0
+    (last,) = json.loads(cli("state", "history", stack_of("app"), "--limit", "1", "--json").out)["saves"]
     assert cli("apply", "app").code == 0
 
-    ended = cli("rollback", "app", "--yes")
+    assert "nothing ran on" in cli("rollback", "app", "--yes").err
+    ended = cli("rollback", "app", "--to", str(last["serial"]), "--yes")
 
-    assert ended.code == 0, ended.out + ended.err
-    assert "not in that state version" in ended.out
+    said = " ".join(ended.err.split())
+    assert ended.code == 1
+    assert f"run {last['serial']} of {stack_of('app')} left a state without all that ran" in said
 
 
 def test_rollback_to_nothing_is_refused(app: Path, cli: Cli) -> None:
