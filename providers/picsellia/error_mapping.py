@@ -20,7 +20,7 @@ from providers.errors import (
     UnexpectedError,
 )
 from providers.hiding import shortened
-from providers.http import RedirectError
+from providers.http import RedirectError, origin, same_origin
 from providers.picsellia.transport import RedirectedError, RefusedAnswerError, UnreachableError
 from providers.rate_limit import RETRY_HINT
 from providers.text import without_secrets
@@ -91,6 +91,13 @@ class ErrorMapper:
             answer.status,
             self._words(_message(answer.content)),
         )
+        said = f": {text}" if text else ""
+        if not same_origin(answer.url, self.host) and status not in (429, 502, 503, 504):
+            # It gets no token, and cannot say for the platform that something is missing.
+            return PermanentError(
+                f"{server} redirects to {origin(answer.url)}, which returned {status}{said}",
+                hint="use that address if the platform has moved",
+            )
         match status:
             case 401:
                 return UnauthorizedError(
@@ -129,7 +136,6 @@ class ErrorMapper:
                     retry_after=answer.retry_after,
                     waits=answer.waits,
                 )
-        said = f": {text}" if text else ""
         return UnexpectedError(f"{server} returned {status}{said}", outcome_unknown=writing)
 
     @property

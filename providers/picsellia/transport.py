@@ -43,14 +43,18 @@ class RefusedAnswerError(Exception):
         content: the body.
         retry_after: requested wait in seconds; None if it requests none.
         waits: as for TransientError.
+        url: of the request, which may be the target of a redirect.
     """
 
-    def __init__(self, status: int, content: bytes, retry_after: float | None, waits: bool | None) -> None:
+    def __init__(
+        self, status: int, content: bytes, retry_after: float | None, waits: bool | None, url: str
+    ) -> None:
         super().__init__(status)
         self.status = status
         self.content = content
         self.retry_after = retry_after
         self.waits = waits
+        self.url = url
 
 
 class Adapter(BoundedAdapter):
@@ -96,13 +100,15 @@ class Adapter(BoundedAdapter):
                     waits = False  # the repetitions are used up
                 elif not has_pause:
                     waits = waits and None
-                raise RefusedAnswerError(status, response.content, pause, waits)
+                raise RefusedAnswerError(status, response.content, pause, waits, response.url)
         if response.is_redirect and reads:
             return response
         if response.is_redirect:
             raise RedirectedError(f"{status} to {response.headers['Location']}")
         if status >= 300 or status == 208:  # 208 is an error for the SDK, too
-            raise RefusedAnswerError(status, response.content, retry_after(response.headers), None)
+            raise RefusedAnswerError(
+                status, response.content, retry_after(response.headers), None, response.url
+            )
         return response
 
     def _send_once(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:

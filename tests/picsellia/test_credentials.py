@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from providers.errors import PermanentError
+from providers.errors import PermanentError, TransientError, UnauthorizedError
 from providers.picsellia.platform import Platform
 from tests.docker.proxy import Answer, Proxy, new_identity, proxy_to
 from tests.picsellia.odd_host import SIGN_IN
@@ -80,6 +80,22 @@ def test_a_read_follows_to_another_origin_without_the_token(
         with Platform(f"http://{home.address}", TOKEN, "sandbox") as platform:
             assert platform.get("/api/old")["name"] == "Apples"
     assert [seen.authorization for seen in elsewhere.seen] == [""]
+
+
+@pytest.mark.parametrize("refusal", [400, 401, 403, 404, 409, 422, 423, 500, 503])
+def test_the_target_of_a_redirect_says_nothing_about_the_platform(elsewhere: Proxy, refusal: int) -> None:
+    """Its 404 does not mean that an object is missing, and its 401 not that the token is wrong."""
+    elsewhere.interfere = lambda method, path, body: Answer(refusal)
+    with proxy_to("") as home:
+        home.interfere = moved(307, f"http://{elsewhere.address}")
+        with (
+            Platform(f"http://{home.address}", TOKEN, "sandbox") as platform,
+            pytest.raises(TransientError if refusal == 503 else PermanentError) as failed,
+        ):
+            platform.find("/api/datasets", "Apples")
+    assert not isinstance(failed.value, UnauthorizedError)
+    if refusal != 503:
+        assert f"redirects to http://{elsewhere.address}, which returned {refusal}" in failed.value.message
 
 
 @pytest.mark.parametrize("verb", WRITES)
