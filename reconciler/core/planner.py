@@ -23,7 +23,7 @@ from reconciler.core.plan_options import PlanOptions
 from reconciler.core.reasons import IN_SYNC, ReasonCode, RefusalCode, Way
 from reconciler.core.remote import RemoteState, TagInUse, parent_of
 from reconciler.core.shared_values import Appliers, is_overwrite
-from reconciler.core.values import ABSENT, MISSING, Address, image_run_by
+from reconciler.core.values import ABSENT, IMAGE_FIELDS, MISSING, Address, image_run_by
 from state.snapshot import Intent, RecordedResource
 
 
@@ -568,7 +568,9 @@ def _step_for_undesired(address: Address, inputs: _PlanInputs) -> Step:
     may_delete = kind.prunable and (options.prune or (options.destroy and not kind.shared))
     if owner is None and not may_delete:
         tag = inputs.tags.get(address)
-        return replace(step, changes=tuple(_with_moved_tag((), tag, kind))) if tag and tag.is_moved else step
+        if tag is not None and tag.is_moved:
+            return replace(step, changes=tuple(_with_moved_tag((), tag, kind)))
+        return replace(step, changes=tuple(_other_image(recorded, live, kind)))
     if live is None:
         is_renamed = address in inputs.renamed
         return replace(step, reason=inputs.why_lost(address) if is_renamed else Reason(ReasonCode.GONE))
@@ -587,6 +589,18 @@ def _step_for_undesired(address: Address, inputs: _PlanInputs) -> Step:
     reason = Reason(code)
     removal = Change("", cls, ABSENT, recorded.id if recorded else MISSING, live.id, reason, write=True)
     return replace(step, action=Action.DELETE, reason=reason, changes=(removal,))
+
+
+def _other_image(
+    recorded: RecordedResource | None, live: LiveObject | None, kind: KindFacts
+) -> Iterator[Change]:
+    """The drift of an object that left the files and runs another image than the last apply left."""
+    if recorded is None or live is None or recorded.id != live.id:
+        return
+    applied = {name: recorded.inputs[name] for name in IMAGE_FIELDS if name in recorded.inputs}
+    for change in compare(applied, recorded.inputs, live.fields, kind.rules, {}):
+        if change.cls is ChangeClass.DRIFT:
+            yield change._replace(desired=MISSING, write=False)
 
 
 def _children_of_replaced(steps: Mapping[Address, Step], inputs: _PlanInputs) -> dict[Address, Step]:

@@ -453,6 +453,24 @@ def test_no_other_model_version_in_the_files_hides_that_another_image_runs(
     assert "latest was moved by TEST's apply of 1.0.1" in ended.out
 
 
+@pytest.mark.parametrize("field", ["docker_image", "docker_tag"])
+def test_no_other_name_in_the_files_hides_that_another_image_was_set_outside(
+    cli: Cli, applied: Write, other: Sandbox, field: str
+) -> None:
+    other.platform.edit_processing(NAME, **{field: "another"})
+    config = cli.folder / NAME / "config.toml"
+    config.write_text(config.read_text().replace(f'name = "{NAME}"', f'name = "{NAME}-2"', 1))
+
+    code, found = findings(cli)
+
+    assert code == 11
+    (drift,) = [one for one in found if one["class"] == "drift"]
+    assert (drift["address"], drift["field"], drift["live"]) == (f"processing/{NAME}", field, "another")
+    for command in (("status",), ("adopt", "--yes"), ("apply", "--yes")):
+        assert cli(*command, NAME, "--env", "LIVE").code == 0, command
+    assert findings(cli) == (0, [])
+
+
 RENAMES = {
     "by name": ("", ""),
     "renamed": (f'name = "{NAME}"', f'name = "{NAME}-2"'),
