@@ -7,11 +7,12 @@ import pytest
 from msgspec.structs import replace
 
 from providers.reasons import Reason
+from providers.text import shown_names
 from reconciler.core.diagnostics import info
 from reconciler.core.diff import ChangeClass
 from reconciler.core.plan import Action, Plan
 from reconciler.core.reasons import ReasonCode
-from reconciler.views.counting import shown_names, timer
+from reconciler.views.counting import timer
 from reconciler.views.fleet_changes import MOST_VALUES, change_rows
 from reconciler.views.fleet_problems import refusals
 from reconciler.views.phrases import reason

@@ -51,7 +51,7 @@ def run(
 def _is_pipeline(name: str) -> bool:
     """Whether the argument selects a pipeline, rather than a version of the one in the current folder."""
     try:
-        options.pipeline_folder(name, None)
+        options.pipeline_folder(name)
     except UserError:
         return False
     return True
@@ -60,7 +60,7 @@ def _is_pipeline(name: str) -> bool:
 def _pipeline(name: str | None, read_options: ReadOptions) -> Pipeline:
     """The pipeline, without the source of its image. Raises UserError."""
     pipeline, diagnostics = load_pipeline(
-        options.pipeline_folder(name, None),
+        options.pipeline_folder(name),
         python=read_options.python,
         static_only=read_options.static_only,
         timeout=read_options.timeout,

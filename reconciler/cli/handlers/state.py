@@ -375,7 +375,7 @@ def _named(state: State, name: str | None, where: options.TargetOptions) -> str:
         UserError: there is no such stack, or there are several.
     """
     if name is None:
-        options.pipeline_folder(None, None)  # raises
+        options.pipeline_folder(None)  # raises
     return state.stack(name or ".", environment=where.environment, organization=where.organization)
 
 

@@ -42,7 +42,7 @@ def refuse_forced_bump_of_many(
     )
 
 
-def pipeline_folder(name: str | None, where: TargetOptions | None) -> Path:
+def pipeline_folder(name: str | None, where: TargetOptions | None = None) -> Path:
     """The folder of the pipeline with this name or path; with None, the current folder.
 
     Args:
