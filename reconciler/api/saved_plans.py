@@ -1,7 +1,7 @@
 """Plans that were saved to a file: found again, made again and compared, then applied."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -27,7 +27,7 @@ from reconciler.engine.sources import workspace_name
 from reconciler.system.files import display_path
 from reconciler.views.reports.plan_json import SavedPlans as Document
 from reconciler.views.reports.plan_json import read_saved
-from reconciler.workspace.config_file import Declaration, declaration
+from reconciler.workspace.config_file import DeclaredStacks, declaration
 from reconciler.workspace.discovery import PipelineIndex, find, is_folder_of_pipeline
 from reconciler.workspace.selection import SelectedPipeline
 
@@ -158,8 +158,8 @@ def _folders_of_plans(
     """The folder of each plan, and the error of each that has none."""
 
     @cache
-    def declared() -> Mapping[Path, Declaration]:
-        return PipelineIndex(workspace.folder).declarations
+    def declared() -> DeclaredStacks:
+        return DeclaredStacks(PipelineIndex(workspace.folder).declarations)
 
     by_folder: dict[Path, CorePlan] = {}
     problems: dict[str, UserError] = {}
@@ -167,9 +167,7 @@ def _folders_of_plans(
         stack = plan.stack
         folder = workspace.folder / stack.folder if stack.folder else None
         if folder is None or not _may_have(folder, stack):
-            folders = [
-                folder for folder, one in declared().items() if one.declares(stack.name, stack.environment)
-            ]
+            folders = declared().folders(stack.name, stack.environment)
             if len(folders) != 1:
                 problems[stack.name] = _not_found(stack, workspace)
                 continue

@@ -44,7 +44,7 @@ from reconciler.pipeline.channels import followed_environment
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.shared import SharedSettings
 from reconciler.system.files import display_path
-from reconciler.workspace.config_file import declaration
+from reconciler.workspace.config_file import DeclaredStacks, declaration
 from reconciler.workspace.discovery import stacks_below
 from reconciler.workspace.documents import documents_below, environments_of
 from state.errors import AmbiguousStateError, NewerFormatError, StateError, UnreadableStateError
@@ -308,12 +308,12 @@ def _rows_without_login(
         trainings: (metadata.name, address of the image) -> the stack of the training.
         names: scope -> the declared environment there.
     """
-    declared = {display_path(folder): declaration(folder) for folder in folders}
+    declared = DeclaredStacks({folder: declaration(folder) for folder in folders})
     shared_names = {name for name, _ in trainings}
     for text in stored:
         where, _, name = text.partition("/")
-        environment = environment_of(where, names)
-        folder = next((path for path, one in declared.items() if one.declares(name, environment)), "")
+        found_in = declared.folders(name, environment_of(where, names))
+        folder = display_path(found_in[0]) if found_in else ""
         if not folder and name not in shared_names:
             continue
         row = Row(name, name, folder, where)

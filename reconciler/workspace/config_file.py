@@ -1,6 +1,7 @@
 """What a config.toml says about its pipeline without being loaded, also if it has errors."""
 
 import tomllib
+from collections import defaultdict
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +40,24 @@ class Declaration(Struct, frozen=True):
         if environment is None:
             return name in self.stacks.values()
         return name == self.stacks.get(environment, self.stacks.get(None))
+
+
+class DeclaredStacks:
+    """Finds the folders that declare a stack, however many there are.
+
+    Args:
+        declared: folder -> what its config.toml declares.
+    """
+
+    def __init__(self, declared: Mapping[Path, Declaration]) -> None:
+        self._by_name = defaultdict[str, list[tuple[Path, Declaration]]](list)
+        for folder, one in declared.items():
+            for name in {*one.stacks.values()}:
+                self._by_name[name].append((folder, one))
+
+    def folders(self, name: str, environment: str | None) -> list[Path]:
+        """The folders whose stack has this name in an environment; in any, if that is None."""
+        return [folder for folder, one in self._by_name.get(name, ()) if one.declares(name, environment)]
 
 
 class ConfigFile:
